@@ -110,8 +110,9 @@ static enum status loading_new(struct agent *agent, const char *topic, struct er
     struct agent_loading *loading = calloc(1, sizeof *loading);
     if (loading == NULL)
         return error_set(err, STATUS_FATAL, "no memory for a fill");
-    if (fill != NULL && fill->stage == FILL_ASKED && fill->source[0] != '\0')
-        source = fill->source; /* `keepstep fill --from` */
+    if (fill != NULL && fill->stage == FILL_ASKED && fill->rows_offset == 0 &&
+        fill->source[0] != '\0')
+        source = fill->source; /* `keepstep fill --from`; not who was asked in vain before */
     if (fill != NULL)
         memcpy(loading->known_id, fill->id, sizeof loading->known_id);
     loading->topic = topic;
@@ -264,7 +265,7 @@ static enum status loading_take_begin(struct agent *agent, const struct record *
     enum status status = fill_begin_read(record, &loading->arena, &begin, err);
     if (status != STATUS_OK)
         return status;
-    const struct fill_asked asked = {.id = loading->id, .source = begin.source};
+    const struct fill_asked asked = {.id = loading->id, .source = begin.source, .has_begun = true};
     status = fill_loader_ask(loading->loader, &asked, err);
     if (status != STATUS_OK)
         return status;

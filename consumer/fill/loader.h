@@ -40,6 +40,7 @@ struct fill_asked {
     const char *id;     /* a UUID */
     const char *source; /* the service whose rows are wanted */
     bool again;         /* clear what the copy has, whoever wrote it */
+    bool has_begun; /* its rows come; else somebody is still to ask for them, and that service */
 };
 
 /** Write down that an attempt begins: from then on no agent reads the topic, and no relay of this

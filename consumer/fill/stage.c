@@ -151,8 +151,10 @@ enum status fill_loader_ask(struct fill_loader *loader, const struct fill_asked 
     if (status != STATUS_OK)
         return status;
     struct fill_state *fill = &loader->fill;
-    *fill = (struct fill_state){
-        .stage = FILL_ASKED, .voids = counts_on ? stored.voids : 0, .asked_at_us = clock_wall_us()};
+    *fill = (struct fill_state){.stage = FILL_ASKED,
+                                .rows_offset = asked->has_begun ? 1 : 0,
+                                .voids = counts_on ? stored.voids : 0,
+                                .asked_at_us = clock_wall_us()};
     (void)snprintf(fill->topic, sizeof fill->topic, "%s", loader->options.topic);
     (void)snprintf(fill->id, sizeof fill->id, "%s", asked->id);
     (void)snprintf(fill->source, sizeof fill->source, "%s", asked->source);

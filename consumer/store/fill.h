@@ -31,7 +31,8 @@ struct fill_state {
     char id[UUID_TEXT_SIZE];       /* of the attempt: a UUID */
     char source[FILL_SOURCE_SIZE]; /* whose rows it takes */
     enum fill_stage stage;
-    int64_t rows_offset; /* place of the next row in what the source sends */
+    int64_t rows_offset; /* place of the next row in what the source sends, from 1 on; 0: nobody was
+                            asked for it yet */
     int64_t rows;        /* that were loaded */
     uint64_t digest;     /* of these, added up */
     int64_t voids;       /* attempts in a row that came to nothing */

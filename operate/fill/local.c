@@ -100,7 +100,8 @@ static enum status run_note_stamp(struct fill_run *run, const struct fill_begin 
 static enum status sink_begin(void *context, const struct fill_begin *begin, struct error *err)
 {
     struct fill_run *run = context;
-    struct fill_asked asked = {.id = run->id, .source = begin->source, .again = run->again};
+    struct fill_asked asked = {
+        .id = run->id, .source = begin->source, .again = run->again, .has_begun = true};
     enum status status = run_note_stamp(run, begin, err);
     if (status == STATUS_OK)
         status = run_again(run, work_ask, &asked, err);

@@ -147,13 +147,14 @@ static void expect_wish(struct loading_world *world, const char *topic, const ch
     test_fail("nobody wishes for rows of %s from \"%s\"", topic, source);
 }
 
-static void request(const struct loading_world *world, const char *source)
+/* @param place  of the next row: 0 before anybody was asked. */
+static void store_asked(const struct loading_world *world, const char *source, int place)
 {
     (void)sqlite_format(world->agent.database,
                         "INSERT INTO keepstep_fill(topic, id, source, stage, rows_offset, rows, "
                         "digest, voids, asked_at, reason) VALUES ('order', '" REQUEST
-                        "', '%s', 'asked', 0, 0, 0, 0, 0, '')",
-                        source);
+                        "', '%s', 'asked', %d, 0, 0, 0, 0, '')",
+                        source, place);
 }
 
 static void a_request_says_who_is_asked_also_while_nobody_answers(void **state)
@@ -163,8 +164,19 @@ static void a_request_says_who_is_asked_also_while_nobody_answers(void **state)
     begin(&world);
     agent_world_start(&world.agent);
     expect_wish(&world, "order", "");
-    request(&world, "ware");
+    store_asked(&world, "ware", 0);
     expect_wish(&world, "order", "ware");
+    end(&world);
+}
+
+static void a_source_that_was_lost_is_not_the_only_one_that_is_asked(void **state)
+{
+    struct loading_world world;
+    (void)state;
+    begin(&world);
+    store_asked(&world, "ware", 1);
+    agent_world_start(&world.agent);
+    expect_wish(&world, "order", "");
     end(&world);
 }
 
@@ -205,6 +217,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_says_who_is_asked_also_while_nobody_answers),
+        cmocka_unit_test(a_source_that_was_lost_is_not_the_only_one_that_is_asked),
         cmocka_unit_test(a_topic_that_nobody_has_does_not_hold_up_another),
         cmocka_unit_test(a_copy_that_is_filled_is_not_asked_for_again),
     };
