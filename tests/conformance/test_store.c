@@ -301,7 +301,7 @@ static void an_update_that_lacks_columns_is_held_where_there_is_no_row(void)
     store_case_begin();
     assert_ok(store_case_apply(CHANGE_CREATE, 1, "one", "1"));
     assert_int_equal(store_case_apply(CHANGE_UPDATE, 5, NULL, "9"), STATUS_REJECT);
-    assert_int_equal(store_case_err.reject, REJECT_HELD);
+    assert_int_equal(store_case_err.reject, REJECT_NO_ROW);
     error_clear(&store_case_err);
     assert_int_equal(store_case_apply(CHANGE_UPDATE, 5, NULL, NULL), STATUS_REJECT);
     error_clear(&store_case_err);

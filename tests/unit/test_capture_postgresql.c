@@ -339,15 +339,15 @@ static void the_printed_sql_makes_what_init_makes(void **state)
     shop_done(&shop);
     shop_make(&shop, NAME_SCHEMA, NAME_TABLE);
     /* The grants name tables of the applying side, whose SQL an administrator runs first. */
-    test_write_file(test_path("printed.sql"),
-                    test_format("CREATE TABLE keepstep_position(x int);"
-                                "CREATE TABLE keepstep_sequence(x int);\n%s",
-                                shop_print(&shop)));
+    test_write_file(test_path("printed.sql"), test_format("CREATE TABLE keepstep_position(x int);"
+                                                          "CREATE TABLE keepstep_sequence(x int);"
+                                                          "CREATE TABLE keepstep_fill(x int);\n%s",
+                                                          shop_print(&shop)));
     struct process_result psql = PROCESS_RUN("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d",
                                              shop.url, "-f", test_path("printed.sql"));
     if (psql.exit_code != 0)
         test_fail("%s", psql.errors);
-    postgresql_execute(shop.url, "DROP TABLE keepstep_position, keepstep_sequence");
+    postgresql_execute(shop.url, "DROP TABLE keepstep_position, keepstep_sequence, keepstep_fill");
     assert_string_equal(postgresql_text(shop.url, catalogue), made);
     assert_string_equal(postgresql_text(shop.url, triggers), made_triggers);
     shop_done(&shop);
