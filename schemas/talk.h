@@ -14,7 +14,8 @@
 #define TALK_LISTED_MAX        ((size_t)1000000) /* rows or open entities, of one answer */
 #define TALK_KEYS_MAX          ((size_t)5000)    /* in one question */
 #define TALK_PARTITIONS_MAX    ((size_t)16384)
-#define TALK_TYPES_MAX         ((size_t)1024) /* and topics, in one question */
+#define TALK_OFFSET_MAX        (INT64_C(1) << 48) /* those of all partitions can be added up */
+#define TALK_TYPES_MAX         ((size_t)1024)     /* and topics, in one question */
 #define TALK_KEEP_S            10 /* how often an asker says that it still wants a snapshot */
 #define TALK_IDLE_S            60 /* after which a desk ends a session that nobody asks */
 

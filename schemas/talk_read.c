@@ -220,8 +220,11 @@ static void talk_read_stamp(struct fields *fields, const json_t *json, struct ta
 {
     const json_t *list = talk_read_list(fields, json, "offsets", TALK_PARTITIONS_MAX);
     int64_t *offsets = fields_allocate(fields, json_array_size(list), sizeof *offsets);
-    for (size_t i = 0; fields->status == STATUS_OK && i < json_array_size(list); i++)
+    for (size_t i = 0; fields->status == STATUS_OK && i < json_array_size(list); i++) {
         offsets[i] = fields_integer(fields, json_array_get(list, i), 0, "offsets");
+        if (offsets[i] > TALK_OFFSET_MAX)
+            fields_refuse(fields, "offsets");
+    }
     answer->offsets = offsets;
     answer->partition_count = json_array_size(list);
     answer->cluster_id = fields_text(fields, json, "cluster");

@@ -147,6 +147,10 @@ static void what_is_no_message_is_refused_and_its_member_named(void **state)
         {ANSWERED("stamp") ",\"can\":true,\"cluster\":\"\",\"offsets\":[-1]" COLUMNS
                            ",\"open\":0,\"parts\":0}",
          "\"offsets\""},
+        {ANSWERED(
+             "stamp") ",\"can\":true,\"cluster\":\"\",\"offsets\":[9223372036854775807]" COLUMNS
+                      ",\"open\":0,\"parts\":0}",
+         "\"offsets\""},
         {ANSWERED("list") ",\"can\":true,\"rows\":5,\"parts\":1000001}", "\"parts\""},
         {HEAD("\"part\":0,\"answer\":\"list\"") ",\"from\":\"b\",\"rows\":[]}", "\"part\""},
         {HEAD("\"part\":1,\"answer\":\"sums\"") ",\"from\":\"b\",\"rows\":[]}", "\"answer\""},
