@@ -12,7 +12,7 @@
 #define APPLY_ITEMS   "apply:\n  item: {table: items, partitions: 2}\n"
 
 /* The points of a repair come last; e2e/test_repair.c reaches them. */
-#define POINTS FAILPOINT_REPAIR_BEFORE_BEGIN
+#define POINTS FAILPOINT_VERIFY_ASKED
 
 static bool fired[POINTS];
 
