@@ -1,4 +1,5 @@
-/* The only door to libmicrohttpd: three pages, one thread. */
+/* The only door to libmicrohttpd: four pages, one thread. Requests of /wait are laid aside until
+ * somebody answers them. */
 #include "operate/http.h"
 
 #include <microhttpd.h>
@@ -13,16 +14,23 @@
 #include <unistd.h>
 
 #define HTTP_TEXT_MAX        ((size_t)4 * 1024 * 1024)
-#define HTTP_CONNECTIONS_MAX 32U
+#define HTTP_CONNECTIONS_MAX 64U
 #define HTTP_TIMEOUT_SECONDS 10U
 #define HTTP_PORTS_TRIED     100U
-#define HTTP_CONNECTIONS_FEW 24U /* at more, the oldest is closed to let a new one in */
+#define HTTP_CONNECTIONS_FEW 24U /* at more, the oldest that waits for nothing is closed */
 
 struct http {
     struct MHD_Daemon *daemon;
     int peers[HTTP_CONNECTIONS_MAX]; /* sockets, the oldest first; the server's thread alone */
     size_t peer_count;
     struct http_pages pages;
+};
+
+/* A request of /wait. Its connection is suspended until it has its answer. */
+struct http_request {
+    struct MHD_Connection *connection;
+    struct MHD_Response *response; /* NULL: there was no memory for one */
+    unsigned code;
 };
 
 bool http_parse_listen(const char *listen, char ret_host[static HTTP_HOST_SIZE],
@@ -48,6 +56,71 @@ bool http_parse_listen(const char *listen, char ret_host[static HTTP_HOST_SIZE],
         (void)snprintf(ret_host, HTTP_HOST_SIZE, "%.*s", (int)length, host);
     (void)snprintf(ret_port, 8, "%s", colon + 1);
     return true;
+}
+
+const char *http_parameter(const struct http_request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+void http_give(struct http_request *request, unsigned code, const struct buffer *body)
+{
+    request->code = code;
+    if (!body->failed)
+        request->response = MHD_create_response_from_buffer(body->length, body->data,
+                                                            MHD_RESPMEM_MUST_COPY);
+    MHD_resume_connection(request->connection);
+}
+
+static void http_forget(struct http *http, int peer)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < http->peer_count; i++) {
+        if (http->peers[i] != peer)
+            http->peers[kept++] = http->peers[i];
+    }
+    http->peer_count = kept;
+}
+
+/* Called again, by libmicrohttpd, when http_give() has resumed the connection. It is closed behind
+ * the answer, because http_notice() does not count it any more. */
+static enum MHD_Result http_lay_aside(struct http *http, struct MHD_Connection *connection,
+                                      void **request)
+{
+    struct http_request *own = *request;
+    if (own != NULL) {
+        if (own->response == NULL ||
+            MHD_add_response_header(own->response, "Content-Type", "application/json") != MHD_YES ||
+            MHD_add_response_header(own->response, "Connection", "close") != MHD_YES)
+            return MHD_NO;
+        return MHD_queue_response(connection, own->code, own->response);
+    }
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+        connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    own = calloc(1, sizeof *own);
+    if (own == NULL || info == NULL) {
+        free(own);
+        return MHD_NO;
+    }
+    own->connection = connection;
+    *request = own;
+    http_forget(http, info->connect_fd);
+    MHD_suspend_connection(connection);
+    http->pages.wait(http->pages.wait_context, own);
+    return MHD_YES;
+}
+
+static void http_complete(void *context, struct MHD_Connection *connection, void **request,
+                          enum MHD_RequestTerminationCode code)
+{
+    struct http_request *own = *request;
+    (void)context;
+    (void)connection;
+    (void)code;
+    if (own != NULL && own->response != NULL)
+        MHD_destroy_response(own->response);
+    free(own);
+    *request = NULL;
 }
 
 static enum MHD_Result http_answer(struct MHD_Connection *connection, unsigned code,
@@ -79,14 +152,16 @@ static enum MHD_Result http_handle(void *context, struct MHD_Connection *connect
     (void)version;
     (void)upload;
     (void)upload_size;
-    (void)request;
     if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
         return http_text(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD\n");
     if (strcmp(url, "/healthz") == 0)
         return http_text(connection, MHD_HTTP_OK, "ok\n");
+    if (strcmp(url, "/wait") == 0 && http->pages.wait != NULL)
+        return http_lay_aside(http, connection, request);
     bool is_metrics = strcmp(url, "/metrics") == 0;
     if (!is_metrics && strcmp(url, "/readyz") != 0)
-        return http_text(connection, MHD_HTTP_NOT_FOUND, "try /metrics, /healthz or /readyz\n");
+        return http_text(connection, MHD_HTTP_NOT_FOUND,
+                         "try /metrics, /healthz, /readyz or /wait\n");
 
     struct buffer text;
     enum MHD_Result result;
@@ -107,16 +182,6 @@ static enum MHD_Result http_handle(void *context, struct MHD_Connection *connect
         result = MHD_NO; /* half a page would be taken for a whole one */
     buffer_done(&text);
     return result;
-}
-
-static void http_forget(struct http *http, int peer)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < http->peer_count; i++) {
-        if (http->peers[i] != peer)
-            http->peers[kept++] = http->peers[i];
-    }
-    http->peer_count = kept;
 }
 
 /* A client that connects and stays silent must not keep a health check out. A page is written
@@ -188,13 +253,14 @@ static enum status http_refuse(const char *listen, const char *port, const struc
 static enum status http_start(struct http *http, const char *listen, const char *port,
                               const struct addrinfo *address, struct error *err)
 {
-    unsigned flags = MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD;
+    unsigned flags = MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | MHD_ALLOW_SUSPEND_RESUME;
     if (address->ai_family == AF_INET6)
         flags |= MHD_USE_IPv6;
     http->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, http_handle, http, MHD_OPTION_SOCK_ADDR, address->ai_addr,
         MHD_OPTION_CONNECTION_LIMIT, HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-        HTTP_TIMEOUT_SECONDS, MHD_OPTION_NOTIFY_CONNECTION, http_notice, http, MHD_OPTION_END);
+        HTTP_TIMEOUT_SECONDS, MHD_OPTION_NOTIFY_CONNECTION, http_notice, http,
+        MHD_OPTION_NOTIFY_COMPLETED, http_complete, http, MHD_OPTION_END);
     return http->daemon != NULL ? STATUS_OK : http_refuse(listen, port, address, err);
 }
 

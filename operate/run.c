@@ -14,6 +14,7 @@
 #include "operate/running.h"
 #include "operate/service.h"
 #include "operate/verify/loop.h"
+#include "operate/wait/waiters.h"
 #include "producer/relay/relay.h"
 
 #include <errno.h>
@@ -47,6 +48,7 @@ struct run_loop {
     struct relay_metrics *relay_metrics;
     atomic_ullong *report_wishes;
     struct fill_wishes *fill_wishes; /* NULL: no desk would hear them */
+    struct waiters *waiters;
 };
 
 static enum status run_relay(struct run_loop *loop)
@@ -129,6 +131,14 @@ static void *run_verify_thread(void *context)
     const struct verify_loop_options options = {.service = loop->service,
                                                 .sources = loop->told->sources};
     verify_loop_run(&options, &command_stop);
+    return NULL;
+}
+
+/* And for who waits. */
+static void *run_waiters_thread(void *context)
+{
+    const struct run_loop *loop = context;
+    waiters_run(loop->waiters, &command_stop);
     return NULL;
 }
 
@@ -222,7 +232,9 @@ static bool run_start(struct run_loop *loop, bool wanted, void *(*thread)(void *
     return loop->started == wanted;
 }
 
-static int run_loops(const struct service *service, unsigned parts, struct metrics_sources *sources)
+/* @param waiters  NULL: there is no page to wait at. */
+static int run_loops(const struct service *service, unsigned parts, struct metrics_sources *sources,
+                     struct waiters *waiters)
 {
     atomic_ullong report_wishes = 0;
     struct fill_wishes fill_wishes = FILL_WISHES_INIT;
@@ -238,6 +250,7 @@ static int run_loops(const struct service *service, unsigned parts, struct metri
                             .report_wishes = &report_wishes};
     struct run_loop answers = desk;
     struct run_loop verify = desk;
+    struct run_loop waits = {.service = service, .told = &told, .waiters = waiters};
     bool verifies = sources->members != NULL && service->config->verify_every_s > 0;
 
     bool all_started = run_start(&relay, (parts & RUNNING_RELAY) != 0, run_relay_thread);
@@ -245,6 +258,7 @@ static int run_loops(const struct service *service, unsigned parts, struct metri
     all_started &= run_start(&desk, sources->members != NULL, run_desk_thread);
     all_started &= run_start(&answers, sources->desk != NULL, run_answers_thread);
     all_started &= run_start(&verify, verifies, run_verify_thread);
+    all_started &= run_start(&waits, waiters != NULL, run_waiters_thread);
     if (!all_started) {
         log_error("run", "could not start a thread");
         atomic_store(&command_stop, true);
@@ -254,6 +268,7 @@ static int run_loops(const struct service *service, unsigned parts, struct metri
     (void)run_finish(&desk, "desk");
     (void)run_finish(&answers, "desk");
     (void)run_finish(&verify, "verify");
+    (void)run_finish(&waits, "wait");
     if (agent_code != EX_OK || relay_code != EX_OK)
         return agent_code != EX_OK ? agent_code : relay_code;
     return all_started ? EX_OK : EX_OSERR;
@@ -275,18 +290,29 @@ static int run_service(const struct service *service, unsigned parts)
         sources.members = &members_page;
         sources.desk = service->config->limits.snapshots > 0 ? &desk_metrics : NULL;
     }
-    const struct http_pages pages = {
-        .metrics = metrics_render, .ready = metrics_ready, .context = &sources};
+    struct http_pages pages = {.metrics = metrics_render,
+                               .ready = metrics_ready,
+                               .context = &sources,
+                               .wait = waiters_page};
+    struct waiters *waiters = NULL;
     struct http *http = NULL;
-    if (service->config->listen[0] != '\0' &&
-        http_open(service->config->listen, &pages, &http, &err) != STATUS_OK)
+    enum status status = STATUS_OK;
+    if (service->config->listen[0] != '\0')
+        status = waiters_new(service, wait_look, &waiters, &err);
+    pages.wait_context = waiters;
+    if (waiters != NULL)
+        status = http_open(service->config->listen, &pages, &http, &err);
+    if (status != STATUS_OK) {
+        waiters_free(waiters);
         return command_fail(&err);
+    }
     running_hold(service->config, parts);
     log_info("run", "keepstep %s for service %s starts: publishes %zu, applies %zu entity types",
              KEEPSTEP_VERSION, service->config->service, service->config->publish_count,
              service->config->apply_count);
-    int code = run_loops(service, parts, &sources);
+    int code = run_loops(service, parts, &sources, waiters);
     http_close(http);
+    waiters_free(waiters);
     log_info("run", "stopped");
     return code;
 }

@@ -1,9 +1,7 @@
 /* `keepstep wait`: wait until what a token names has arrived (rules 46 and 47). */
 #include "operate/wait/wait.h"
-#include "common/buffer.h"
 #include "common/clock.h"
 #include "consumer/store/registry.h"
-#include "operate/member.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,7 +11,7 @@
 #define WAIT_PAUSE_US    INT64_C(50000)
 #define WAIT_TIMEOUT_S   30
 #define WAIT_TIMEOUT_MAX 86400
-#define WAIT_OUTPUT_MAX  (4 * TOKEN_BYTES_MAX)
+#define WAIT_OUTPUT_MAX  ((size_t)8 * 1024)
 
 enum { WAIT_FLAG_AT, WAIT_FLAG_QUORUM, WAIT_FLAG_ALL, WAIT_FLAG_TIMEOUT, WAIT_FLAG_PRINT_SQL };
 
@@ -92,13 +90,7 @@ static void wait_print(const struct wait_command *wait, const struct wait_state 
     struct buffer out;
     buffer_init(&out, WAIT_OUTPUT_MAX);
     if (wait->json) {
-        member_begin(&out, NULL, "{");
-        member_text(&out, "token", slice_of(wait->token));
-        member_bool(&out, "fulfilled", state->fulfilled);
-        member_text(&out, "reason",
-                    state->reason[0] == '\0' ? (struct slice){0} : slice_of(state->reason));
-        member_known_number(&out, "control_offset", state->control_offset);
-        buffer_append_text(&out, "}\n");
+        wait_append_state(&out, state);
     } else {
         buffer_append_format(&out, "%s%s%s\n", state->fulfilled ? "fulfilled" : "not known yet",
                              state->reason[0] == '\0' ? "" : ": ", state->reason);

@@ -1,4 +1,5 @@
 /* One look at whether a token's events have arrived. */
+#include "operate/member.h"
 #include "operate/wait/internal.h"
 
 #include <stdio.h>
@@ -140,4 +141,14 @@ enum status wait_look(struct wait_view *view, struct wait_goal *goal, struct wai
     if (status != STATUS_OK)
         view_forget(view);
     return status;
+}
+
+void wait_append_state(struct buffer *out, const struct wait_state *state)
+{
+    bool has_reason = state->reason[0] != '\0';
+    member_begin(out, NULL, "{");
+    member_text(out, "state", slice_of(state->fulfilled ? "fulfilled" : "unknown"));
+    member_text(out, "why", has_reason ? slice_of(state->reason) : (struct slice){0});
+    member_known_number(out, "control_offset", state->control_offset);
+    buffer_append_text(out, "}\n");
 }

@@ -4,6 +4,7 @@
 #ifndef OPERATE_WAIT_WAIT_H
 #define OPERATE_WAIT_WAIT_H
 
+#include "common/buffer.h"
 #include "operate/service.h"
 #include "schemas/token.h"
 
@@ -48,5 +49,8 @@ void wait_view_close(struct wait_view *view);
  * `goal->at`; a configuration without control topic). */
 enum status wait_look(struct wait_view *view, struct wait_goal *goal, struct wait_state *ret_state,
                       struct error *err) MUST_CHECK;
+
+/** Append what a look saw, as a JSON object and the end of a line. */
+void wait_append_state(struct buffer *out, const struct wait_state *state);
 
 #endif

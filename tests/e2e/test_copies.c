@@ -6,6 +6,7 @@
 #include "tests/support/load.h"
 #include "tests/support/verify.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -350,6 +351,116 @@ static void what_verify_found_is_shown_by_every_service_until_a_copy_is_forgotte
     trio_end(&trio);
 }
 
+/* Ask a sidecar whether shop's event `sequence` has arrived. */
+static void expect_wait(int port, int code, const char *parameters, const char *text)
+{
+    struct buffer body;
+    buffer_init(&body, 1 << 16);
+    int got = http_get("127.0.0.1", test_format("%d", port), test_format("/wait?%s", parameters),
+                       &body);
+    if (got != code || strstr(buffer_text(&body), text) == NULL)
+        test_fail("no %d \"%s\" at %s: %d %s", code, text, parameters, got, buffer_text(&body));
+    buffer_done(&body);
+}
+
+static const char *token_of(const struct trio *trio, int sequence)
+{
+    const char *incarnation = sqlite_text(trio->shop.database,
+                                          "SELECT incarnation FROM keepstep_relay");
+    return test_format("token=shop/%.*s/%s:0=%d", (int)strcspn(incarnation, "\n"), incarnation,
+                       sidecar_topic("item"), sequence);
+}
+
+static const char refused[] = "too many wait: ask again later";
+
+/* The clients of which some are refused. */
+struct crowd {
+    struct process *clients[20];
+    int ended;
+};
+
+static bool four_are_refused(void *context)
+{
+    struct crowd *crowd = context;
+    crowd->ended = 0;
+    for (int i = 0; i < 20; i++)
+        crowd->ended += !process_running(crowd->clients[i]) &&
+                        strstr(process_output(crowd->clients[i]), refused) != NULL;
+    return crowd->ended == 4;
+}
+
+/* @return a client that waits for a minute. */
+static struct process *wait_at(int port, int number, const char *parameters)
+{
+    const char *const argv[] = {
+        "curl", "-sS",
+        test_format("http://127.0.0.1:%d/wait?%s&timeout_ms=60000", port, parameters), NULL};
+    return process_start(test_format("waiter-%d", number), argv, NULL);
+}
+
+static void a_request_waits_for_a_token_and_never_too_long(void **state)
+{
+    struct trio trio = {.kafka = kafka_start()};
+    struct crowd crowd = {0};
+    (void)state;
+    load_need("curl");
+    trio.shop = sidecar_make(trio.kafka, "shop", SIDECAR_ITEM_DDL, publishes);
+    trio.billing = sidecar_make(trio.kafka, "billing", NULL, applies);
+    trio.shipping = sidecar_make(trio.kafka, "shipping", NULL, applies);
+    int shop = sidecar_listen(&trio.shop);
+    int billing = sidecar_listen(&trio.billing);
+    sidecar_begin(&trio.shop);
+    sidecar_begin(&trio.billing);
+    sidecar_begin(&trio.shipping);
+    write_items(&trio, 1, 10);
+    expect(&trio.shop, NULL, "3 members");
+    expect(&trio.shop, "--json", "\"log_end\":10,\"quorum_offset\":10}");
+    const char *tenth = token_of(&trio, 10);
+    static const char *const scopes[] = {"self", "billing", "shipping", "shop", "quorum", "all"};
+    for (size_t i = 0; i < sizeof scopes / sizeof *scopes; i++) {
+        const char *asked = test_format("%s&at=%s&timeout_ms=4900", tenth, scopes[i]);
+        expect_wait(shop, 200, asked, "{\"state\":\"fulfilled\",\"why\":null,\"control_offset\":");
+        expect_wait(billing, 200, asked, "{\"state\":\"fulfilled\",");
+    }
+    expect_wait(shop, 400, "token=shop/1&at=quorum", "{\"error\":\"");
+    expect_wait(shop, 400, test_format("%s&at=nobody", tenth), "no copy or publisher is called ");
+
+    process_signal(trio.billing.process, SIGSTOP);
+    process_signal(trio.shipping.process, SIGSTOP);
+    assert_true(process_wait_stopped(trio.billing.process, WAIT_MS));
+    assert_true(process_wait_stopped(trio.shipping.process, WAIT_MS));
+    write_items(&trio, 11, 12);
+    assert_true(sqlite_wait_for(trio.shop.database,
+                                "SELECT acknowledged_sequence FROM keepstep_relay_partition",
+                                "12\n", WAIT_MS));
+    const char *twelfth = token_of(&trio, 12);
+    expect_wait(shop, 200, test_format("%s&at=self", twelfth), "{\"state\":\"fulfilled\",");
+    expect(&trio.shop, "--json", "\"log_end\":12,\"quorum_offset\":10}");
+    struct process *first = wait_at(shop, 20, test_format("%s&at=quorum", twelfth));
+    expect_wait(shop, 200, test_format("%s&at=quorum&timeout_ms=2000", twelfth),
+                "{\"state\":\"unknown\",\"why\":\"all but 1 of 3 members lacks ");
+
+    process_signal(trio.billing.process, SIGCONT);
+    assert_int_equal(process_wait(first, WAIT_MS), 0);
+    assert_non_null(strstr(process_output(first), "{\"state\":\"fulfilled\","));
+
+    for (int i = 0; i < 20; i++)
+        crowd.clients[i] = wait_at(shop, i, test_format("%s&at=all", twelfth));
+    if (!test_wait(four_are_refused, &crowd, WAIT_MS))
+        test_fail("%d of 20 are refused", crowd.ended);
+    expect_metric(shop, "keepstep_build_info");
+    sidecar_stop(&trio.shop); /* within 20 s, while sixteen wait for a minute */
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(process_wait(crowd.clients[i], WAIT_MS), 0);
+        const char *answer = process_output(crowd.clients[i]);
+        if (strstr(answer, refused) == NULL && strstr(answer, "the sidecar stops") == NULL)
+            test_fail("%s", answer);
+    }
+    process_signal(trio.shipping.process, SIGCONT);
+    sidecar_stop(&trio.billing);
+    sidecar_stop(&trio.shipping);
+}
+
 static void verify_works_without_a_control_topic(void **state)
 {
     struct kafka *kafka = kafka_start();
@@ -381,6 +492,7 @@ int main(void)
         TEST_WITH_LIMIT(copies_in_three_databases_report_with_their_roles, 300),
         TEST_WITH_LIMIT(a_topic_that_another_program_made_is_refused_and_nothing_stops, 180),
         TEST_WITH_LIMIT(the_metrics_have_the_members, 180),
+        TEST_WITH_LIMIT(a_request_waits_for_a_token_and_never_too_long, 180),
         TEST_WITH_LIMIT(verify_works_without_a_control_topic, 180),
         TEST_WITH_LIMIT(what_verify_found_is_shown_by_every_service_until_a_copy_is_forgotten, 180),
     };

@@ -26,7 +26,7 @@ static bool give_ready(void *context, struct buffer *reason)
     return is_ready;
 }
 
-static const struct http_pages pages = {give_metrics, give_ready, NULL};
+static const struct http_pages pages = {.metrics = give_metrics, .ready = give_ready};
 
 static int ask(const struct http *http, const char *path)
 {
@@ -54,7 +54,8 @@ static void a_listen_address_is_host_and_port(void **state)
 static void the_pages_answer_and_readiness_follows_progress(void **state)
 {
     char text[] = "keepstep_build_info 1\n";
-    const struct http_pages with_text = {give_metrics, give_ready, text};
+    const struct http_pages with_text = {
+        .metrics = give_metrics, .ready = give_ready, .context = text};
     struct http *http = NULL;
     struct error err = ERROR_INIT;
     (void)state;
