@@ -11,7 +11,7 @@
 #define PUBLISH_ITEMS "publish:\n  item: {table: items, partitions: 2}\n"
 #define APPLY_ITEMS   "apply:\n  item: {table: items, partitions: 2}\n"
 
-/* The points of a repair come last; e2e/test_repair.c reaches them. */
+/* Behind them come those of verify, repair and fill, which the tests of these reach. */
 #define POINTS FAILPOINT_VERIFY_ASKED
 
 static bool fired[POINTS];
