@@ -105,8 +105,18 @@ run_one() { # TIER NAME PROGRAM
     echo "$((SECONDS - started)) $2" >>"$logs/seconds"
 }
 
-run_all() { # TIER PROGRAM...: "NAME PROGRAM" each, as many at a time as there are processors
-    local tier=$1 name program
+jobs_of() { # TIER: how many programs run at a time; those of e2e mostly wait
+    local processors
+    processors=$(nproc)
+    case $1 in
+    e2e) echo $((processors + 1)) ;;
+    *) echo "$processors" ;;
+    esac
+}
+
+run_all() { # TIER PROGRAM...: "NAME PROGRAM" each
+    local tier=$1 name program most
+    most=${TEST_JOBS:-$(jobs_of "$1")}
     local -a alone=()
     shift
     while read -r name program; do
@@ -114,7 +124,7 @@ run_all() { # TIER PROGRAM...: "NAME PROGRAM" each, as many at a time as there a
             alone+=("$name $program")
             continue
         fi
-        [ "$(jobs -rp | wc -l)" -lt "${TEST_JOBS:-$(nproc)}" ] || wait -n
+        [ "$(jobs -rp | wc -l)" -lt "$most" ] || wait -n
         run_one "$tier" "$name" "$program" &
     done < <(printf '%s\n' "$@")
     wait
