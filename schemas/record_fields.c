@@ -74,6 +74,14 @@ int64_t fields_integer(struct fields *fields, const json_t *json, int64_t least,
     return least;
 }
 
+int64_t fields_count(struct fields *fields, const json_t *json, const char *name, int64_t limit)
+{
+    int64_t count = fields_integer(fields, json_object_get(json, name), 0, name);
+    if (count > limit)
+        fields_refuse(fields, name);
+    return count;
+}
+
 bool fields_bool(struct fields *fields, const json_t *json, const char *name)
 {
     const json_t *value = json_object_get(json, name);

@@ -37,6 +37,9 @@ const char *fields_name(struct fields *fields, const json_t *json, const char *n
 
 /** @return an integer of at least `least`; what is none is refused as `name`. */
 int64_t fields_integer(struct fields *fields, const json_t *json, int64_t least, const char *name);
+
+/** @return the number of a member, from 0 to `limit`. */
+int64_t fields_count(struct fields *fields, const json_t *json, const char *name, int64_t limit);
 bool fields_bool(struct fields *fields, const json_t *json, const char *name);
 
 /** @return microseconds since 1970 of an RFC 3339 time. */

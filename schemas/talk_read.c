@@ -53,15 +53,6 @@ static enum talk_ask talk_read_ask(struct fields *fields, const json_t *json, co
     return TALK_KEEP;
 }
 
-static int64_t talk_read_count(struct fields *fields, const json_t *json, const char *name,
-                               int64_t limit)
-{
-    int64_t count = fields_integer(fields, json_object_get(json, name), 0, name);
-    if (count > limit)
-        fields_refuse(fields, name);
-    return count;
-}
-
 static struct talk_columns talk_read_column_list(struct fields *fields, const json_t *list,
                                                  const char *name)
 {
@@ -195,7 +186,7 @@ static void talk_read_question(struct fields *fields, const json_t *json,
     if (*question->to == '\0' && ask != TALK_REPORT)
         fields_refuse(fields, "to");
     if (ask == TALK_STAMP || ask == TALK_REPORT)
-        question->seconds = talk_read_count(fields, json, "seconds", TALK_SECONDS_MAX);
+        question->seconds = fields_count(fields, json, "seconds", TALK_SECONDS_MAX);
     if (ask == TALK_STAMP) {
         question->entity_type = fields_text(fields, json, "type");
         question->topic = fields_name(fields, json, "topic");
@@ -229,7 +220,7 @@ static void talk_read_stamp(struct fields *fields, const json_t *json, struct ta
     answer->partition_count = json_array_size(list);
     answer->cluster_id = fields_text(fields, json, "cluster");
     answer->columns = talk_read_columns(fields, json);
-    answer->open_count = (uint64_t)talk_read_count(fields, json, "open", INT64_MAX);
+    answer->open_count = (uint64_t)fields_count(fields, json, "open", INT64_MAX);
 }
 
 static void talk_read_answer(struct fields *fields, const json_t *json, struct talk_answer *answer)
@@ -247,9 +238,9 @@ static void talk_read_answer(struct fields *fields, const json_t *json, struct t
     if (ask == TALK_STAMP)
         talk_read_stamp(fields, json, answer);
     if (ask == TALK_SUMS || ask == TALK_LIST || ask == TALK_KEYS || ask == TALK_KEEP)
-        answer->rows = (uint64_t)talk_read_count(fields, json, "rows", INT64_MAX);
+        answer->rows = (uint64_t)fields_count(fields, json, "rows", INT64_MAX);
     if (ask == TALK_STAMP || ask == TALK_LIST || ask == TALK_KEYS)
-        answer->parts = talk_read_count(fields, json, "parts", (int64_t)TALK_LISTED_MAX);
+        answer->parts = fields_count(fields, json, "parts", (int64_t)TALK_LISTED_MAX);
     if (ask == TALK_SUMS) {
         size_t count = 0;
         answer->sums = talk_read_numbers(fields, json, "sums", ROW_BUCKETS, &count);

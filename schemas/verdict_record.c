@@ -102,14 +102,6 @@ static int64_t verdict_read_time(struct fields *fields, const json_t *json, cons
     return json_is_null(json_object_get(json, name)) ? 0 : fields_time(fields, json, name);
 }
 
-static int64_t verdict_read_number(struct fields *fields, const json_t *json, const char *name)
-{
-    int64_t number = fields_integer(fields, json_object_get(json, name), 0, name);
-    if (number > VERDICT_NUMBER_MAX)
-        fields_refuse(fields, name);
-    return number;
-}
-
 static enum verdict_state verdict_read_state(struct fields *fields, const json_t *json)
 {
     const char *state = json_string_value(json_object_get(json, "verdict"));
@@ -130,12 +122,12 @@ static void verdict_read_copy(struct fields *fields, const json_t *json, struct 
         .at_us = verdict_read_time(fields, json, "at"),
         .asker = fields_text(fields, json, "asker"),
         .reference = fields_text(fields, json, "reference"),
-        .rows = verdict_read_number(fields, json, "rows"),
-        .differs = verdict_read_number(fields, json, "differs"),
-        .missing = verdict_read_number(fields, json, "missing"),
-        .extra = verdict_read_number(fields, json, "extra"),
+        .rows = fields_count(fields, json, "rows", VERDICT_NUMBER_MAX),
+        .differs = fields_count(fields, json, "differs", VERDICT_NUMBER_MAX),
+        .missing = fields_count(fields, json, "missing", VERDICT_NUMBER_MAX),
+        .extra = fields_count(fields, json, "extra", VERDICT_NUMBER_MAX),
         .counted_all = fields_bool(fields, json, "counted_all"),
-        .left_out = verdict_read_number(fields, json, "left_out"),
+        .left_out = fields_count(fields, json, "left_out", VERDICT_NUMBER_MAX),
         .equal_since_us = verdict_read_time(fields, json, "equal_since"),
         .equal_at_us = verdict_read_time(fields, json, "equal_at"),
         .skipped_at_us = verdict_read_time(fields, json, "skipped_at"),
@@ -148,11 +140,11 @@ static void verdict_read(struct fields *fields, const json_t *json, struct verdi
     const json_t *list = json_object_get(json, "copies");
     record->entity_type = fields_name(fields, json, "type");
     record->topic = fields_name(fields, json, "topic");
-    record->control_offset = verdict_read_number(fields, json, "control_offset");
+    record->control_offset = fields_count(fields, json, "control_offset", VERDICT_NUMBER_MAX);
     record->asker = fields_text(fields, json, "asker");
     record->reference = fields_text(fields, json, "reference");
     record->at_us = verdict_read_time(fields, json, "at");
-    record->duration_ms = verdict_read_number(fields, json, "duration_ms");
+    record->duration_ms = fields_count(fields, json, "duration_ms", VERDICT_NUMBER_MAX);
     if (!json_is_array(list) || json_array_size(list) > VERDICT_COPIES_MAX)
         fields_refuse(fields, "copies");
     if (fields->status != STATUS_OK)

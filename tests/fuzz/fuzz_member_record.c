@@ -1,43 +1,35 @@
 /* Any bytes as the value of a member or policy record. What is read must be written and read again
  * as the same. */
-#include "schemas/member_record.h"
-
-#include <stdlib.h>
+#include "tests/fuzz/written_again.h"
 
 #define ARENA_BYTES ((size_t)16 * 1024 * 1024)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void fuzz_write_again(const struct member_record *record, struct arena *arena)
+static void append(const void *record, struct buffer *out)
 {
-    struct member_record again;
-    struct error err = ERROR_INIT;
-    struct buffer first;
-    struct buffer second;
-    buffer_init(&first, 8 * MEMBER_RECORD_BYTES_MAX);
-    buffer_init(&second, 8 * MEMBER_RECORD_BYTES_MAX);
-    member_record_append(record, &first);
-    if (!first.failed && first.length <= MEMBER_RECORD_BYTES_MAX) {
-        if (member_record_read(buffer_slice(&first), arena, &again, &err) != STATUS_OK)
-            abort();
-        member_record_append(&again, &second);
-        if (!slice_equal(buffer_slice(&first), buffer_slice(&second)))
-            abort();
-    }
-    buffer_done(&first);
-    buffer_done(&second);
+    member_record_append(record, out);
 }
+
+static enum status read_again(struct slice value, struct arena *arena, void *record,
+                              struct error *err)
+{
+    return member_record_read(value, arena, record, err);
+}
+
+static const struct written_again kind = {append, read_again};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena arena;
     struct member_record record;
+    struct member_record again;
     struct member_policy policy;
     struct error err = ERROR_INIT;
     const struct slice value = {(const char *)data, size};
     arena_init(&arena, ARENA_BYTES);
     if (member_record_read(value, &arena, &record, &err) == STATUS_OK)
-        fuzz_write_again(&record, &arena);
+        written_again_check(&kind, &record, &again, &arena);
     error_clear(&err);
     if (member_policy_read(value, &arena, &policy, &err) == STATUS_OK && policy.count > 0 &&
         policy.members[0] == NULL)

@@ -1,37 +1,30 @@
 /* Any bytes as the value of a record of verdicts. What is read must be written and read again as
  * the same. */
 #include "schemas/verdict_record.h"
-
-#include <stdlib.h>
+#include "tests/fuzz/written_again.h"
 
 #define ARENA_BYTES ((size_t)16 * 1024 * 1024)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void fuzz_write_again(const struct verdict_record *record, struct arena *arena)
+static void append(const void *record, struct buffer *out)
 {
-    struct verdict_record again;
-    struct error err = ERROR_INIT;
-    struct buffer first;
-    struct buffer second;
-    buffer_init(&first, 8 * MEMBER_RECORD_BYTES_MAX);
-    buffer_init(&second, 8 * MEMBER_RECORD_BYTES_MAX);
-    verdict_record_append(record, &first);
-    if (!first.failed && first.length <= MEMBER_RECORD_BYTES_MAX) {
-        if (verdict_record_read(buffer_slice(&first), arena, &again, &err) != STATUS_OK)
-            abort();
-        verdict_record_append(&again, &second);
-        if (!slice_equal(buffer_slice(&first), buffer_slice(&second)))
-            abort();
-    }
-    buffer_done(&first);
-    buffer_done(&second);
+    verdict_record_append(record, out);
 }
+
+static enum status read_again(struct slice value, struct arena *arena, void *record,
+                              struct error *err)
+{
+    return verdict_record_read(value, arena, record, err);
+}
+
+static const struct written_again kind = {append, read_again};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena arena;
     struct verdict_record record;
+    struct verdict_record again;
     struct error err = ERROR_INIT;
     const struct slice value = {(const char *)data, size};
     arena_init(&arena, ARENA_BYTES);
@@ -40,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             if (verdict_different_rows(&record.copies[i]) < 0)
                 abort();
         }
-        fuzz_write_again(&record, &arena);
+        written_again_check(&kind, &record, &again, &arena);
     }
     arena_done(&arena);
     return 0;
