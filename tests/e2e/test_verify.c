@@ -57,12 +57,7 @@ static void each_planted_difference_is_found_in_each_database(void **state)
     (void)state;
     struct trio trio;
     trio_begin(&trio);
-    for (size_t i = 0; i < VERIFY_KINDS; i++) {
-        for (int id = 1; id <= 3; id++)
-            (void)database_text(trio.services[i].url,
-                                test_format("INSERT INTO %ss VALUES (%d, 'n', '1.50', 0.1)",
-                                            verify_dialects[i].entity_type, id));
-    }
+    trio_insert(&trio);
     for (int id = 1; id <= 3; id++)
         (void)database_text(trio.services[id % (int)VERIFY_KINDS].url,
                             test_format("INSERT INTO stocks VALUES (%d, 'n', '1.50', 0.1)", id));

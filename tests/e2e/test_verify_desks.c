@@ -100,12 +100,7 @@ static void planted_differences_are_found_over_desks(void **state)
     (void)state;
     struct trio trio;
     trio_begin(&trio);
-    for (size_t i = 0; i < VERIFY_KINDS; i++) {
-        for (int id = 1; id <= 3; id++)
-            (void)database_text(trio.services[i].url,
-                                test_format("INSERT INTO %ss VALUES (%d, 'n', '1.50', 0.1)",
-                                            verify_dialects[i].entity_type, id));
-    }
+    trio_insert(&trio);
     trio_settle(&trio);
     wait_for_members(&trio);
     trio_plant(&trio, DATABASE_SQLITE, "orders");

@@ -49,6 +49,16 @@ void trio_begin(struct trio *trio)
         sidecar_begin(&trio->services[i]);
 }
 
+void trio_insert(const struct trio *trio)
+{
+    for (size_t i = 0; i < VERIFY_KINDS; i++) {
+        for (int id = 1; id <= 3; id++)
+            (void)database_text(trio->services[i].url,
+                                test_format("INSERT INTO %ss VALUES (%d, 'n', '1.50', 0.1)",
+                                            verify_dialects[i].entity_type, id));
+    }
+}
+
 struct process *trio_write(const struct trio *trio, size_t kind)
 {
     struct buffer script;

@@ -23,6 +23,9 @@ void trio_make(struct trio *trio, const char *yaml);
 void trio_begin(struct trio *trio);
 void trio_end(struct trio *trio);
 
+/** Insert the rows 1 to 3 of the type that each service alone publishes. */
+void trio_insert(const struct trio *trio);
+
 /** Start a client that writes at a service. */
 struct process *trio_write(const struct trio *trio, size_t kind);
 
