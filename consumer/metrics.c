@@ -1,4 +1,4 @@
-/* The bounded table of partitions that other threads read without locks. */
+/* The bounded tables that other threads read without locks. */
 #include "consumer/metrics.h"
 
 #include <stdio.h>
@@ -32,6 +32,31 @@ struct agent_partition_metrics *agent_metrics_partition(struct agent_metrics *me
     atomic_store(&row->log_end, -1);
     atomic_store(&metrics->partition_count, count + 1);
     return row;
+}
+
+struct agent_type_metrics *agent_metrics_type(struct agent_metrics *metrics, const char *type,
+                                              const char *topic)
+{
+    size_t count = atomic_load(&metrics->type_count);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(metrics->types[i].type, type) == 0)
+            return &metrics->types[i];
+    }
+    if (count == AGENT_METRICS_TYPES)
+        return &metrics->spare_type;
+    metrics->types[count].type = type;
+    metrics->types[count].topic = topic;
+    atomic_store(&metrics->type_count, count + 1);
+    return &metrics->types[count];
+}
+
+struct histogram_snapshot agent_metrics_commit_to_applied(const struct agent_metrics *metrics)
+{
+    struct histogram_snapshot all = {0};
+    size_t count = atomic_load(&metrics->type_count);
+    for (size_t i = 0; i < count; i++)
+        histogram_add_to(&metrics->types[i].commit_to_applied, &all);
+    return all;
 }
 
 void agent_metrics_set_fill(struct agent_metrics *metrics, const char *topic, int stage,

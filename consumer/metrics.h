@@ -2,6 +2,7 @@
 #ifndef CONSUMER_METRICS_H
 #define CONSUMER_METRICS_H
 
+#include "common/histogram.h"
 #include "common/topic_partition.h"
 
 #include <stdatomic.h>
@@ -10,6 +11,7 @@
 #define AGENT_METRICS_PARTITIONS 1024
 #define AGENT_METRICS_TOPIC_SIZE 256
 #define AGENT_METRICS_FILLS      256
+#define AGENT_METRICS_TYPES      256
 
 enum agent_state {
     AGENT_CONNECTING,
@@ -45,6 +47,18 @@ struct agent_fill_metrics {
     atomic_llong rows;
 };
 
+/** One row for each entity type under `apply:`. Its names are written once, before `type_count` is
+ * raised past the row; they are borrowed from the configuration. */
+struct agent_type_metrics {
+    const char *type;
+    const char *topic;
+    atomic_ullong events_applied;
+    atomic_ullong events_parked;
+    /* From the commit at the origin, as the record has it, to the agent's commit. Events whose
+     * record does not say when they were committed are not in it. */
+    struct histogram commit_to_applied;
+};
+
 struct agent_metrics {
     atomic_ullong events_applied;
     atomic_ullong events_duplicate;
@@ -66,6 +80,9 @@ struct agent_metrics {
     atomic_size_t topics_missing;
     atomic_size_t fill_count;
     struct agent_fill_metrics fills[AGENT_METRICS_FILLS];
+    atomic_size_t type_count;
+    struct agent_type_metrics types[AGENT_METRICS_TYPES];
+    struct agent_type_metrics spare_type; /* of all types beyond those; nobody reads it */
     atomic_size_t partition_count;
     struct agent_partition_metrics partitions[AGENT_METRICS_PARTITIONS];
     struct agent_partition_metrics spare; /* of all partitions beyond those; nobody reads it */
@@ -78,6 +95,15 @@ const char *agent_state_name(enum agent_state state);
  * the agent's only. */
 void agent_metrics_set_fill(struct agent_metrics *metrics, const char *topic, int stage,
                             int64_t rows);
+
+/** @return the row of an entity type, made where it is new; the spare one where the table is full.
+ * @param type  and topic: borrowed, must outlive the metrics. @thread the agent's only. */
+struct agent_type_metrics *agent_metrics_type(struct agent_metrics *metrics, const char *type,
+                                              const char *topic);
+
+/** @return how long events of all entity types took from commit to applied, since the start. Keep
+ * one, and histogram_quantile_s() says what was usual since then. @thread any. */
+struct histogram_snapshot agent_metrics_commit_to_applied(const struct agent_metrics *metrics);
 
 /** @return the partition's row, made where it is new; the spare one where the table is full.
  * @thread the agent's only. */
