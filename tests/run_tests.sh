@@ -105,12 +105,10 @@ run_one() { # TIER NAME PROGRAM
     echo "$((SECONDS - started)) $2" >>"$logs/seconds"
 }
 
-jobs_of() { # TIER: how many programs run at a time; those of e2e mostly wait
-    local processors
-    processors=$(nproc)
+jobs_of() { # TIER: how many programs run at a time; most of them mostly wait
     case $1 in
-    e2e) echo $((processors + 1)) ;;
-    *) echo "$processors" ;;
+    fuzz) nproc ;;
+    *) echo $(($(nproc) + 1)) ;;
     esac
 }
 

@@ -35,8 +35,9 @@ cp "$program" "$new/try/pay.c"
 cat >"$new/try/use.sh" <<'END'
 set -eux
 export DEBIAN_FRONTEND=noninteractive
-apt-get update
-apt-get install -y --no-install-recommends /packages/*.deb gcc libc6-dev pkg-config sqlite3
+apt-get -o Acquire::Retries=3 update
+apt-get -o Acquire::Retries=3 install -y --no-install-recommends /packages/*.deb gcc libc6-dev \
+    pkg-config sqlite3
 keepstep --version
 ldconfig -p | grep libkeepstep.so.0
 cd /try
@@ -59,7 +60,13 @@ sqlite3 shop.db "CREATE TABLE orders(id INTEGER PRIMARY KEY, total TEXT, state T
     INSERT INTO orders VALUES(42, '12.50', 'open')"
 keepstep init -c /etc/keepstep/shop.yaml
 start=$(sed -n 's/^ExecStart=//p' /usr/lib/systemd/system/keepstep@.service | sed 's/%i/shop/')
-timeout --preserve-status -s TERM 5 $start >run.log 2>&1
+$start >run.log 2>&1 &
+for i in $(seq 600); do
+    grep -q 'holds the lease' run.log && break
+    sleep 0.1
+done
+kill -TERM $!
+wait $! || { cat run.log && exit 1; }
 grep 'holds the lease' run.log
 grep '"stopped"' run.log
 cc pay.c $(pkg-config --cflags --libs libkeepstep) -o pay
@@ -69,4 +76,5 @@ rm -r /etc/keepstep/*
 apt-get purge -y keepstep libkeepstep0 libkeepstep-dev
 [ ! -e /usr/bin/keepstep ] && [ ! -e /etc/keepstep ]
 END
-chroot "$new" /bin/bash /try/use.sh
+# The last lines say what failed; what apt-get prints before them is long.
+chroot "$new" /bin/bash /try/use.sh >"$dir/use.log" 2>&1 || { tail -n 60 "$dir/use.log" >&2 && exit 1; }
