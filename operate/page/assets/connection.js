@@ -1,0 +1,92 @@
+/* Asks the sidecar, and knows since when it does not answer. */
+
+const ANSWER_LIMIT_MS = 15000; // a retry of a parked record takes up to 10 s
+
+/** The sidecar has answered, but not with what was asked for. */
+export class Refusal extends Error {
+    constructor(code, answer) {
+        super(answer.error ?? `the sidecar has answered with ${code}`);
+        this.code = code;
+        this.next = answer.next ?? null;
+    }
+}
+
+async function ask(path, options) {
+    const response = await fetch(path, {
+        ...options,
+        cache: "no-store",
+        credentials: "omit",
+        signal: AbortSignal.timeout(ANSWER_LIMIT_MS),
+    });
+    const answer = await response.json().catch(() => ({}));
+    if (!response.ok) {
+        throw new Refusal(response.status, answer);
+    }
+    return answer;
+}
+
+export function get(path) {
+    return ask(path, {});
+}
+
+/** POST with a token. */
+export function act(path, token, who) {
+    const headers = { Authorization: `Bearer ${token}` };
+    if (who !== "") {
+        headers["Keepstep-Who"] = who.replace(/[^\x20-\x7e]/gu, encodeURIComponent); // a header is ASCII
+    }
+    return ask(path, { method: "POST", headers });
+}
+
+let answeredAt = null;
+let failed = false;
+
+export function noteAnswer() {
+    answeredAt = performance.now();
+    failed = false;
+}
+
+export function noteSilence() {
+    failed = true;
+}
+
+/** @return seconds since the last answer, null before the first one; and whether it is out of reach now. */
+export function silence() {
+    return { seconds: answeredAt === null ? null : (performance.now() - answeredAt) / 1000, failed };
+}
+
+function pause(milliseconds) {
+    return new Promise((resolve) => {
+        setTimeout(resolve, milliseconds);
+    });
+}
+
+/** @return when the page is seen again, at once if it is seen. */
+function seen() {
+    return new Promise((resolve) => {
+        if (!document.hidden) {
+            resolve();
+            return;
+        }
+        document.addEventListener("visibilitychange", () => resolve(seen()), { once: true });
+    });
+}
+
+/**
+ * Runs a task again and again while the page is seen. `period()` says how long to wait.
+ * @return a function that lets it run at once.
+ */
+export function repeat(task, period) {
+    let hurry = () => {};
+    (async () => {
+        for (;;) {
+            await seen();
+            const hurried = new Promise((resolve) => {
+                hurry = resolve;
+            });
+            await task().catch(reportError);
+            await Promise.race([pause(period()), hurried]);
+        }
+    })();
+    return () => hurry();
+}

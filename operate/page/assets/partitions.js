@@ -1,0 +1,88 @@
+/* The table of partitions, the worst ones first. */
+import { byId, element, setAttribute, setText, showList } from "./elements.js";
+import { count, duration, plural } from "./format.js";
+import { showShape } from "./shapes.js";
+
+const FEW = 10;
+
+let all = false;
+let last = [];
+
+/** A stopped one is the worst, then one of which nothing is known, then the oldest lag. */
+function badness(partition) {
+    if (partition.stopped) {
+        return Infinity;
+    }
+    return partition.lag_seconds === null ? Number.MAX_VALUE : partition.lag_seconds;
+}
+
+function byBadness(left, right) {
+    const difference = badness(right) - badness(left);
+    if (!Number.isNaN(difference) && difference !== 0) {
+        return difference;
+    }
+    return (right.lag_records ?? 0) - (left.lag_records ?? 0) || left.topic.localeCompare(right.topic) ||
+        left.partition - right.partition;
+}
+
+function stateOf(partition) {
+    if (partition.stopped) {
+        return { verdict: "stopped", text: partition.reason ?? "stopped" };
+    }
+    if (partition.lag_records === null && partition.lag_seconds === null) {
+        return { verdict: "unknown", text: partition.reason ?? "not known" };
+    }
+    if (partition.reason !== null) {
+        return { verdict: "stalled", text: partition.reason };
+    }
+    return partition.lag_records > 0 || partition.lag_seconds > 0 ?
+        { verdict: "behind", text: "behind" } : { verdict: "ok", text: "caught up" };
+}
+
+function create(partition) {
+    const numbers = ["", "", "", "wide-only", "wide-only", "wide-only"]
+        .map((extra) => element("td", { class: `number ${extra}` }));
+    return element("tr", {},
+        element("th", { scope: "row" }, element("span", { class: "topic" }, partition.topic),
+            element("span", { class: "index" }, ` ${partition.partition}`)),
+        element("td", { class: "state" }, element("span", { class: "shape" }), element("span", { class: "word" })),
+        ...numbers);
+}
+
+function update(row, partition) {
+    const { verdict, text } = stateOf(partition);
+    setAttribute(row, "data-verdict", verdict);
+    showShape(row.querySelector(".shape"), verdict);
+    setText(row.querySelector(".word"), text);
+    const texts = [duration(partition.lag_seconds), count(partition.lag_records), count(partition.parked),
+        count(partition.applied_offset), count(partition.durable_offset), count(partition.end_offset)];
+    row.querySelectorAll("td.number").forEach((cell, index) => {
+        setText(cell, texts[index]);
+    });
+}
+
+function show() {
+    const sorted = [...last].sort(byBadness);
+    showList(byId("partition-rows"), all ? sorted : sorted.slice(0, FEW), {
+        key: (partition) => `${partition.topic} ${partition.partition}`,
+        create,
+        update,
+    });
+    const more = byId("partitions-more");
+    more.hidden = last.length <= FEW;
+    setText(more, all ? `Show the ${FEW} worst` : `Show all ${last.length}`);
+    setText(byId("partitions-note"), last.length === 0 ? "This sidecar owns no partition." :
+        `${plural(last.length, "partition")}, the worst first`);
+}
+
+export function showPartitions(state) {
+    last = state.partitions;
+    show();
+}
+
+export function startPartitions() {
+    byId("partitions-more").addEventListener("click", () => {
+        all = !all;
+        show();
+    });
+}
