@@ -3,6 +3,7 @@
 
 #include "tests/support/mariadb.h"
 #include "tests/support/postgresql.h"
+#include "tests/support/process.h"
 #include "tests/support/sql.h"
 
 #include <string.h>
@@ -67,4 +68,35 @@ bool database_wait_for(const char *url, const char *sql, const char *expected, i
 {
     struct database_wait wait = {.url = url, .sql = sql, .expected = expected};
     return test_wait(database_is, &wait, limit_ms);
+}
+
+static const char *name_of(const char *url)
+{
+    return strrchr(url, '/') + 1;
+}
+
+static const char *mariadb_program(const char *program, const char *url)
+{
+    const char *port = strrchr(url, ':') + 1;
+    return test_format("%s --no-defaults --protocol=tcp --host=localhost --user=root --port=%.*s "
+                       "--default-character-set=utf8mb4",
+                       program, (int)strcspn(port, "/"), port);
+}
+
+void database_copy(enum database_kind kind, const char *from, const char *to)
+{
+    const char *const scripts[] = {
+        [DATABASE_SQLITE] = test_format("rm -f '%s'; sqlite3 '%s' \".timeout 20000\" \".backup "
+                                        "'%s'\"",
+                                        to + strlen("sqlite:"), from + strlen("sqlite:"),
+                                        to + strlen("sqlite:")),
+        [DATABASE_POSTGRESQL] = test_format("pg_dump -d '%s' | psql -X -q -v ON_ERROR_STOP=1 "
+                                            "-d '%s' > /dev/null",
+                                            from, to),
+        [DATABASE_MARIADB] = test_format("%s --single-transaction --routines %s | %s %s",
+                                         mariadb_program("mariadb-dump", from), name_of(from),
+                                         mariadb_program("mariadb", to), name_of(to))};
+    struct process_result result = PROCESS_RUN("sh", "-c", scripts[kind]);
+    if (result.exit_code != 0 || strstr(result.errors, "rror") != NULL)
+        test_fail("%s: %d: %s", scripts[kind], result.exit_code, result.errors);
 }

@@ -14,6 +14,9 @@ const char *database_make(enum database_kind kind, const char *name);
  * columns, "\n" after each row, NULL as "NULL". */
 const char *database_text(const char *url, const char *sql);
 
+/** Copy a database as its own tools do, in one snapshot, to an empty one of the same kind. */
+void database_copy(enum database_kind kind, const char *from, const char *to);
+
 /** Stop all processes of the program's server of a kind with a signal, like a frozen host: it
  * accepts connections and answers nothing. database_continue() lets it go on. It ends with the
  * program. */
