@@ -20,11 +20,12 @@ const ACTIONS = {
 
 let token = "";
 let who = "";
-let pending = null; // { id, name, resolve } while the dialog is open
+let pending = null; // { id, name, title, resolve } while the dialog is open
 
-function open(id, name, error) {
+function open({ id, name, title }, error) {
     const action = ACTIONS[name];
     setText(byId("action-head"), action.head(id));
+    setText(byId("action-record"), title);
     setText(byId("action-text"), action.text);
     setText(byId("action-go"), action.go);
     setText(byId("action-error"), error);
@@ -52,19 +53,20 @@ async function send(id, name) {
 }
 
 /** Sends it; a token that is not taken is asked for again. */
-async function attempt(id, name, resolve) {
+async function attempt(wish) {
+    const { id, name, resolve } = wish;
     byId("action-go").disabled = true;
     const { answer, refused } = await send(id, name);
     byId("action-go").disabled = false;
     if (refused !== null && (refused.code === 401 || refused.code === 403 || refused.code === 429)) {
         token = "";
-        pending = { id, name, resolve };
+        pending = wish;
         if (byId("action").open) {
             byId("action-token").value = "";
             setText(byId("action-error"), explain(refused));
             byId("action-token").focus();
         } else {
-            open(id, name, explain(refused));
+            open(wish, explain(refused));
         }
         return;
     }
@@ -73,15 +75,19 @@ async function attempt(id, name, resolve) {
     resolve({ answer, error: refused === null ? null : explain(refused) });
 }
 
-/** @return { answer, error }; null where the reader leaves it. */
-export function perform(id, name) {
+/**
+ * Retries or skips a record. @param title  what it is about, for people.
+ * @return { answer, error }; null where the reader leaves it.
+ */
+export function perform(id, name, title) {
     return new Promise((resolve) => {
+        const wish = { id, name, title, resolve };
         if (token !== "" && !ACTIONS[name].asks) {
-            attempt(id, name, resolve);
+            attempt(wish);
             return;
         }
-        pending = { id, name, resolve };
-        open(id, name, "");
+        pending = wish;
+        open(wish, "");
     });
 }
 
@@ -92,7 +98,7 @@ export function startActions() {
             token = byId("action-token").value;
             who = byId("action-who").value.trim();
             setText(byId("action-error"), "");
-            attempt(pending.id, pending.name, pending.resolve);
+            attempt(pending);
         }
     });
     byId("action-cancel").addEventListener("click", () => byId("action").close());

@@ -13,6 +13,8 @@ const QUESTIONS = {
 const OVERALL = { ok: "in step", behind: "behind", stalled: "stalled", stopped: "stopped", unknown: "not known" };
 const WORDS = { ok: "ok", behind: "behind", stalled: "stalled", stopped: "stopped", unknown: "not known" };
 
+const LONG_REASON = 130; // characters; such an answer gets more room
+
 function create(question) {
     const { title, about, section } = QUESTIONS[question.id];
     const head = `question-${question.id}`;
@@ -30,6 +32,7 @@ function update(node, question) {
     showShape(node.querySelector(".shape"), verdict);
     setText(node.querySelector(".word"), WORDS[verdict]);
     setText(node.querySelector(".reason"), question.reason);
+    node.classList.toggle("long", question.reason.length > LONG_REASON);
     const next = node.querySelector(".command");
     next.hidden = question.command === null;
     showCommand(next, question.command ?? "");

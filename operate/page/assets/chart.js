@@ -1,12 +1,13 @@
 /* One plot over time: lines, a legend with figures, and the same figures as a table. */
 import { drawing, element, setAttribute, setText, showList } from "./elements.js";
 import { NOT_KNOWN, timeOfDay } from "./format.js";
-import { ticks } from "./ticks.js";
+import { ticks, timeTicks } from "./ticks.js";
 
 /* Lines differ in colour and in dashes. */
 const DASHES = [null, [7, 3], [2, 3], [9, 3, 2, 3], [14, 4]];
 const TABLE_ROWS = 24;
 const PLOT_HEIGHT = 170;
+const TIME_MARK_PIXELS = 65;
 
 /** The most series that one plot shows. */
 export const SERIES_MAX = DASHES.length;
@@ -53,6 +54,7 @@ export class Chart {
 
     /** @param series  [{ key, label, values }], at most SERIES_MAX, of the same length as `times`. */
     show(times, series, note) {
+        this.node.hidden = series.length === 0;
         this.times = times;
         this.series = series;
         if (note !== undefined) {
@@ -150,8 +152,9 @@ export class Chart {
             axisLabelFontSize: 12,
             rightGap: 2,
             axes: {
-                x: { drawGrid: false, axisLabelWidth: 60, pixelsPerLabel: 70,
-                    axisLabelFormatter: (value) => timeOfDay(new Date(value), false) },
+                x: { drawGrid: false, axisLabelWidth: 60,
+                    ticker: (from, to, pixels) => timeTicks(from, to, pixels / TIME_MARK_PIXELS).map((v) =>
+                        ({ v, label: timeOfDay(new Date(v), false) })) },
                 y: { axisLabelWidth: 58,
                     ticker: (from, to) => ticks(to, this.unit).map((v) => ({ v, label: this.format(v) })) },
             },

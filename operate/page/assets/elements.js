@@ -92,7 +92,11 @@ export function command() {
         element("div", { class: "command-head" }, element("span", { class: "note" }, "Type next"), button), code);
 }
 
+/** A path may be broken behind a slash. */
 export function showCommand(node, text) {
-    setText(node.querySelector("code"), text);
+    const code = node.querySelector("code");
+    if (code.textContent !== text) {
+        code.replaceChildren(...text.split(/(?<=[/])/).flatMap((part) => [part, element("wbr")]));
+    }
     setAttribute(node.querySelector("button"), "aria-label", `Copy: ${text}`);
 }

@@ -45,17 +45,23 @@ function outbox(state) {
     return { value: count(pending), note: notes.join(", ") };
 }
 
+function parkedNote({ records, held, waiting }) {
+    if (records === null) {
+        return "the database does not say";
+    }
+    return records === 0 ? "every change was applied" : `${count(held)} for you, ${count(waiting)} tried again by itself`;
+}
+
 function figures(state) {
     const { rates, latency, parked } = state;
     return [
         { name: "Applied", value: rate(rates.applied_per_s), note: "changes of others, to this copy" },
-        { name: "Commit to applied", value: duration(latency.p50_s),
-            note: `99 of 100 within ${duration(latency.p99_s)}; last 15 min` },
+        { name: "Commit to applied", value: duration(latency.p50_s), note: latency.p99_s === null ?
+            "in the last 15 min" : `99 of 100 within ${duration(latency.p99_s)}; last 15 min` },
         { name: "Time to catch up", ...catchUp(state) },
         { name: "Published", value: rate(rates.published_per_s), note: RELAY[state.relay] ?? "no relay runs here" },
         { name: "Outbox waits", ...outbox(state) },
-        { name: "Parked", value: count(parked.records),
-            note: `${count(parked.held)} for you, ${count(parked.waiting)} tried again` },
+        { name: "Parked", value: count(parked.records), note: parkedNote(parked) },
     ];
 }
 

@@ -1,6 +1,6 @@
 /* All services of the cluster, and a matrix of entity types and copies. */
 import { byId, element, setAttribute, setText, showList } from "./elements.js";
-import { ago, count, duration, plural } from "./format.js";
+import { ago, byName, count, duration, plural } from "./format.js";
 import { showShape } from "./shapes.js";
 
 function copyKey({ service, copy_id: copyId }) {
@@ -15,7 +15,7 @@ function columnsOf(fleet) {
             columns.set(copyKey(copy), { service: copy.service, copyId: copy.copy_id });
         }
     }
-    const keys = Array.from(columns.keys()).sort((left, right) => left.localeCompare(right));
+    const keys = Array.from(columns.keys()).sort(byName);
     return keys.map((key) => {
         const column = columns.get(key);
         const ids = new Set(Array.from(columns.values()).filter(({ service, copyId }) =>
@@ -173,6 +173,8 @@ export function showFleet(fleet) {
     setText(byId("fleet-note"), fleet.as_of === null ?
         "Not known yet: the control topic was not read, or control_topic is off." :
         `As the services have told each other, read ${ago(fleet.as_of)}`);
-    showServices(fleet.services);
+    byId("fleet-tables").hidden = fleet.services.length === 0 && fleet.types.length === 0;
+    showServices([...fleet.services].sort((left, right) => byName(left.service, right.service) ||
+        byName(left.instance, right.instance)));
     showMatrix(fleet);
 }

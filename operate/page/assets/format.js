@@ -17,6 +17,11 @@ export function plural(value, word) {
     return `${count(value)} ${word}${value === 1 ? "" : "s"}`;
 }
 
+/** Compares names; the number 10 comes after 9. */
+export function byName(left, right) {
+    return left.localeCompare(right, "en", { numeric: true });
+}
+
 export function rate(value) {
     if (!known(value)) {
         return NOT_KNOWN;

@@ -1,7 +1,7 @@
 /* The plots: lag of the worst partitions, rates, latency and the outbox, over the time that the reader chooses. */
 import { Chart, SERIES_MAX } from "./chart.js";
 import { byId, element, setText } from "./elements.js";
-import { count, duration, rate } from "./format.js";
+import { byName, count, duration, rate } from "./format.js";
 
 const RANGES = [
     { seconds: 900, text: "15 min", title: "The last 15 minutes" },
@@ -42,10 +42,10 @@ function most(values) {
 
 /** @return the worst series, in the order of their names, so that lines keep their places. */
 function worst(series) {
-    const byName = (left, right) => left.label.localeCompare(right.label, "en", { numeric: true });
+    const byLabel = (left, right) => byName(left.label, right.label);
     const ranked = series.map((one) => ({ ...one, most: most(one.values) })).sort((left, right) =>
-        right.most - left.most || byName(left, right));
-    return ranked.slice(0, SERIES_MAX).sort(byName);
+        right.most - left.most || byLabel(left, right));
+    return ranked.slice(0, SERIES_MAX).sort(byLabel);
 }
 
 function labelOf({ name, topic, partition }) {
@@ -70,6 +70,7 @@ export function showHistory(history) {
         const shown = worst(all);
         chart.drawn.show(times, shown, noteOf(chart, shown.length, all.length));
     }
+    byId("history-note").hidden = history.series.length > 0;
 }
 
 export function recolourHistory() {

@@ -26,7 +26,7 @@ async function quietly(path, show) {
 }
 
 function showState(answer) {
-    const parkedBefore = state === null ? null : state.parked.records;
+    const parkedBefore = state?.parked.records;
     state = answer;
     showAnswers(state);
     showFigures(state);

@@ -95,9 +95,9 @@ const OUTCOMES = {
     skipped: (id) => `Record ${id} is skipped.`,
 };
 
-async function run(id, name) {
+async function run(id, name, title) {
     setText(byId("parked-result"), "");
-    const done = await perform(id, name);
+    const done = await perform(id, name, title);
     if (done === null) {
         return;
     }
@@ -108,14 +108,19 @@ async function run(id, name) {
     refresh();
 }
 
-function create({ id }) {
+function titleOf(record) {
+    return `${record.entity_type ?? "type not known"} ${record.entity_key ?? "key not known"}`;
+}
+
+function create(record) {
+    const { id } = record;
     const details = element("details", {}, element("summary", {}, "Payload and headers"),
         element("div", { class: "payload" }));
     details.addEventListener("toggle", () => showPayload(details, id));
     const buttons = ["retry", "skip"].map((name) => {
         const button = element("button", { type: "button", class: "quiet", "data-action": name,
             "aria-label": `${name === "retry" ? "Retry" : "Skip"} record ${id}` }, name === "retry" ? "Retry" : "Skip");
-        button.addEventListener("click", () => run(id, name));
+        button.addEventListener("click", () => run(id, name, titleOf(record)));
         return button;
     });
     const head = `parked-${id}`;
@@ -130,8 +135,7 @@ function create({ id }) {
 function update(node, record) {
     const state = STATES[record.state] ?? STATES.held;
     setAttribute(node, "data-verdict", state.verdict);
-    setText(node.querySelector("h3"), `${record.id}  ${record.entity_type ?? "type not known"} ` +
-        `${record.entity_key ?? "key not known"}`);
+    setText(node.querySelector("h3"), `${record.id}  ${titleOf(record)}`);
     showShape(node.querySelector(".shape"), state.verdict);
     setText(node.querySelector(".word"), state.text);
     setText(node.querySelector(".reason"), record.reason);

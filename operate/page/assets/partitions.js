@@ -1,6 +1,6 @@
 /* The table of partitions, the worst ones first. */
 import { byId, element, setAttribute, setText, showList } from "./elements.js";
-import { count, duration, plural } from "./format.js";
+import { byName, count, duration, plural } from "./format.js";
 import { showShape } from "./shapes.js";
 
 const FEW = 10;
@@ -21,7 +21,7 @@ function byBadness(left, right) {
     if (!Number.isNaN(difference) && difference !== 0) {
         return difference;
     }
-    return (right.lag_records ?? 0) - (left.lag_records ?? 0) || left.topic.localeCompare(right.topic) ||
+    return (right.lag_records ?? 0) - (left.lag_records ?? 0) || byName(left.topic, right.topic) ||
         left.partition - right.partition;
 }
 
@@ -68,6 +68,7 @@ function show() {
         create,
         update,
     });
+    byId("partition-table").hidden = last.length === 0;
     const more = byId("partitions-more");
     more.hidden = last.length <= FEW;
     setText(more, all ? `Show the ${FEW} worst` : `Show all ${last.length}`);

@@ -26,7 +26,7 @@ export function startTheme(changed) {
     let choice = CHOICES.includes(stored()) ? stored() : "system";
     const show = () => {
         document.documentElement.dataset.theme = choice;
-        setText(button, `Theme: ${choice}`);
+        setText(byId("theme-name"), choice);
         changed();
     };
     button.addEventListener("click", () => {

@@ -1,4 +1,4 @@
-/* Where the lines of a scale stand: at round numbers of its unit. */
+/* Where the marks of a scale stand: at round numbers of its unit, and at round times. */
 
 const LINES_MAX = 4;
 
@@ -19,4 +19,15 @@ export function ticks(most, unit) {
     const steps = STEPS[unit];
     const step = steps.find((one) => one * LINES_MAX >= most) ?? steps[steps.length - 1];
     return Array.from({ length: Math.floor(most / step) + 1 }, (_, index) => index * step);
+}
+
+const TIME_STEPS_S = [60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 14400, 21600, 43200];
+
+/** @return round times of the reader's zone between two, as milliseconds; about `wanted` of them. */
+export function timeTicks(from, to, wanted) {
+    const step = 1000 * (TIME_STEPS_S.find((one) => (to - from) / one / 1000 <= wanted) ?? 86400);
+    const zone = new Date(from).getTimezoneOffset() * 60000;
+    const margin = (to - from) * 0.05; // the first mark must not meet the other scale
+    const first = Math.ceil((from + margin - zone) / step) * step + zone;
+    return Array.from({ length: Math.max(0, Math.floor((to - first) / step) + 1) }, (_, index) => first + index * step);
 }
