@@ -268,6 +268,14 @@ out:
     return status;
 }
 
+bool kafka_is_answered(rd_kafka_t *handle, const char *topic, int timeout_ms)
+{
+    struct error failed = ERROR_INIT;
+    struct kafka_topic found;
+    return kafka_topic_describe(handle, topic, timeout_ms, &found, &failed) == STATUS_OK ||
+           !kafka_error_is_silence((rd_kafka_resp_err_t)failed.native_code);
+}
+
 /* Ask for the offset of a logical one (beginning, end). */
 static rd_kafka_resp_err_t kafka_offset_of(rd_kafka_t *handle, struct topic_partition tp,
                                            int64_t logical, int timeout_ms, int64_t *ret_offset)
@@ -304,14 +312,21 @@ enum status kafka_log_end(rd_kafka_t *handle, struct topic_partition tp, int tim
     return kafka_bounds_status(code, tp, err);
 }
 
+enum status kafka_log_begin(rd_kafka_t *handle, struct topic_partition tp, int timeout_ms,
+                            int64_t *ret_begin, struct error *err)
+{
+    rd_kafka_resp_err_t code = kafka_offset_of(handle, tp, RD_KAFKA_OFFSET_BEGINNING, timeout_ms,
+                                               ret_begin);
+    return kafka_bounds_status(code, tp, err);
+}
+
 enum status kafka_log_bounds(rd_kafka_t *handle, struct topic_partition tp, int timeout_ms,
                              struct log_bounds *ret_bounds, struct error *err)
 {
     int64_t until = clock_monotonic_us() + (int64_t)timeout_ms * 1000;
-    rd_kafka_resp_err_t code = kafka_offset_of(handle, tp, RD_KAFKA_OFFSET_BEGINNING, timeout_ms,
-                                               &ret_bounds->first);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return kafka_bounds_status(code, tp, err);
+    enum status status = kafka_log_begin(handle, tp, timeout_ms, &ret_bounds->first, err);
+    if (status != STATUS_OK)
+        return status;
     int64_t left_ms = (until - clock_monotonic_us()) / 1000;
     return kafka_log_end(handle, tp, left_ms < 0 ? 0 : (int)left_ms, &ret_bounds->end, err);
 }

@@ -69,7 +69,12 @@ enum status kafka_topic_describe(rd_kafka_t *handle, const char *topic, int time
 enum status kafka_log_bounds(rd_kafka_t *handle, struct topic_partition tp, int timeout_ms,
                              struct log_bounds *ret_bounds, struct error *err) MUST_CHECK;
 
-/** Ask only for the end. Statuses as kafka_log_bounds(). */
+/** @return whether a broker answers a question about a topic within the time. */
+bool kafka_is_answered(rd_kafka_t *handle, const char *topic, int timeout_ms);
+
+/** Ask only for the beginning, or only for the end. Statuses as kafka_log_bounds(). */
+enum status kafka_log_begin(rd_kafka_t *handle, struct topic_partition tp, int timeout_ms,
+                            int64_t *ret_begin, struct error *err) MUST_CHECK;
 enum status kafka_log_end(rd_kafka_t *handle, struct topic_partition tp, int timeout_ms,
                           int64_t *ret_end, struct error *err) MUST_CHECK;
 

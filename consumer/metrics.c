@@ -1,5 +1,6 @@
 /* The bounded tables that other threads read without locks. */
 #include "consumer/metrics.h"
+#include "consumer/stop_reason.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -30,8 +31,15 @@ struct agent_partition_metrics *agent_metrics_partition(struct agent_metrics *me
     row->partition = tp.partition;
     atomic_store(&row->stable_end, -1);
     atomic_store(&row->log_end, -1);
+    atomic_store(&row->log_begin, -1);
     atomic_store(&metrics->partition_count, count + 1);
     return row;
+}
+
+void agent_metrics_set_stop(struct agent_partition_metrics *partition, const char *reason)
+{
+    atomic_store(&partition->stop_reason, stop_reason_name(reason));
+    atomic_store(&partition->stopped, reason[0] != '\0');
 }
 
 struct agent_type_metrics *agent_metrics_type(struct agent_metrics *metrics, const char *type,

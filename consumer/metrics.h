@@ -29,6 +29,8 @@ struct agent_partition_metrics {
     int32_t partition;
     atomic_bool owned;
     atomic_bool stopped;
+    _Atomic(const char *)
+        stop_reason;                  /* as stop_reason_name() calls it; NULL: it has not stopped */
     atomic_llong applied_offset;      /* position after the last commit */
     atomic_llong durable_offset;      /* position after the last durable commit */
     atomic_llong stable_end;          /* last stable offset; -1: not known yet */
@@ -36,7 +38,12 @@ struct agent_partition_metrics {
     atomic_llong withheld_since_us;   /* wall clock; since when records stand after this stable_end,
                                        * by an open transaction of another producer; 0 */
     atomic_llong oldest_unapplied_us; /* wall clock; 0: none read, or its time is not known */
+    atomic_llong oldest_unapplied_log_us; /* the same record's, when the broker stored it */
+    atomic_llong caught_up_us; /* wall clock; when nothing stood after the position; 0: never */
+    atomic_llong log_begin;    /* -1: not known */
+    atomic_llong retention_us; /* how long the topic keeps a record; 0: for ever, or not known */
     atomic_llong parked;
+    atomic_llong parked_since_us; /* wall clock; of the first record that is parked now; 0 */
 };
 
 /** One row for each topic that was ever filled. Its topic is written once, before `fill_count` is
@@ -74,6 +81,9 @@ struct agent_metrics {
     atomic_llong last_progress_us; /* wall clock */
     atomic_llong last_round_us;    /* monotonic: when the loop's last round began; 0: none has */
     atomic_llong broker_silent_since_us; /* monotonic; 0: it answers, or was not asked yet */
+    atomic_llong broker_heard_us;        /* monotonic; its last answer; 0: none yet */
+    atomic_llong database_lost_since_us; /* monotonic; 0: it answers, or was not asked yet */
+    atomic_llong database_heard_us;      /* monotonic; its last answer; 0: none yet */
     atomic_int state;                    /* enum agent_state */
     atomic_bool ready;
     atomic_bool database_checked; /* once since the start */
@@ -95,6 +105,9 @@ const char *agent_state_name(enum agent_state state);
  * the agent's only. */
 void agent_metrics_set_fill(struct agent_metrics *metrics, const char *topic, int stage,
                             int64_t rows);
+
+/** Note why a partition has stopped; "": it has not. @thread the agent's only. */
+void agent_metrics_set_stop(struct agent_partition_metrics *partition, const char *reason);
 
 /** @return the row of an entity type, made where it is new; the spare one where the table is full.
  * @param type  and topic: borrowed, must outlive the metrics. @thread the agent's only. */

@@ -10,6 +10,7 @@
 
 /* Of what the values are written. */
 struct members_view {
+    const char *service; /* whose page it is */
     const struct members *members;
     struct control_topic *topic;
     const struct quorum *quorums;
@@ -28,7 +29,8 @@ static void view_type(const struct members_view *view, const char *name,
                       const struct quorum *quorum)
 {
     buffer_append_text(view->text, name);
-    view_label(view, "{type=\"", quorum->entity_type);
+    metrics_append_service(view->text, view->service);
+    view_label(view, ",type=\"", quorum->entity_type);
     view_label(view, "\",topic=\"", quorum->topic);
 }
 
@@ -96,7 +98,8 @@ static void view_seen(const struct members_view *view, const char *name)
         if (!is_latest)
             continue;
         buffer_append_text(view->text, name);
-        view_label(view, "{copy=\"", record->service);
+        metrics_append_service(view->text, view->service);
+        view_label(view, ",copy=\"", record->service);
         view_label(view, "/", record->copy);
         buffer_append_format(view->text, "\"} %.6f\n", (double)record->at_us / 1e6);
     }
@@ -264,8 +267,8 @@ static void members_page_show(struct members_page *page, const struct buffer *te
     free(old);
 }
 
-void members_page_write(struct members_page *page, const struct members *members,
-                        struct control_topic *topic)
+void members_page_write(struct members_page *page, const char *service,
+                        const struct members *members, struct control_topic *topic)
 {
     struct error ignored = ERROR_INIT;
     struct members_type *types = NULL;
@@ -283,7 +286,7 @@ void members_page_write(struct members_page *page, const struct members *members
         status = members_quorum(members, &types[made], &quorums[made], &ignored);
         made++;
     }
-    const struct members_view view = {members, topic, quorums, verdicts, count, &text};
+    const struct members_view view = {service, members, topic, quorums, verdicts, count, &text};
     if (status == STATUS_OK)
         members_page_render(&view);
     members_page_show(page, &text);
@@ -306,6 +309,7 @@ void members_page_append(struct members_page *page, struct buffer *text)
 void members_page_describe(struct buffer *text)
 {
     for (size_t i = 0; i < MEMBERS_METRICS; i++)
-        buffer_append_format(text, "| `%s` | gauge | desk | %s | %s |\n", members_metrics[i].name,
-                             members_metrics[i].labels, members_metrics[i].help);
+        buffer_append_format(text, "| `%s` | gauge | desk | `service`, %s | %s |\n",
+                             members_metrics[i].name, members_metrics[i].labels,
+                             members_metrics[i].help);
 }

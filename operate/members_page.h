@@ -18,10 +18,11 @@ struct members_page {
         .lock = PTHREAD_MUTEX_INITIALIZER                                                          \
     }
 
-/** Write the page anew. Where a majority has all that is in the log, its end is asked for.
+/** Write the page anew, as that of a service. Where a majority has all that is in the log, its end
+ * is asked for.
  * @thread the desk's. */
-void members_page_write(struct members_page *page, const struct members *members,
-                        struct control_topic *topic);
+void members_page_write(struct members_page *page, const char *service,
+                        const struct members *members, struct control_topic *topic);
 
 /** Append what was written last. @thread any. */
 void members_page_append(struct members_page *page, struct buffer *text);

@@ -44,6 +44,13 @@ int64_t metrics_agent_silence_us(const struct agent_metrics *agent);
 double metrics_lag_s(const struct agent_metrics *agent,
                      const struct agent_partition_metrics *partition);
 
+/** @return 1: it answers; 0: it does not; NaN: not known. */
+double metrics_broker_up(const struct metrics_sources *sources);
+double metrics_database_up(const struct metrics_sources *sources);
+
+/** Append the beginning of a metric's labels: the label that all have. */
+void metrics_append_service(struct buffer *text, const char *service);
+
 /** Append the value of a label, without its quotes. */
 void metrics_append_label(struct buffer *text, const char *value);
 

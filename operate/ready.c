@@ -4,13 +4,77 @@
 #include "common/clock.h"
 #include "consumer/store/fill.h"
 
+#include <math.h>
 #include <stdatomic.h>
 
 #define READY_PROGRESS_US                                                                          \
-    (30 * (int64_t)1000000)    /* a loop that is silent for longer is not ready */
-#define READY_STALL_S     10.0 /* without an acknowledgement */
-#define READY_SILENT_S    30.0 /* without an answer of the broker */
+    (30 * (int64_t)1000000) /* a loop that is silent for longer is not ready */
+#define READY_HEARD_US    (10 * (int64_t)1000000) /* an answer that is older is none */
+#define READY_STALL_S     10.0                    /* without an acknowledgement */
+#define READY_SILENT_S    30.0                    /* without an answer of the broker */
 #define READY_SILENT_TEXT "%s: the broker has not answered for %.0f s"
+
+/* What a loop knows of whether somebody answers it. */
+struct answers {
+    int64_t silent_since_us; /* monotonic; 0: it answers, or was not asked */
+    int64_t heard_us;        /* monotonic; 0: never */
+    bool is_silent;          /* known otherwise */
+};
+
+/* One loop that gets no answer is enough. What was heard long ago says nothing of now. */
+static double answers_up(const struct answers *answers, size_t count)
+{
+    double up = NAN;
+    for (size_t i = 0; i < count; i++) {
+        if (answers[i].silent_since_us != 0 || answers[i].is_silent)
+            return 0;
+        if (answers[i].heard_us != 0 &&
+            clock_monotonic_us() - answers[i].heard_us <= READY_HEARD_US)
+            up = 1;
+    }
+    return up;
+}
+
+double metrics_broker_up(const struct metrics_sources *sources)
+{
+    const struct agent_metrics *agent = sources->agent;
+    const struct relay_metrics *relay = sources->relay;
+    struct answers answers[2];
+    size_t count = 0;
+    if (agent != NULL)
+        answers[count++] = (struct answers){
+            .silent_since_us = atomic_load(&agent->broker_silent_since_us),
+            .heard_us = atomic_load(&agent->broker_heard_us)};
+    if (relay != NULL)
+        answers[count++] = (struct answers){
+            .silent_since_us = atomic_load(&relay->broker_silent_since_us),
+            .heard_us = atomic_load(&relay->broker_heard_us),
+            .is_silent = metrics_since_s(atomic_load(&relay->stalled_since_us)) > READY_STALL_S};
+    return answers_up(answers, count);
+}
+
+/* A round of the agent that lasts has a statement without an answer, for the broker is never waited
+ * for so long once partitions are assigned. */
+double metrics_database_up(const struct metrics_sources *sources)
+{
+    const struct agent_metrics *agent = sources->agent;
+    const struct relay_metrics *relay = sources->relay;
+    struct answers answers[2];
+    size_t count = 0;
+    if (agent != NULL) {
+        int state = atomic_load(&agent->state);
+        bool asks = state == AGENT_APPLYING || state == AGENT_WAITING_DATABASE;
+        answers[count++] = (struct answers){
+            .silent_since_us = atomic_load(&agent->database_lost_since_us),
+            .heard_us = atomic_load(&agent->database_heard_us),
+            .is_silent = asks && metrics_agent_silence_us(agent) > READY_HEARD_US};
+    }
+    if (relay != NULL)
+        answers[count++] = (struct answers){
+            .silent_since_us = atomic_load(&relay->database_lost_since_us),
+            .heard_us = atomic_load(&relay->database_heard_us)};
+    return answers_up(answers, count);
+}
 
 bool metrics_agent_is_ready(const struct agent_metrics *agent)
 {

@@ -15,6 +15,7 @@
 #define AGENT_HINT_US        200000
 #define AGENT_PRUNE_US       60000000
 #define AGENT_IMAGES_US      1000000
+#define AGENT_PARKED_US      1000000
 #define AGENT_END_US         1000000
 #define AGENT_FREE_US        2000 /* with an outbox: between two transactions, for the service */
 
@@ -350,6 +351,11 @@ static enum status agent_follow_reload(struct agent *agent, struct error *err)
     return status == STATUS_OK ? agent_pause_stopped(agent, err) : status;
 }
 
+static enum status agent_look_for_parked(struct agent *agent, struct error *err)
+{
+    return applier_note_parked(agent->applier, err);
+}
+
 static enum status agent_prune(struct agent *agent, struct error *err)
 {
     return applier_prune(agent->applier, err);
@@ -376,6 +382,7 @@ static const struct agent_step {
     {"follow fills", agent_follow_fills, AGENT_CHECK_US},
     {"fill", agent_load, 0},
     {"check revisions", agent_check_revisions, AGENT_CHECK_US},
+    {"look for the oldest parked", agent_look_for_parked, AGENT_PARKED_US},
     {"prune", agent_prune, AGENT_PRUNE_US},
     {"check the hints of other agents", agent_check_other_hints, 0},
     {"find partitions", agent_find_partitions, 0},
@@ -400,6 +407,8 @@ static enum status agent_connect(struct agent *agent, struct error *err)
                                       .metrics = agent->metrics};
     if (agent->applier == NULL)
         status = applier_new(&options, &agent->applier, err);
+    if (status == STATUS_OK || (status == STATUS_RETRY && err->connection_lost))
+        agent_note_database(agent, status == STATUS_OK);
     if (status != STATUS_OK)
         return status;
     atomic_store(&agent->metrics->database_checked, true);
@@ -407,7 +416,10 @@ static enum status agent_connect(struct agent *agent, struct error *err)
                                 .copy_id = applier_copy_id(agent->applier),
                                 .topics = agent->topics,
                                 .topic_count = agent->topic_count};
-    return feed_open(&feed, &agent->feed, err);
+    status = feed_open(&feed, &agent->feed, err);
+    if (status == STATUS_OK || status == STATUS_RETRY)
+        agent_note_broker(agent, status == STATUS_OK || !feed_is_silence(err));
+    return status;
 }
 
 static enum status agent_connect_patiently(struct agent *agent, struct error *err)
@@ -460,6 +472,8 @@ static enum status agent_handle_status(struct agent *agent, const char *step, en
         return STATUS_OK;
     if (status == STATUS_RETRY) {
         agent_back_off(agent, step, err);
+        if (err->connection_lost)
+            agent_note_database(agent, false);
         if (agent->state == AGENT_APPLYING)
             agent_set_state(agent, AGENT_WAITING_DATABASE);
         error_clear(err);
@@ -499,6 +513,7 @@ static enum status agent_round(struct agent *agent, struct error *err)
             return status;
     }
     if (!failed) {
+        agent_note_database(agent, true);
         agent->backoff_us = 0;
         if (agent->state == AGENT_WAITING_DATABASE)
             agent_set_state(agent, AGENT_APPLYING);

@@ -28,7 +28,7 @@ struct agent_timer {
     int64_t wait_us; /* the last wait of agent_is_due_seldom() */
 };
 
-#define AGENT_STEPS 13
+#define AGENT_STEPS 14
 
 struct agent {
     const struct config *config;
@@ -59,6 +59,7 @@ struct agent {
     struct agent_timer step_timers[AGENT_STEPS];
     struct agent_timer ends; /* of the logs: positions move past records that are no events */
     struct agent_timer lag;
+    struct agent_timer retention;
     struct agent_timer other_hints;
     struct agent_timer missing_topics;
     struct agent_timer missing_owners;
@@ -187,6 +188,10 @@ void agent_note_waiting(const struct agent_partition *partition, const struct ba
 
 /** Note that the batch was applied, but for partitions that have stopped. */
 void agent_note_applied(struct agent *agent);
+
+/** Note whether the broker, or the database, has answered just now. */
+void agent_note_broker(struct agent *agent, bool answers);
+void agent_note_database(struct agent *agent, bool answers);
 
 /** If it is time, ask for the last stable offset of the next partition. Without an answer its lag
  * is unknown. */

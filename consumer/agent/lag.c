@@ -6,6 +6,8 @@
 #define LAG_US         1000000
 #define LAG_PAUSED_US  50000 /* while nothing is fetched, so that answers come at once */
 #define LAG_TIMEOUT_MS 1000
+#define LAG_ASK_US     2000000 /* without partitions, whether the broker answers */
+#define RETENTION_US   5000000 /* one question more: each may wait behind a fetch */
 
 /** Note since when there are records after the last stable offset. They can only be read when
  * another producer's transaction has ended. */
@@ -28,7 +30,10 @@ void agent_note_log_end(struct agent *agent, struct topic_partition tp, int64_t 
     bool is_fetched = seen >= 0 && agent->backoff_us == 0 && !atomic_load(&row->stopped);
     if (stable >= 0)
         agent_note_withheld(row, stable, seen);
-    if (!is_fetched && atomic_load(&row->applied_offset) >= end)
+    bool caught_up = atomic_load(&row->applied_offset) >= end;
+    if (stable >= 0 && is_fetched && caught_up)
+        atomic_store(&row->caught_up_us, clock_wall_us());
+    if (!is_fetched && caught_up)
         end = -1;
     atomic_store(&row->log_end, end);
 }
@@ -48,11 +53,6 @@ static void agent_note_seen(struct agent *agent)
     }
 }
 
-void agent_forget_waiting(struct agent *agent, struct topic_partition tp)
-{
-    atomic_store(&agent_metrics_partition(agent->metrics, tp)->oldest_unapplied_us, 0);
-}
-
 /** @return when its origin committed it; if the record does not say that, when the broker stored
  * it. Wall clock. */
 static int64_t agent_time_of(const struct batch_event *event)
@@ -60,10 +60,22 @@ static int64_t agent_time_of(const struct batch_event *event)
     return event->change.time_us != 0 ? event->change.time_us : event->change.record.time_us;
 }
 
+/* @param event  the oldest that waits to be applied; NULL: none that is known. */
+static void agent_note_oldest(struct agent_partition_metrics *row, const struct batch_event *event)
+{
+    atomic_store(&row->oldest_unapplied_us, event == NULL ? 0 : agent_time_of(event));
+    atomic_store(&row->oldest_unapplied_log_us, event == NULL ? 0 : event->change.record.time_us);
+}
+
+void agent_forget_waiting(struct agent *agent, struct topic_partition tp)
+{
+    agent_note_oldest(agent_metrics_partition(agent->metrics, tp), NULL);
+}
+
 void agent_note_waiting(const struct agent_partition *partition, const struct batch_event *event)
 {
     if (atomic_load(&partition->metrics->oldest_unapplied_us) == 0)
-        atomic_store(&partition->metrics->oldest_unapplied_us, agent_time_of(event));
+        agent_note_oldest(partition->metrics, event);
 }
 
 void agent_note_applied(struct agent *agent)
@@ -73,28 +85,59 @@ void agent_note_applied(struct agent *agent)
         struct agent_partition_metrics *row =
             agent->partitions[event->change.partition_index].metrics;
         if (event->change.record.offset < atomic_load(&row->applied_offset))
-            atomic_store(&row->oldest_unapplied_us, 0);
+            agent_note_oldest(row, NULL);
         else if (atomic_load(&row->oldest_unapplied_us) == 0) /* the first that is not applied */
-            atomic_store(&row->oldest_unapplied_us, agent_time_of(event));
+            agent_note_oldest(row, event);
     }
 }
 
-static void agent_note_broker(struct agent *agent, bool answers, int64_t now_us)
+void agent_note_broker(struct agent *agent, bool answers)
 {
-    if (answers)
+    int64_t now_us = clock_monotonic_us();
+    if (answers) {
+        atomic_store(&agent->metrics->broker_heard_us, now_us);
         atomic_store(&agent->metrics->broker_silent_since_us, 0);
-    else if (atomic_load(&agent->metrics->broker_silent_since_us) == 0)
+    } else if (atomic_load(&agent->metrics->broker_silent_since_us) == 0) {
         atomic_store(&agent->metrics->broker_silent_since_us, now_us);
+    }
+}
+
+void agent_note_database(struct agent *agent, bool answers)
+{
+    int64_t now_us = clock_monotonic_us();
+    if (answers) {
+        atomic_store(&agent->metrics->database_heard_us, now_us);
+        atomic_store(&agent->metrics->database_lost_since_us, 0);
+    } else if (atomic_load(&agent->metrics->database_lost_since_us) == 0) {
+        atomic_store(&agent->metrics->database_lost_since_us, now_us);
+    }
+}
+
+/** Note where a log begins, and how long its topic keeps a record. */
+static void agent_note_retention(struct agent *agent, struct topic_partition tp)
+{
+    struct error ignored = ERROR_INIT;
+    struct agent_partition_metrics *row = agent_metrics_partition(agent->metrics, tp);
+    int64_t begin = -1;
+    int64_t retention_ms = feed_retention_ms(agent->feed, tp.topic, LAG_TIMEOUT_MS);
+    if (feed_log_begin(agent->feed, tp, LAG_TIMEOUT_MS, &begin, &ignored) != STATUS_OK)
+        begin = -1;
+    atomic_store(&row->log_begin, begin);
+    atomic_store(&row->retention_us,
+                 retention_ms < 0 || retention_ms > INT64_MAX / 1000 ? 0 : retention_ms * 1000);
 }
 
 void agent_measure_lag(struct agent *agent)
 {
     struct error failed = ERROR_INIT;
-    int64_t now = clock_monotonic_us();
     int64_t stable = -1;
-    atomic_store(&agent->metrics->last_round_us, now);
-    if (agent->partition_count == 0 ||
-        !agent_is_due(&agent->lag, agent->backoff_us > 0 ? LAG_PAUSED_US : LAG_US))
+    atomic_store(&agent->metrics->last_round_us, clock_monotonic_us());
+    if (agent->partition_count == 0) {
+        if (agent_is_due(&agent->lag, LAG_ASK_US))
+            agent_note_broker(agent, feed_is_answered(agent->feed, LAG_TIMEOUT_MS));
+        return;
+    }
+    if (!agent_is_due(&agent->lag, agent->backoff_us > 0 ? LAG_PAUSED_US : LAG_US))
         return;
     agent->lag_index = (agent->lag_index + 1) % agent->partition_count;
     const struct partition_state *state = applier_partition(agent->applier, agent->lag_index);
@@ -103,7 +146,10 @@ void agent_measure_lag(struct agent *agent)
     struct topic_partition tp = partition_state_tp(state);
     if (feed_stable_end(agent->feed, tp, LAG_TIMEOUT_MS, &stable, &failed) != STATUS_OK)
         stable = -1;
-    agent_note_broker(agent, stable >= 0 || !feed_is_silence(&failed), now);
+    agent_note_broker(agent, stable >= 0 || !feed_is_silence(&failed));
     agent_note_log_end(agent, tp, stable);
     agent_note_seen(agent);
+    bool is_new = atomic_load(&agent_metrics_partition(agent->metrics, tp)->log_begin) < 0;
+    if (stable >= 0 && (agent_is_due(&agent->retention, RETENTION_US) || is_new))
+        agent_note_retention(agent, tp);
 }

@@ -115,8 +115,13 @@ enum status applier_new(const struct applier_options *options, struct applier **
     size_t bytes = (size_t)config->limits.batch_bytes + (size_t)config->limits.message_bytes;
     arena_init(&applier->arena, 16 * bytes + ((size_t)64 << 20));
     applier->orders = calloc(applier->mapping_count + 1, sizeof *applier->orders);
-    enum status status = applier->orders == NULL ? applier_no_memory(err)
-                                                 : applier_open(applier, err);
+    applier->types = calloc(applier->mapping_count + 1, sizeof(struct agent_type_metrics *));
+    bool has_memory = applier->orders != NULL && applier->types != NULL;
+    for (size_t i = 0; has_memory && i < applier->mapping_count; i++)
+        applier->types[i] = agent_metrics_type(applier->metrics,
+                                               applier->mappings[i].schema->entity_type,
+                                               applier->mappings[i].entry->topic);
+    enum status status = has_memory ? applier_open(applier, err) : applier_no_memory(err);
     if (status != STATUS_OK) {
         applier_free(applier);
         return status;
@@ -133,6 +138,7 @@ void applier_free(struct applier *applier)
     if (applier->store != NULL)
         applier->ops->close(applier->store);
     free(applier->orders);
+    free(applier->types);
     arena_done(&applier->arena);
     free(applier);
 }

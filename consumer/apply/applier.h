@@ -88,6 +88,10 @@ enum status applier_stop(struct applier *applier, size_t index, const char *reas
 enum status applier_retry_parked(struct applier *applier, int64_t now_us,
                                  struct error *err) MUST_CHECK;
 
+/** Each call takes one partition with parked records, and notes for the metrics since when the
+ * first of them is parked. @return OK; RETRY; FATAL. */
+enum status applier_note_parked(struct applier *applier, struct error *err) MUST_CHECK;
+
 /** @return whether applier_retry_parked() has more to do at once. */
 bool applier_is_retrying(const struct applier *applier);
 

@@ -22,6 +22,7 @@ struct together {
 struct turns {
     size_t images_index; /* the partition whose kept images are looked at next */
     size_t retry_index;  /* the partition whose waiting records are tried next */
+    size_t parked_index; /* the partition whose first parked record is looked at next */
     bool is_retrying;    /* a pass through waiting records has more to do at once */
     struct together together;
 };
@@ -49,7 +50,8 @@ struct applier {
     bool publishes; /* some mapping is published here: rule 18 applies */
     struct store *store;
     struct store_meta meta;
-    struct table_order *orders; /* of each mapping's table */
+    struct table_order *orders;        /* of each mapping's table */
+    struct agent_type_metrics **types; /* of each mapping */
     struct session_state session;
     struct owned *owned;
     size_t owned_count;
@@ -86,6 +88,16 @@ enum status applier_decode(struct applier *applier, const struct record *record,
 /** Put a record's entity and place in front of a fatal error. Any other error stays as it is. */
 void applier_name_fatal(struct error *err, struct slice entity_type, struct slice entity_key,
                         const struct record *record);
+
+/* tally.c */
+
+/** Count the events of a batch that is committed, and log what was parked. */
+void applier_tally(struct applier *applier, const struct batch *batch);
+
+/** Count a change as applied for its entity type, after the commit.
+ * @param now_us  wall clock. */
+void applier_tally_applied(const struct applier *applier, const struct change *change,
+                           int64_t now_us);
 
 /* fill.c */
 

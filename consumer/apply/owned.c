@@ -116,9 +116,11 @@ void applier_publish_metrics(struct applier *applier, const struct owned *owned)
     struct agent_partition_metrics *row = agent_metrics_partition(
         applier->metrics, partition_state_tp(&owned->state));
     atomic_store(&row->owned, true);
-    atomic_store(&row->stopped, owned->state.stopped[0] != '\0');
+    agent_metrics_set_stop(row, owned->state.stopped);
     atomic_store(&row->applied_offset, owned->state.next_offset);
     if (applier->session.undurable_since_us == 0)
         atomic_store(&row->durable_offset, owned->state.next_offset);
     atomic_store(&row->parked, owned->state.parked_count);
+    if (owned->state.parked_count == 0)
+        atomic_store(&row->parked_since_us, 0);
 }

@@ -24,6 +24,8 @@ struct release {
     int64_t last_offset;              /* of the last of them */
     const struct parked_record *head; /* the first that was released; NULL: none */
     bool head_superseded;
+    const struct change *change;                     /* that was tried last */
+    const struct change *changes[QUEUE_RECORDS + 1]; /* that were applied */
     size_t applied;
     size_t superseded;
     int64_t replaced_from; /* for the scan; 0: as it was */
@@ -33,13 +35,14 @@ struct release {
 
 /** Apply one record, or keep its image where an own change supersedes it.
  * @return OK with ATTEMPT_APPLIED or ATTEMPT_SUPERSEDED; otherwise why it failed. */
-static enum status release_attempt(struct applier *applier, const struct release *release,
+static enum status release_attempt(struct applier *applier, struct release *release,
                                    const struct parked_record *record, enum attempt *ret_attempt,
                                    struct error *err)
 {
     struct owned *owned = release->queue.owned;
     struct change *change = NULL;
     enum status status = applier_decode(applier, &record->record, &change, err);
+    release->change = change;
     if (status != STATUS_OK)
         return status;
     const struct mapping *mapping = applier_mapping(applier, change->entity_type);
@@ -86,7 +89,10 @@ static void release_count(struct release *release, const struct parked_record *r
         release->head = record;
         release->head_superseded = superseded;
     }
-    *(superseded ? &release->superseded : &release->applied) += 1;
+    if (superseded)
+        release->superseded++;
+    else
+        release->changes[release->applied++] = release->change;
     release->gone++;
     release->gone_bytes += record->bytes;
     release->last_offset = record->record.offset;
@@ -314,6 +320,9 @@ static void release_report(const struct applier *applier, const struct release *
                            size_t *ret_entities)
 {
     const struct parked_record *head = release->head;
+    int64_t now_us = clock_wall_us();
+    for (size_t i = 0; i < release->applied; i++)
+        applier_tally_applied(applier, release->changes[i], now_us);
     atomic_fetch_add(&applier->metrics->events_applied, release->applied);
     atomic_fetch_add(&applier->metrics->events_healed, release->applied);
     atomic_fetch_add(&applier->metrics->events_superseded, release->superseded);

@@ -178,6 +178,9 @@ static void group_advance(const struct group *group, struct partition_state *fre
         fresh[i] = (struct partition_state){0};
         applier_publish_metrics(applier, owned);
     }
+    int64_t now_us = clock_wall_us();
+    for (size_t i = 0; i < group->count; i++)
+        applier_tally_applied(applier, group->members[i].change, now_us);
     atomic_fetch_add(&applier->metrics->events_applied, group->count);
     atomic_fetch_add(&applier->metrics->events_healed, group->count);
     log_info("agent",

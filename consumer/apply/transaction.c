@@ -6,7 +6,6 @@
 
 #include "common/clock.h"
 #include "common/failpoint.h"
-#include "common/log.h"
 #include "common/stages.h"
 
 #include <stdio.h>
@@ -107,31 +106,6 @@ static enum status applier_transaction(struct applier *applier, struct batch *ba
     return status == STATUS_OK ? applier_commit(applier, false, err) : status;
 }
 
-static void applier_report(struct applier *applier, const struct batch *batch)
-{
-    struct agent_metrics *metrics = applier->metrics;
-    atomic_ullong *const counters[EVENT_OUTCOMES] = {
-        [EVENT_APPLY] = &metrics->events_applied,
-        [EVENT_DUPLICATE] = &metrics->events_duplicate,
-        [EVENT_SUPERSEDED] = &metrics->events_superseded,
-        [EVENT_PARKED] = &metrics->events_parked,
-    };
-    for (size_t i = 0; i < batch->count; i++) {
-        const struct batch_event *event = &batch->events[i];
-        if (counters[event->outcome] != NULL)
-            atomic_fetch_add(counters[event->outcome], 1);
-        if (event->outcome == EVENT_PASSED && event->rejected)
-            atomic_fetch_add(&metrics->events_passed_absent, 1);
-        if (event->outcome == EVENT_PARKED && event->parked_held)
-            atomic_fetch_add(&metrics->events_rejected, 1);
-        if (event->outcome == EVENT_PARKED && !event->parked_behind)
-            log_warning("agent", "parked %.*s %.*s from %s/%d offset %lld: %.*s",
-                        SLICE_ARGS(event->change.entity_type), SLICE_ARGS(event->change.entity_key),
-                        event->change.record.topic, event->change.record.partition,
-                        (long long)event->change.record.offset, SLICE_ARGS(event->parked_reason));
-    }
-}
-
 static void applier_forget_keys(struct batch *batch)
 {
     for (size_t i = 0; i < batch->count; i++)
@@ -171,7 +145,7 @@ enum status applier_apply(struct applier *applier, struct batch *batch, struct e
     STAGE_STAMP_EACH(STAGE_APPLIED, batch->count, batch->events[each].change.id, applied_us);
     if (nothing)
         return STATUS_OK;
-    applier_report(applier, batch);
+    applier_tally(applier, batch);
     return applier_advance(applier, batch, err);
 }
 

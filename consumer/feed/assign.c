@@ -19,7 +19,7 @@ static int feed_compare(const void *a, const void *b)
                       : (left.partition > right.partition) - (left.partition < right.partition);
 }
 
-static const struct feed_topic *feed_topic_find(const struct feed *feed, const char *topic)
+struct feed_topic *feed_topic_find(const struct feed *feed, const char *topic)
 {
     for (size_t i = 0; i < feed->topic_count; i++) {
         if (strcmp(feed->described[i].name, topic) == 0)

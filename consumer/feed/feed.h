@@ -139,6 +139,17 @@ enum status feed_log_bounds(struct feed *feed, struct topic_partition tp, int ti
 enum status feed_stable_end(struct feed *feed, struct topic_partition tp, int timeout_ms,
                             int64_t *ret_end, struct error *err) MUST_CHECK;
 
+/** Ask the broker where a log begins. @return OK; RETRY. */
+enum status feed_log_begin(struct feed *feed, struct topic_partition tp, int timeout_ms,
+                           int64_t *ret_begin, struct error *err) MUST_CHECK;
+
+/** @return how long a topic keeps a record; -1: for ever, or not known. The broker is asked every
+ * few minutes, and waited for within the time. */
+int64_t feed_retention_ms(struct feed *feed, const char *topic, int timeout_ms);
+
+/** @return whether a broker answers within the time. */
+bool feed_is_answered(struct feed *feed, int timeout_ms);
+
 /** @return the log's end as the last fetch saw it, with the records of open transactions; -1:
  * nothing was fetched yet. */
 int64_t feed_log_end_seen(struct feed *feed, struct topic_partition tp);

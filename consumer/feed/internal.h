@@ -10,8 +10,10 @@ struct feed_topic {
     int32_t partitions;
     bool is_sequenced; /* written by Keepstep's relays: a missing number is a gap */
     bool is_compacted;
-    bool is_checked; /* its retention was checked (rule 16) */
-    bool is_absent;  /* the log says so */
+    bool is_checked;         /* its retention was checked (rule 16) */
+    bool is_absent;          /* the log says so */
+    int64_t retention_ms;    /* -1: for ever, or not known */
+    int64_t retention_at_us; /* monotonic; when it is asked for next */
     int64_t
         gone_at_us; /* monotonic: from then on a topic that is not found is gone; 0: it was found */
 };
@@ -43,6 +45,9 @@ struct feed {
 /** librdkafka's rebalance callback: notes what is assigned, and ends the poll. */
 void feed_rebalanced(rd_kafka_t *handle, rd_kafka_resp_err_t code,
                      rd_kafka_topic_partition_list_t *list, void *opaque);
+
+/** @return what is known of a topic; NULL where it is none of the feed's. */
+struct feed_topic *feed_topic_find(const struct feed *feed, const char *topic);
 
 /** Note that a broker was not reached, or that the group's session has run out. */
 void feed_note_cut_off(struct feed *feed);

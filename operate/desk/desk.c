@@ -70,7 +70,8 @@ static enum status desk_hear(struct desk *desk, struct error *err)
     if (status != STATUS_OK)
         return status;
     desk->heard_us = now;
-    members_page_write(desk->options->sources->members, &desk->members, desk->topic);
+    members_page_write(desk->options->sources->members, desk->options->sources->config->service,
+                       &desk->members, desk->topic);
     return STATUS_OK;
 }
 

@@ -315,6 +315,8 @@ void relay_report(struct relay *relay);
 void relay_report_nothing(struct relay *relay);
 /** Note that the broker has answered, or has not. */
 void relay_note_broker(struct relay *relay, bool answers);
+/** Note that the database has answered, or that its connection is lost. */
+void relay_note_database(struct relay *relay, bool answers);
 /** While nothing is in flight, ask the broker from time to time whether it answers. Waits for it a
  * second at most. @return OK. */
 enum status relay_ask_broker(struct relay *relay, struct error *err) MUST_CHECK;

@@ -166,11 +166,7 @@ int kafka_producer_poll(struct kafka_producer *producer, int timeout_ms)
 
 bool kafka_producer_is_answered(struct kafka_producer *producer, const char *topic, int timeout_ms)
 {
-    struct error failed = ERROR_INIT;
-    struct kafka_topic found;
-    return kafka_topic_describe(producer->handle, topic, timeout_ms, &found, &failed) ==
-               STATUS_OK ||
-           !kafka_producer_is_silence(&failed);
+    return kafka_is_answered(producer->handle, topic, timeout_ms);
 }
 
 enum status kafka_producer_reach(struct kafka_producer *producer, const char *topic, int timeout_ms,

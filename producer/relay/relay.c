@@ -477,6 +477,8 @@ static enum status relay_cycle(struct relay *relay, struct error *err)
         relay->step = step->name;
         status = step->run(relay, err);
     }
+    if (status == STATUS_OK || (status == STATUS_RETRY && err->connection_lost))
+        relay_note_database(relay, status == STATUS_OK);
     if (!relay_holds_lease(relay))
         return status;
     if (status == STATUS_OK) {

@@ -24,7 +24,12 @@ struct relay_metrics {
     atomic_int_fast64_t oldest_unacknowledged_us;
     /** Monotonic, since when a partition with records in flight has had none delivered; 0: none. */
     atomic_int_fast64_t stalled_since_us;
+    /** Wall clock, when the oldest of the records in flight was committed; 0: none is. */
+    atomic_int_fast64_t oldest_in_flight_us;
     atomic_int_fast64_t broker_silent_since_us; /* monotonic; 0: it answers, or was not asked */
+    atomic_int_fast64_t broker_heard_us;        /* monotonic; its last answer; 0: none yet */
+    atomic_int_fast64_t database_lost_since_us; /* monotonic; 0: it answers, or was not asked */
+    atomic_int_fast64_t database_heard_us;      /* monotonic; its last answer; 0: none yet */
     atomic_int_fast64_t progress_us; /* wall clock; end of the last cycle without error */
     atomic_int_fast64_t failures;    /* cycles that ended with an error */
     atomic_bool holds_lease;

@@ -76,6 +76,7 @@ void relay_report(struct relay *relay)
         else if (relay_is_recovered(relay))
             lane->progress_at_us = 0;
     }
+    atomic_store(&metrics->oldest_in_flight_us, oldest_us);
     relay_report_oldest(relay, oldest_us);
     if (relay_is_recovered(relay)) /* a recovery leaves it as it was */
         atomic_store(&metrics->stalled_since_us, stalled_us);
@@ -88,8 +89,10 @@ void relay_report_nothing(struct relay *relay)
     atomic_store(&metrics->waiting, 0);
     atomic_store(&metrics->set_aside_now, 0);
     atomic_store(&metrics->oldest_unacknowledged_us, 0);
+    atomic_store(&metrics->oldest_in_flight_us, 0);
     atomic_store(&metrics->stalled_since_us, 0);
     atomic_store(&metrics->broker_silent_since_us, 0);
+    atomic_store(&metrics->broker_heard_us, 0);
     atomic_store(&metrics->capture_broken, 0);
     atomic_store(&metrics->capture_unknown, 0);
     relay->counts.next_at_us = 0;
@@ -100,10 +103,24 @@ void relay_note_broker(struct relay *relay, bool answers)
 {
     struct relay_metrics *metrics = relay->options.metrics;
     relay->broker.heard_at_us = clock_monotonic_us();
-    if (answers)
+    if (answers) {
+        atomic_store(&metrics->broker_heard_us, relay->broker.heard_at_us);
         atomic_store(&metrics->broker_silent_since_us, 0);
-    else if (atomic_load(&metrics->broker_silent_since_us) == 0)
+    } else if (atomic_load(&metrics->broker_silent_since_us) == 0) {
         atomic_store(&metrics->broker_silent_since_us, relay->broker.heard_at_us);
+    }
+}
+
+void relay_note_database(struct relay *relay, bool answers)
+{
+    struct relay_metrics *metrics = relay->options.metrics;
+    int64_t now = clock_monotonic_us();
+    if (answers) {
+        atomic_store(&metrics->database_heard_us, now);
+        atomic_store(&metrics->database_lost_since_us, 0);
+    } else if (atomic_load(&metrics->database_lost_since_us) == 0) {
+        atomic_store(&metrics->database_lost_since_us, now);
+    }
 }
 
 enum status relay_ask_broker(struct relay *relay, struct error *err)

@@ -266,11 +266,11 @@ static bool page_has(void *context)
 static void the_metrics_have_the_members(void **state)
 {
     static const char *const wanted[] = {
-        "keepstep_members{type=\"item\",topic=\"%s\"} 2\n",
-        "keepstep_quorum_offset{type=\"item\",topic=\"%s\",partition=\"0\"} 10\n",
-        ("keepstep_member_durable_offset{type=\"item\",topic=\"%s\",partition=\"0\","
-         "copy=\"billing/"),
-        "keepstep_member_seen_timestamp_seconds{copy=\"shop/-\"} ",
+        "keepstep_members{service=\"shop\",type=\"item\",topic=\"%s\"} 2\n",
+        "keepstep_quorum_offset{service=\"shop\",type=\"item\",topic=\"%s\",partition=\"0\"} 10\n",
+        ("keepstep_member_durable_offset{service=\"shop\",type=\"item\",topic=\"%s\","
+         "partition=\"0\",copy=\"billing/"),
+        "keepstep_member_seen_timestamp_seconds{service=\"shop\",copy=\"shop/-\"} ",
     };
     struct trio trio = {.kafka = kafka_start()};
     (void)state;
@@ -340,8 +340,10 @@ static void what_verify_found_is_shown_by_every_service_until_a_copy_is_forgotte
     assert_non_null(strstr(status, "keepstep copies "));
     expect_metric(port, "\",result=\"missing\"} 2\n");
     expect_metric(port, "\",result=\"equal\"} 10\n");
-    expect_metric(port, "\nkeepstep_verify_equal_since_timestamp_seconds{type=\"item\",topic=");
-    expect_metric(port, "\nkeepstep_verify_seconds{type=\"item\",topic=");
+    expect_metric(
+        port,
+        "\nkeepstep_verify_equal_since_timestamp_seconds{service=\"shop\",type=\"item\",topic=");
+    expect_metric(port, "\nkeepstep_verify_seconds{service=\"shop\",type=\"item\",topic=");
     process_kill(trio.shipping.process);
     const char *answer = copies(&trio.shop, "forget", "shipping");
     assert_non_null(strstr(answer, "shipping is forgotten\n"));

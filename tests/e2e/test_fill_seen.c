@@ -144,7 +144,7 @@ static void while_its_rows_come_a_copy_is_filling_for_everybody(void **state)
     pair.fill.rows_offset = pair.fill.rows = 12;
     fill(&pair, FILL_PROGRESS);
     expect_page(&pair, "/metrics", "\"} 12\n");
-    expect_page(&pair, "/metrics", "keepstep_fill_stage{topic=");
+    expect_page(&pair, "/metrics", "keepstep_fill_stage{service=\"billing\",topic=");
     expect_said(&pair, "status", NULL, "is being FILLED from shop: loading, 12 rows");
     expect_said(&pair, "status", NULL, "WAITS      publishes nothing");
     expect_said(&pair, "status", "--json", "\"stage\":\"loading\"");

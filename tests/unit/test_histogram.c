@@ -32,7 +32,7 @@ static void a_bound_belongs_to_its_bucket(void **state)
     (void)state;
     for (size_t i = 0; i < HISTOGRAM_BOUNDS; i++) {
         struct histogram histogram = {0};
-        int64_t bound_us = llround(histogram_bound_s(i) * 1e6);
+        int64_t bound_us = (int64_t)(histogram_bound_s(i) * 1e6 + 0.5);
         histogram_observe(&histogram, bound_us);
         histogram_observe(&histogram, bound_us + 1);
         struct histogram_snapshot seen = read_all(&histogram);

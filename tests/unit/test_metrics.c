@@ -2,8 +2,10 @@
 #include "tests/support/test.h"
 
 #include "common/clock.h"
-#include "operate/metrics.h"
+#include "consumer/stop_reason.h"
+#include "operate/metrics_table.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #define SECOND_US INT64_C(1000000)
@@ -38,8 +40,9 @@ static void the_page_is_accepted_by_promtool(void **state)
         strstr(buffer_text(&text), "keepstep_events_applied_total{service=\"sh\\\"op\"} 7\n"));
     assert_non_null(
         strstr(buffer_text(&text), "keepstep_events_healed_total{service=\"sh\\\"op\"} 3\n"));
-    assert_non_null(strstr(buffer_text(&text),
-                           "keepstep_consumer_lag_records{topic=\"order\",partition=\"3\"} 2\n"));
+    assert_non_null(strstr(
+        buffer_text(&text),
+        "keepstep_consumer_lag_records{service=\"sh\\\"op\",topic=\"order\",partition=\"3\"} 2\n"));
     test_write_file(test_path("metrics"), buffer_text(&text));
     buffer_done(&text);
     if (system("promtool --version >/dev/null 2>&1") != 0)
@@ -178,7 +181,8 @@ static void lag_grows_while_the_agent_cannot_look(void **state)
     atomic_store(&agent.partitions[0].oldest_unapplied_us, 0);
     atomic_store(&agent.last_round_us, clock_monotonic_us() - 20 * SECOND_US);
     metrics_render(&sources, &text);
-    const char *seconds = "keepstep_consumer_lag_seconds{topic=\"order\",partition=\"3\"} ";
+    const char *seconds =
+        "keepstep_consumer_lag_seconds{service=\"sh\\\"op\",topic=\"order\",partition=\"3\"} ";
     assert_non_null(strstr(buffer_text(&text), test_format("%s2", seconds))); /* 20 and more */
     assert_null(strstr(buffer_text(&text), "keepstep_consumer_lag_records{"));
     assert_null(strstr(buffer_text(&text), "keepstep_consumer_log_end_offset{"));
@@ -186,7 +190,9 @@ static void lag_grows_while_the_agent_cannot_look(void **state)
     buffer_reset(&text);
     metrics_render(&sources, &text);
     page_has(&text, test_format("%s0", seconds));
-    page_has(&text, "keepstep_consumer_lag_records{topic=\"order\",partition=\"3\"} 0");
+    page_has(
+        &text,
+        "keepstep_consumer_lag_records{service=\"sh\\\"op\",topic=\"order\",partition=\"3\"} 0");
     atomic_store(&agent.last_round_us, 0);
     buffer_done(&text);
 }
@@ -208,7 +214,8 @@ static void partitions_beyond_the_table_share_a_row_that_is_not_shown(void **sta
                      &full.partitions[7]);
     buffer_init(&text, 1 << 20);
     metrics_render(&of_full, &text);
-    page_has(&text, "keepstep_consumer_parked_records{topic=\"order\",partition=\"1023\"} 1023");
+    page_has(&text, "keepstep_consumer_parked_records{service=\"sh\\\"op\",topic=\"order\","
+                    "partition=\"1023\"} 1023");
     assert_null(strstr(buffer_text(&text), "} 1024\n"));
     assert_null(strstr(buffer_text(&text), "} 1025\n"));
     buffer_done(&text);
@@ -272,6 +279,263 @@ static void readiness_means_that_acknowledgements_move_and_the_broker_answers(vo
     buffer_done(&reason);
 }
 
+/* Let everything be known that may be unknown. */
+static void prepare_everything(void)
+{
+    int64_t now = clock_monotonic_us();
+    prepare_partition();
+    struct agent_type_metrics *type = agent_metrics_type(&agent, "or\"der", "order");
+    atomic_store(&agent.partitions[0].stop_reason, "gap");
+    atomic_store(&agent.partitions[0].log_begin, 1);
+    atomic_store(&agent.partitions[0].oldest_unapplied_us, clock_wall_us());
+    atomic_store(&agent.partitions[0].oldest_unapplied_log_us, clock_wall_us());
+    atomic_store(&agent.partitions[0].retention_us, 3600 * SECOND_US);
+    atomic_store(&agent.broker_heard_us, now);
+    atomic_store(&agent.database_heard_us, now);
+    agent_metrics_set_fill(&agent, "order", 5, 3);
+    histogram_observe(&type->commit_to_applied, 20 * 1000);
+    atomic_store(&relay.holds_lease, true);
+}
+
+static void forget_everything(void)
+{
+    atomic_store(&agent.partitions[0].stop_reason, NULL);
+    atomic_store(&agent.partitions[0].oldest_unapplied_us, 0);
+    atomic_store(&agent.partitions[0].oldest_unapplied_log_us, 0);
+    atomic_store(&agent.partitions[0].retention_us, 0);
+    atomic_store(&agent.broker_heard_us, 0);
+    atomic_store(&agent.database_heard_us, 0);
+    atomic_store(&relay.holds_lease, false);
+}
+
+static void every_metric_of_the_table_is_on_the_page_and_in_the_document(void **state)
+{
+    (void)state;
+    struct buffer text;
+    struct buffer document;
+    buffer_init(&text, 1 << 20);
+    buffer_init(&document, 1 << 20);
+    prepare_everything();
+    metrics_render(&sources, &text);
+    metrics_describe(&document);
+    for (size_t i = 0; i < metrics_count; i++) {
+        const struct metric *metric = &metrics_table[i];
+        const char *part = metric->histogram == NULL ? "" : "_bucket";
+        const char *line = test_format("\n%s%s{service=\"sh\\\"op\"", metric->name, part);
+        page_has(&text, test_format("# TYPE %s %s", metric->name, metric->type));
+        if (strstr(buffer_text(&text), line) == NULL)
+            test_fail("no value %s on the page", line + 1);
+        if (strstr(buffer_text(&document),
+                   test_format("| `%s` | %s |", metric->name, metric->type)) == NULL)
+            test_fail("%s is not in the document", metric->name);
+    }
+    forget_everything();
+    buffer_done(&text);
+    buffer_done(&document);
+}
+
+static void every_value_on_the_page_says_whose_it_is(void **state)
+{
+    static const char whose[] = "{service=\"sh\\\"op\"";
+    (void)state;
+    size_t values = 0;
+    struct buffer text;
+    buffer_init(&text, 1 << 20);
+    prepare_everything();
+    metrics_render(&sources, &text);
+    const char *page = test_format("%s", buffer_text(&text));
+    for (const char *line = page; *line != '\0'; line += strcspn(line, "\n") + 1) {
+        const char *labels = line + strcspn(line, "{\n");
+        if (*line == '#')
+            continue;
+        values++;
+        if (strncmp(labels, whose, sizeof whose - 1) != 0)
+            test_fail("without its service: %.*s", (int)strcspn(line, "\n"), line);
+    }
+    assert_true(values > metrics_count);
+    forget_everything();
+    buffer_done(&text);
+}
+
+static void a_histogram_counts_up_to_each_bound(void **state)
+{
+    (void)state;
+    static struct agent_metrics counted;
+    struct metrics_sources of_counted = {.config = &config, .agent = &counted};
+    struct agent_type_metrics *type = agent_metrics_type(&counted, "order", "orders");
+    const char *name = "keepstep_commit_to_applied_seconds";
+    const char *labels = "{service=\"sh\\\"op\",type=\"order\",topic=\"orders\"";
+    struct buffer text;
+    buffer_init(&text, 1 << 20);
+    histogram_observe(&type->commit_to_applied, 1000);
+    histogram_observe(&type->commit_to_applied, 3000);
+    histogram_observe(&type->commit_to_applied, 7200 * SECOND_US);
+    metrics_render(&of_counted, &text);
+    page_has(&text, test_format("# TYPE %s histogram", name));
+    page_has(&text, test_format("%s_bucket%s,le=\"0.001\"} 1", name, labels));
+    page_has(&text, test_format("%s_bucket%s,le=\"0.0025\"} 1", name, labels));
+    page_has(&text, test_format("%s_bucket%s,le=\"0.005\"} 2", name, labels));
+    page_has(&text, test_format("%s_bucket%s,le=\"3600\"} 2", name, labels));
+    page_has(&text, test_format("%s_bucket%s,le=\"+Inf\"} 3", name, labels));
+    page_has(&text, test_format("%s_count%s} 3", name, labels));
+    page_has(&text, test_format("%s_sum%s} 7200.0039999999999", name, labels));
+    buffer_done(&text);
+}
+
+static void retention_counts_only_where_a_record_waits_and_its_age_is_known(void **state)
+{
+    const int64_t now = clock_wall_us();
+    const struct {
+        long long log_end;
+        long long stored_us;
+        long long caught_up_us;
+        long long retention_us;
+        const char *seconds; /* how it begins; NULL: absent */
+    } cases[] = {
+        {42, now - 10 * SECOND_US, 0, 3610 * SECOND_US, "} 3599."},
+        {42, now - 10 * SECOND_US, now, 3610 * SECOND_US, "} 3599."},
+        {42, 0, now - 10 * SECOND_US, 3610 * SECOND_US, "} 3599."}, /* not read yet */
+        {-1, 0, now - 10 * SECOND_US, 3610 * SECOND_US, "} 3599."},
+        {42, now - 3700 * SECOND_US, 0, 3600 * SECOND_US, "} 0\n"}, /* any moment */
+        {40, now - 10 * SECOND_US, 0, 3610 * SECOND_US, NULL},      /* nothing waits */
+        {42, 0, 0, 3610 * SECOND_US, NULL},
+        {42, now - 10 * SECOND_US, 0, 0, NULL}, /* kept for ever, or not known */
+    };
+    (void)state;
+    prepare_partition();
+    struct agent_partition_metrics *partition = &agent.partitions[0];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buffer text;
+        buffer_init(&text, 1 << 20);
+        atomic_store(&partition->log_end, cases[i].log_end);
+        atomic_store(&partition->oldest_unapplied_log_us, cases[i].stored_us);
+        atomic_store(&partition->caught_up_us, cases[i].caught_up_us);
+        atomic_store(&partition->retention_us, cases[i].retention_us);
+        metrics_render(&sources, &text);
+        const char *found = strstr(buffer_text(&text), "\nkeepstep_retention_overtakes_seconds{");
+        const char *value = found == NULL ? "" : strchr(found, '}');
+        if (cases[i].seconds == NULL ? found != NULL
+                                     : strncmp(value, cases[i].seconds, strlen(cases[i].seconds)))
+            test_fail("case %zu: %.40s", i, value);
+        buffer_done(&text);
+    }
+    atomic_store(&partition->caught_up_us, 0);
+    forget_everything();
+}
+
+static void a_stop_has_its_class_only_while_it_lasts(void **state)
+{
+    (void)state;
+    const char *line = "keepstep_stop_info{service=\"sh\\\"op\",topic=\"order\",partition=\"3\","
+                       "reason=\"unknown_column\"} 1";
+    struct buffer text;
+    buffer_init(&text, 1 << 20);
+    prepare_partition();
+    atomic_store(&agent.partitions[0].stop_reason,
+                 stop_reason_name("offset 7: column \"x\" is not in the schema of \"order\""));
+    metrics_render(&sources, &text);
+    page_has(&text, line);
+    atomic_store(&agent.partitions[0].stop_reason, NULL);
+    buffer_reset(&text);
+    metrics_render(&sources, &text);
+    assert_null(strstr(buffer_text(&text), "keepstep_stop_info{"));
+    buffer_done(&text);
+}
+
+static void the_age_of_what_is_parked_is_absent_until_it_is_known(void **state)
+{
+    (void)state;
+    const char *name = "\nkeepstep_consumer_oldest_parked_age_seconds{";
+    struct buffer text;
+    buffer_init(&text, 1 << 20);
+    prepare_partition();
+    metrics_render(&sources, &text);
+    const char *found = strstr(buffer_text(&text), name);
+    assert_non_null(found);
+    assert_true(strtod(strchr(found, '}') + 1, NULL) == 0);
+    atomic_store(&agent.partitions[0].parked, 2);
+    buffer_reset(&text);
+    metrics_render(&sources, &text);
+    assert_null(strstr(buffer_text(&text), name));
+    atomic_store(&agent.partitions[0].parked_since_us, clock_wall_us() - 90 * SECOND_US);
+    buffer_reset(&text);
+    metrics_render(&sources, &text);
+    found = strstr(buffer_text(&text), name);
+    assert_non_null(found);
+    double age = strtod(strchr(found, '}') + 1, NULL);
+    assert_true(age >= 90 && age < 900);
+    atomic_store(&agent.partitions[0].parked, 0);
+    atomic_store(&agent.partitions[0].parked_since_us, 0);
+    buffer_done(&text);
+}
+
+/* The times are how long ago it was, in seconds; 0: never. */
+struct answers_case {
+    double silent;
+    double heard;
+    double up; /* -1: not known */
+};
+
+static void expect_up(double up, double wanted, size_t index)
+{
+    if (wanted < 0 ? !isnan(up) : up != wanted)
+        test_fail("case %zu: %f", index, up);
+}
+
+static int64_t ago_us(double seconds)
+{
+    return seconds == 0 ? 0 : clock_monotonic_us() - (int64_t)(seconds * 1e6);
+}
+
+static const struct answers_case answers_cases[] = {
+    {0, 0, -1},                        /* not asked yet */
+    {0, 1, 1},   {1, 3, 0}, {1, 0, 0}, /* it never answered */
+    {0, 60, -1},                       /* it was not asked for long */
+};
+
+static void the_broker_is_up_where_all_loops_hear_it(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof answers_cases / sizeof *answers_cases; i++) {
+        const struct answers_case *it = &answers_cases[i];
+        static struct agent_metrics agent_only;
+        static struct relay_metrics relay_only;
+        struct metrics_sources of = {.config = &config, .agent = &agent_only};
+        atomic_store(&agent_only.broker_silent_since_us, ago_us(it->silent));
+        atomic_store(&agent_only.broker_heard_us, ago_us(it->heard));
+        expect_up(metrics_broker_up(&of), it->up, i);
+        of.relay = &relay_only;
+        expect_up(metrics_broker_up(&of), it->up, i); /* the relay knows nothing */
+        atomic_store(&relay_only.broker_heard_us, ago_us(1));
+        expect_up(metrics_broker_up(&of), it->up == 0 ? 0 : 1, i);
+        atomic_store(&relay_only.stalled_since_us, ago_us(20));
+        expect_up(metrics_broker_up(&of), 0, i);
+        atomic_store(&relay_only.stalled_since_us, 0);
+        atomic_store(&relay_only.broker_heard_us, 0);
+    }
+}
+
+static void the_database_is_up_where_no_loop_waits_for_it(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof answers_cases / sizeof *answers_cases; i++) {
+        const struct answers_case *it = &answers_cases[i];
+        static struct agent_metrics agent_only;
+        static struct relay_metrics relay_only;
+        struct metrics_sources of = {.config = &config, .relay = &relay_only};
+        atomic_store(&relay_only.database_lost_since_us, ago_us(it->silent));
+        atomic_store(&relay_only.database_heard_us, ago_us(it->heard));
+        expect_up(metrics_database_up(&of), it->up, i);
+        of.agent = &agent_only;
+        atomic_store(&agent_only.state, AGENT_APPLYING);
+        atomic_store(&agent_only.last_round_us, ago_us(20)); /* a statement without an answer */
+        expect_up(metrics_database_up(&of), 0, i);
+        atomic_store(&agent_only.state, AGENT_ASSIGNING); /* that may wait for the broker */
+        expect_up(metrics_database_up(&of), it->up, i);
+        atomic_store(&agent_only.last_round_us, 0);
+    }
+}
+
 static void the_document_is_that_of_the_table(void **state)
 {
     (void)state;
@@ -292,6 +556,14 @@ int main(void)
         TEST(seconds_of_lag_that_are_not_known_are_left_out),
         TEST(lag_grows_while_the_agent_cannot_look),
         TEST(partitions_beyond_the_table_share_a_row_that_is_not_shown),
+        TEST(every_metric_of_the_table_is_on_the_page_and_in_the_document),
+        TEST(every_value_on_the_page_says_whose_it_is),
+        TEST(a_histogram_counts_up_to_each_bound),
+        TEST(retention_counts_only_where_a_record_waits_and_its_age_is_known),
+        TEST(a_stop_has_its_class_only_while_it_lasts),
+        TEST(the_age_of_what_is_parked_is_absent_until_it_is_known),
+        TEST(the_broker_is_up_where_all_loops_hear_it),
+        TEST(the_database_is_up_where_no_loop_waits_for_it),
         TEST(readiness_names_who_makes_no_progress),
         TEST(readiness_means_that_acknowledgements_move_and_the_broker_answers),
     };

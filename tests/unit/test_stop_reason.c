@@ -1,0 +1,117 @@
+/* Each text with which the program stops a partition has a class, and operators find each class in
+ * the runbook. */
+#include "consumer/stop_reason.h"
+
+#include "tests/support/process.h"
+#include "tests/support/test.h"
+
+#include <glob.h>
+#include <string.h>
+
+#define TEXT_SIZE 2048
+
+/* What stops no partition: what a fill, a desk or a snapshot says. */
+static const char *const others[] = {"/consumer/store/sqlite/store.c"};
+
+static bool is_other(const char *path)
+{
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (strstr(path, others[i]) != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* Copies the string literals that stand at `at`, as one text. @return its length. */
+static size_t copy_literals(const char *at, char ret_text[static TEXT_SIZE])
+{
+    size_t length = 0;
+    for (at += strspn(at, " \n"); *at == '"'; at += strspn(at, " \n")) {
+        for (at++; *at != '"' && *at != '\0'; at++) {
+            at += *at == '\\';
+            if (length < TEXT_SIZE - 1)
+                ret_text[length++] = *at;
+        }
+        at += *at == '"';
+    }
+    ret_text[length] = '\0';
+    return length;
+}
+
+static size_t check_texts(const char *path)
+{
+    static const char mark[] = "STATUS_STOP,";
+    char text[TEXT_SIZE];
+    size_t texts = 0;
+    const char *source = test_read_file(path);
+    for (const char *at = strstr(source, mark); at != NULL; at = strstr(at + 1, mark)) {
+        if (copy_literals(at + sizeof mark - 1, text) == 0 || strcmp(text, "%s") == 0)
+            continue;
+        texts++;
+        if (strcmp(stop_reason_name(text), "other") == 0)
+            test_fail("%s: no class for the stop: %s", path, text);
+    }
+    return texts;
+}
+
+static void every_text_of_a_stop_in_the_sources_has_a_class(void **state)
+{
+    static const char *const folders[] = {"/consumer/agent/*.c", "/consumer/apply/*.c",
+                                          "/consumer/feed/*.c", "/consumer/store/*/*.c",
+                                          "/schemas/record/*.c"};
+    size_t texts = 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        glob_t found;
+        const char *pattern = test_format("%s%s", KEEPSTEP_SOURCE_DIR, folders[i]);
+        assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+        for (size_t j = 0; j < found.gl_pathc; j++) {
+            if (!is_other(found.gl_pathv[j]))
+                texts += check_texts(found.gl_pathv[j]);
+        }
+        globfree(&found);
+    }
+    assert_true(texts >= 20);
+}
+
+static void texts_that_are_made_elsewhere_have_a_class(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *name;
+    } cases[] = {
+        {"offset 7: too many parked records (limits.parked_records), the first: gap: x; see "
+         "`keepstep parked list`",
+         "too_many_parked"},
+        {"Broker: Offset out of range: the log does not hold the next offset (truncated, recreated "
+         "or past its retention)",
+         "log_recreated"},
+        {"offset 3: Got a packet bigger than 'max_allowed_packet' bytes", "record_too_large"},
+        {"something that nobody has thought of", "other"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_string_equal(stop_reason_name(cases[i].text), cases[i].name);
+    assert_null(stop_reason_name(""));
+}
+
+static void every_class_is_in_the_runbook(void **state)
+{
+    const char *runbook = test_read_file(KEEPSTEP_SOURCE_DIR "/docs/OPERATIONS.md");
+    const char *name;
+    (void)state;
+    for (size_t i = 0; (name = stop_reason_at(i)) != NULL; i++) {
+        if (strstr(runbook, test_format("\n| `%s` |", name)) == NULL)
+            test_fail("docs/OPERATIONS.md has no line for stops of the class %s", name);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(every_text_of_a_stop_in_the_sources_has_a_class),
+        TEST(texts_that_are_made_elsewhere_have_a_class),
+        TEST(every_class_is_in_the_runbook),
+    };
+    return TEST_RUN(tests);
+}
