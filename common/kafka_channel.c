@@ -2,6 +2,7 @@
  * written. */
 #include "common/kafka_channel.h"
 
+#include "common/kafka_configs.h"
 #include "common/kafka_topic.h"
 
 #define CHANNEL_WRITE_MS "5000"
@@ -55,8 +56,9 @@ void kafka_channel_close(struct kafka_channel *channel, int flush_ms)
 static enum status channel_make(struct kafka_channel *channel,
                                 const struct kafka_channel_topic *topic, struct error *err)
 {
-    const struct kafka_new_topic made = {
-        .name = topic->name, .partitions = 1, .settings = topic->settings};
+    struct topic_design design;
+    const struct kafka_new_topic made = {.name = topic->name, .partitions = 1, .design = &design};
+    topic_design_make(topic->kind, topic->choice, &design);
     enum status status = kafka_topic_create(channel->consumer, &made, KAFKA_CHANNEL_TIMEOUT_MS,
                                             err);
     if (status == STATUS_OK)

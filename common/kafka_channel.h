@@ -6,6 +6,7 @@
 
 #include "common/kafka_client.h"
 #include "common/slice.h"
+#include "common/topic_design.h"
 
 #include <stdatomic.h>
 
@@ -36,8 +37,9 @@ struct kafka_channel_topic {
     const char *what; /* "control topic": begins each message about it */
     const char *name;
     bool is_compacted;
-    bool make;                      /* make it where it is missing */
-    struct kafka_settings settings; /* that it is made with */
+    bool make; /* make it where it is missing */
+    enum topic_kind kind;
+    const struct topic_choice *choice; /* for its making */
 };
 
 /** Open a channel. No broker is asked yet. @return OK; FATAL. */

@@ -5,7 +5,6 @@
 #include "common/status.h"
 #include "common/text_pair.h"
 #include "common/topic_partition.h"
-#include "common/topic_settings.h"
 
 #include <librdkafka/rdkafka.h>
 
@@ -81,11 +80,6 @@ enum status kafka_log_end(rd_kafka_t *handle, struct topic_partition tp, int tim
 /** @return the end of a partition's log as the handle's last fetch saw it; -1: nothing was fetched
  * yet. It is the high watermark, so it counts records of open transactions. No broker is asked. */
 int64_t kafka_log_end_seen(rd_kafka_t *handle, struct topic_partition tp);
-
-/** Read a topic's settings. Do not ask a mock cluster: it has none.
- * @return OK; RETRY (no answer, or not allowed). */
-enum status kafka_topic_settings(rd_kafka_t *handle, const char *topic, int timeout_ms,
-                                 struct topic_settings *ret_settings, struct error *err) MUST_CHECK;
 
 /** @return whether a cluster id is that of librdkafka's mock cluster. */
 bool kafka_is_mock(const char *cluster_id);

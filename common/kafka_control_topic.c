@@ -9,12 +9,10 @@
 
 #define CONTROL_IDLE_US (INT64_C(10) * 1000 * 1000)
 
-static const struct text_pair control_settings[] = {
-    {"cleanup.policy", "compact"}, {"min.cleanable.dirty.ratio", "0.1"}, {"segment.ms", "600000"}};
-
 struct control_topic {
     struct kafka_channel channel;
     struct kafka_channel_topic topic;
+    struct topic_choice choice;
     int64_t next; /* offset of the next record to read; -1: nothing was read yet */
 };
 
@@ -32,7 +30,9 @@ enum status control_topic_open(const struct control_options *options,
                                                 .name = options->topic,
                                                 .is_compacted = true,
                                                 .make = options->make,
-                                                .settings = KAFKA_SETTINGS(control_settings)};
+                                                .kind = TOPIC_CONTROL,
+                                                .choice = &topic->choice};
+    topic->choice = options->choice;
     topic->next = -1;
     enum status status = kafka_channel_open(&topic->channel, &of_channel, err);
     if (status == STATUS_OK)

@@ -6,6 +6,7 @@
 #include "common/slice.h"
 #include "common/status.h"
 #include "common/text_pair.h"
+#include "common/topic_design.h"
 #include "common/topic_partition.h"
 
 #include <stdatomic.h>
@@ -17,8 +18,9 @@ struct control_options {
     const char *group;                /* no group is joined; some brokers want a name */
     const struct text_pair *settings; /* of the configuration's `kafka:` */
     size_t setting_count;
-    bool make;               /* make the topic where it is missing */
-    const atomic_bool *stop; /* ends each wait */
+    bool make;                  /* make the topic where it is missing */
+    struct topic_choice choice; /* for its making */
+    const atomic_bool *stop;    /* ends each wait */
 };
 
 /** One record of it. It is borrowed until the visitor returns. value.data NULL: a tombstone. */

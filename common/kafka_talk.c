@@ -11,12 +11,8 @@
 #define TALK_TOPICS_MAX   1024
 #define TALK_FLUSH_MS     1000
 #define TALK_HASTY_MS     "50"
-#define TALK_NAME_MAX     249 /* of a topic, in Kafka */
 #define TALK_MAKE_US      (INT64_C(5) * 1000 * 1000)
 #define TALK_MAKE_WAIT_US (INT64_C(100) * 1000)
-
-static const struct text_pair talk_settings[] = {
-    {"cleanup.policy", "delete"}, {"retention.ms", "86400000"}, {"segment.ms", "3600000"}};
 
 struct talk_topic {
     char *data_topic; /* NULL: the talk topic */
@@ -32,6 +28,20 @@ struct kafka_talk {
     size_t count;
     rd_kafka_message_t *message; /* what the last record borrows from */
 };
+
+enum status kafka_talk_topic(const char *control_topic, const char *data_topic,
+                             char ret_name[static TOPIC_NAME_SIZE], struct error *err)
+{
+    int length = data_topic == NULL
+                     ? snprintf(ret_name, TOPIC_NAME_SIZE, "%s-talk", control_topic)
+                     : snprintf(ret_name, TOPIC_NAME_SIZE, "%s-rows-%s", control_topic, data_topic);
+    if (length >= 0 && length < TOPIC_NAME_SIZE)
+        return STATUS_OK;
+    return error_set(error_config(err), STATUS_FATAL,
+                     "topic %s-rows-%s: a topic's name has at most %d characters; name a shorter "
+                     "control_topic:",
+                     control_topic, data_topic, TOPIC_NAME_SIZE - 1);
+}
 
 enum status kafka_talk_open(const struct kafka_talk_options *options, struct kafka_talk **ret_talk,
                             struct error *err)
@@ -86,15 +96,10 @@ static enum status talk_add(struct kafka_talk *talk, const char *data_topic, str
 {
     const char *control = talk->options.control_topic;
     struct talk_topic added = {.next = -1};
-    char name[TALK_NAME_MAX + 1];
-    int length = data_topic == NULL
-                     ? snprintf(name, sizeof name, "%s-talk", control)
-                     : snprintf(name, sizeof name, "%s-rows-%s", control, data_topic);
-    if (length < 0 || length > TALK_NAME_MAX)
-        return error_set(error_config(err), STATUS_FATAL,
-                         "topic %s-rows-%s: a topic's name has at most %d characters; name a "
-                         "shorter control_topic:",
-                         control, data_topic, TALK_NAME_MAX);
+    char name[TOPIC_NAME_SIZE];
+    enum status status = kafka_talk_topic(control, data_topic, name, err);
+    if (status != STATUS_OK)
+        return status;
     struct talk_topic *more = talk->count == TALK_TOPICS_MAX
                                   ? NULL
                                   : realloc(talk->topics, (talk->count + 1) * sizeof *more);
@@ -122,19 +127,21 @@ static enum status talk_find(struct kafka_talk *talk, const char *data_topic,
     return status;
 }
 
-static struct kafka_channel_topic talk_channel_topic(const struct talk_topic *topic)
+static struct kafka_channel_topic talk_channel_topic(const struct kafka_talk *talk,
+                                                     const struct talk_topic *topic)
 {
     return (struct kafka_channel_topic){.what = topic->data_topic == NULL ? "talk topic"
                                                                           : "rows topic",
                                         .name = topic->name,
                                         .make = true,
-                                        .settings = KAFKA_SETTINGS(talk_settings)};
+                                        .kind = topic->data_topic == NULL ? TOPIC_TALK : TOPIC_ROWS,
+                                        .choice = &talk->options.choice};
 }
 
 /* A topic that was just made is not known to each broker at once. */
 static enum status talk_make(struct kafka_talk *talk, struct talk_topic *topic, struct error *err)
 {
-    const struct kafka_channel_topic of_channel = talk_channel_topic(topic);
+    const struct kafka_channel_topic of_channel = talk_channel_topic(talk, topic);
     int64_t begun_us = clock_monotonic_us();
     enum status status = STATUS_OK;
     while (!topic->is_made) {
@@ -161,7 +168,7 @@ static enum status talk_assign(struct kafka_talk *talk, const struct talk_topic 
     }
     rd_kafka_resp_err_t code = rd_kafka_assign(talk->channel.consumer, list);
     rd_kafka_topic_partition_list_destroy(list);
-    const struct kafka_channel_topic of_channel = talk_channel_topic(joined);
+    const struct kafka_channel_topic of_channel = talk_channel_topic(talk, joined);
     return code == RD_KAFKA_RESP_ERR_NO_ERROR
                ? STATUS_OK
                : kafka_channel_fail(&talk->channel, &of_channel, code, err);
@@ -203,7 +210,7 @@ enum status kafka_talk_write(struct kafka_talk *talk, const char *data_topic, st
     enum status status = talk_find(talk, data_topic, &topic, err);
     if (status != STATUS_OK)
         return status;
-    const struct kafka_channel_topic of_channel = talk_channel_topic(topic);
+    const struct kafka_channel_topic of_channel = talk_channel_topic(talk, topic);
     return kafka_channel_write(&talk->channel, &of_channel, key, value, err);
 }
 
@@ -224,7 +231,7 @@ static enum status talk_take(struct kafka_talk *talk, struct kafka_talk_record *
     struct talk_topic *topic = talk_topic_of(talk, message);
     if (topic == NULL || message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
         return STATUS_OK;
-    const struct kafka_channel_topic of_channel = talk_channel_topic(topic);
+    const struct kafka_channel_topic of_channel = talk_channel_topic(talk, topic);
     if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET)
         return error_set(err, STATUS_ABORT, "%s %s was made anew", of_channel.what,
                          of_channel.name);

@@ -7,6 +7,7 @@
 #include "common/slice.h"
 #include "common/status.h"
 #include "common/text_pair.h"
+#include "common/topic_design.h"
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -18,6 +19,7 @@ struct kafka_talk_options {
     const char *group;                /* no group is joined; some brokers want a name */
     const struct text_pair *settings; /* of the configuration's `kafka:` */
     size_t setting_count;
+    struct topic_choice choice; /* for the making of topics */
     bool is_hasty;           /* fetch often: it is used for moments, and joins topics meanwhile */
     const atomic_bool *stop; /* ends each wait */
 };
@@ -29,6 +31,14 @@ struct kafka_talk_record {
     struct slice value; /* data NULL: none */
     int64_t offset;
 };
+
+#define TOPIC_NAME_SIZE 250 /* of any topic in Kafka, with its NUL */
+
+/** Write the name of a talk topic, or of a data topic's rows topic.
+ * @param data_topic  NULL: the talk topic's. @return OK; FATAL with exit code 78 (it is too long).
+ */
+enum status kafka_talk_topic(const char *control_topic, const char *data_topic,
+                             char ret_name[static TOPIC_NAME_SIZE], struct error *err) MUST_CHECK;
 
 /** Open it. No broker is asked yet. The options outlive it. @return OK; RETRY; FATAL. */
 enum status kafka_talk_open(const struct kafka_talk_options *options, struct kafka_talk **ret_talk,

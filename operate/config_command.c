@@ -85,6 +85,12 @@ static void config_command_render(const struct config *config, struct buffer *ou
         buffer_append_json(out, slice_of(config->ignore[i]));
     }
     buffer_append_text(out, "],\n");
+    member_begin(out, "topics", "{");
+    member_number(out, "replication_factor", config->topics.replication_factor);
+    member_number(out, "min_insync_replicas", config->topics.min_insync_replicas);
+    member_number(out, "retention_s", config->topics.retention_s);
+    member_number(out, "retention_bytes", config->topics.retention_bytes);
+    buffer_append_text(out, "}");
     member_begin(out, "verify", "{");
     member_number(out, "every_s", config->verify_every_s);
     buffer_append_text(out, "}");

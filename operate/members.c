@@ -245,5 +245,6 @@ struct control_options members_control(const struct config *config, char *group,
         .group = group,
         .settings = config->kafka,
         .setting_count = config->kafka_count,
+        .choice = config->topics,
     };
 }

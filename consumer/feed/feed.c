@@ -2,6 +2,7 @@
 #include "consumer/feed/internal.h"
 
 #include "common/clock.h"
+#include "common/kafka_configs.h"
 #include "common/log.h"
 
 #include <pthread.h>

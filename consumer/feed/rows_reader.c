@@ -33,6 +33,7 @@ static enum status reader_make_topic(const struct rows_reader *reader, struct er
                                                .group = reader->group,
                                                .settings = config->kafka,
                                                .setting_count = config->kafka_count,
+                                               .choice = config->topics,
                                                .stop = reader->options->stop};
     struct kafka_talk *talk = NULL;
     enum status status = kafka_talk_open(&options, &talk, err);

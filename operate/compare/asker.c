@@ -45,6 +45,7 @@ static enum status asker_open_kafka(struct asker *asker, struct error *err)
                                                .group = asker->group,
                                                .settings = config->kafka,
                                                .setting_count = config->kafka_count,
+                                               .choice = config->topics,
                                                .is_hasty = true,
                                                .stop = asker->options.stop};
     asker->line = (struct asker_line){.join = asker_kafka_join,

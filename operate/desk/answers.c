@@ -154,6 +154,7 @@ static enum status answers_open(struct answers *answers, struct error *err)
                                                    .group = control.group,
                                                    .settings = control.settings,
                                                    .setting_count = control.setting_count,
+                                                   .choice = control.choice,
                                                    .stop = answers->stop};
         status = kafka_talk_open(&options, &answers->talk, err);
     }

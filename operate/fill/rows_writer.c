@@ -58,6 +58,7 @@ static enum status writer_make_topic(const struct rows_writer *writer, struct er
                                                .group = writer->group,
                                                .settings = config->kafka,
                                                .setting_count = config->kafka_count,
+                                               .choice = config->topics,
                                                .stop = writer->options->stop};
     struct kafka_talk *talk = NULL;
     enum status status = kafka_talk_open(&options, &talk, err);

@@ -7,11 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SIZE_SLACK 65536 /* for headers and framing, above the configured size of a message */
-
 struct kafka_producer {
     rd_kafka_t *handle;
     int64_t batch_bytes;
+    struct topic_choice topics;
     delivery_report *report;
 };
 
@@ -57,7 +56,7 @@ enum status kafka_producer_new(const struct config *config, int64_t batch_bytes,
     char size[32];
     char batch[32];
     (void)snprintf(size, sizeof size, "%lld",
-                   (long long)(config->limits.message_bytes + SIZE_SLACK));
+                   (long long)(config->limits.message_bytes + TOPIC_FRAME_BYTES));
     (void)snprintf(batch, sizeof batch, "%lld", (long long)batch_bytes);
     const struct text_pair fixed[] = {
         {"enable.idempotence", "true"},
@@ -85,6 +84,7 @@ enum status kafka_producer_new(const struct config *config, int64_t batch_bytes,
     if (status != STATUS_OK)
         goto out;
     producer->report = report;
+    producer->topics = config->topics;
     producer->batch_bytes = kafka_producer_number(conf, "batch.size");
     rd_kafka_conf_set_opaque(conf, producer);
     rd_kafka_conf_set_dr_msg_cb(conf, kafka_producer_report);
@@ -212,5 +212,5 @@ enum status kafka_producer_log_ends(struct kafka_producer *producer, struct kafk
 enum status kafka_producer_topic(struct kafka_producer *producer, const struct config_entry *entry,
                                  struct topic_settings *ret_settings, struct error *err)
 {
-    return kafka_topics_ensure(producer->handle, entry, ret_settings, err);
+    return kafka_topics_ensure(producer->handle, entry, &producer->topics, ret_settings, err);
 }

@@ -1,6 +1,7 @@
 /* Creates and checks topics by Kafka's admin API. */
 #include "producer/relay/kafka_topics.h"
 
+#include "common/kafka_configs.h"
 #include "common/kafka_topic.h"
 
 #include <stdarg.h>
@@ -24,14 +25,12 @@ static enum status kafka_topics_refuse(struct error *err, const struct config_en
 }
 
 static enum status kafka_topics_create(rd_kafka_t *handle, const struct config_entry *entry,
-                                       struct error *err)
+                                       const struct topic_choice *choice, struct error *err)
 {
-    static const struct text_pair settings[] = {{"retention.ms", "-1"},
-                                                {"cleanup.policy", "delete"},
-                                                {"message.timestamp.type", "LogAppendTime"}};
-    const struct kafka_new_topic topic = {.name = entry->topic,
-                                          .partitions = entry->partitions,
-                                          .settings = KAFKA_SETTINGS(settings)};
+    struct topic_design design;
+    const struct kafka_new_topic topic = {
+        .name = entry->topic, .partitions = entry->partitions, .design = &design};
+    topic_design_make(TOPIC_DATA, choice, &design);
     enum status status = kafka_topic_create(handle, &topic, ADMIN_TIMEOUT_MS, err);
     if (status == STATUS_FATAL)
         error_prefix(err, "publish.%s", entry->entity_type);
@@ -48,24 +47,15 @@ static void kafka_topics_server(rd_kafka_t *handle, char *text, size_t size)
 }
 
 /* Rule 17: refuses settings that would lose records, and says which command repairs all of them. */
-static enum status kafka_topics_refuse_settings(rd_kafka_t *handle,
-                                                const struct config_entry *entry,
+static enum status kafka_topics_refuse_settings(const struct config_entry *entry,
                                                 const struct topic_settings *settings,
                                                 struct error *err)
 {
-    char server[TEXT_SIZE];
     bool both = settings->is_compacted && !settings->is_log_append_time;
-    kafka_topics_server(handle, server, sizeof server);
     return kafka_topics_refuse(
-        err, entry,
-        "%s%s%s. Repair it with kafka-configs.sh --bootstrap-server %s --alter --entity-type "
-        "topics "
-        "--entity-name %s --add-config %s%s%s",
+        err, entry, "%s%s%s. Repair it with `keepstep topics apply`",
         settings->is_compacted ? "is compacted, which makes gaps" : "", both ? ", and " : "",
-        settings->is_log_append_time ? "" : "lets its writers' clocks decide when a record is old",
-        server, entry->topic, settings->is_compacted ? "cleanup.policy=delete" : "",
-        both ? "," : "",
-        settings->is_log_append_time ? "" : "message.timestamp.type=LogAppendTime");
+        settings->is_log_append_time ? "" : "lets its writers' clocks decide when a record is old");
 }
 
 /* @return OK with whether no partition ever had a record; RETRY. */
@@ -102,11 +92,12 @@ static enum status kafka_topics_check(rd_kafka_t *handle, const struct config_en
     enum status status = kafka_topic_settings(handle, entry->topic, ADMIN_TIMEOUT_MS, ret_settings,
                                               err);
     if (status == STATUS_OK && (ret_settings->is_compacted || !ret_settings->is_log_append_time))
-        status = kafka_topics_refuse_settings(handle, entry, ret_settings, err);
+        status = kafka_topics_refuse_settings(entry, ret_settings, err);
     return status;
 }
 
 enum status kafka_topics_ensure(rd_kafka_t *handle, const struct config_entry *entry,
+                                const struct topic_choice *choice,
                                 struct topic_settings *ret_settings, struct error *err)
 {
     struct kafka_topic found;
@@ -121,7 +112,7 @@ enum status kafka_topics_ensure(rd_kafka_t *handle, const struct config_entry *e
                          "argument of `keepstep broker`",
                          entry->topic);
     if (found.partitions == 0) {
-        status = kafka_topics_create(handle, entry, err);
+        status = kafka_topics_create(handle, entry, choice, err);
         if (status == STATUS_OK)
             status = error_set(err, STATUS_RETRY, "topic %s does not exist yet", entry->topic);
         return status;

@@ -7,6 +7,7 @@
 
 /** As kafka_producer_topic(). */
 enum status kafka_topics_ensure(rd_kafka_t *handle, const struct config_entry *entry,
+                                const struct topic_choice *choice,
                                 struct topic_settings *ret_settings, struct error *err) MUST_CHECK;
 
 #endif

@@ -216,6 +216,13 @@ bool config_build(const json_t *tree, struct config *config)
     config->schemas = schemas == NULL ? NULL : config_absolute(schemas, config->path);
     free(schemas);
     config->verify_every_s = config_integer(tree, "verify.every_s");
+    config->topics = (struct topic_choice){
+        .replication_factor = config_integer(tree, "topics.replication_factor"),
+        .min_insync_replicas = config_integer(tree, "topics.min_insync_replicas"),
+        .retention_s = config_integer(tree, "topics.retention_s"),
+        .retention_bytes = config_integer(tree, "topics.retention_bytes"),
+        .record_bytes = config_integer(tree, "limits.message_bytes"),
+    };
     config->limits = (struct config_limits){
         .batch_events = config_integer(tree, "limits.batch_events"),
         .batch_bytes = config_integer(tree, "limits.batch_bytes"),

@@ -5,6 +5,7 @@
 #include "common/buffer.h"
 #include "common/status.h"
 #include "common/text_pair.h"
+#include "common/topic_design.h"
 #include "schemas/record/format.h"
 
 #include <stdint.h>
@@ -70,7 +71,8 @@ struct config {
     size_t apply_count;
     char **ignore;
     size_t ignore_count;
-    int64_t verify_every_s; /* default 0: the sidecar does not compare by itself */
+    int64_t verify_every_s;     /* default 0: the sidecar does not compare by itself */
+    struct topic_choice topics; /* for topics that are made */
     struct config_limits limits;
     char *unknown_variables; /* a sentence about misspelt variables; NULL: none */
 };

@@ -22,6 +22,14 @@ const struct config_option config_options[] = {
     {"log.level", "info", false,
      "Lowest level that is written: `debug`, `info`, `warning` or `error`."},
     {"log.format", "auto", false, "`auto` (logfmt on a terminal, else JSON), `logfmt` or `json`."},
+    {"topics.replication_factor", "0", true,
+     "Replicas of the topics that Keepstep makes; 0: as the brokers have it by default."},
+    {"topics.min_insync_replicas", "0", true,
+     "How many replicas must have a record before it counts as written (`min.insync.replicas`); 0: "
+     "as the brokers have it by default."},
+    {"topics.retention_s", "0", true, "How long data topics keep their records; 0: for ever."},
+    {"topics.retention_bytes", "0", true,
+     "How many bytes of records a partition of a data topic keeps; 0: all."},
     {"verify.every_s", "0", true,
      "How often the sidecar compares its entity types with all other services' copies; 0: not by "
      "itself."},

@@ -5,6 +5,7 @@
 #include "tests/support/process.h"
 
 #include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
 #define KAFKA_SCRIPT   KEEPSTEP_SOURCE_DIR "/tests/support/kafka/kafka.sh"
@@ -35,18 +36,39 @@ static void kafka_fetch_or_skip(void)
         test_skip("%.*s", (int)strcspn(problem, "\n"), problem);
 }
 
+static struct process *kafka_start_process(const struct kafka *kafka, const char *name,
+                                           const char *const argv[])
+{
+    const char *const environment[] = {
+        test_format("TEST_KAFKA_CONFIG=%s", kafka->line == NULL ? "" : kafka->line), NULL};
+    struct process *process = process_start(name, argv, environment);
+    if (!process_wait_for(process, "Kafka Server started", KAFKA_START_MS)) {
+        process_kill(process);
+        test_fail("Kafka does not start:\n%s\n%s", process_output(process),
+                  process_errors(process));
+    }
+    return process;
+}
+
 static void kafka_run(struct kafka *kafka)
 {
     const char *port = test_format("%d", kafka->port);
     const char *const run[] = {KAFKA_SCRIPT, "run", kafka->directory, port, NULL};
-    const char *const environment[] = {
-        test_format("TEST_KAFKA_CONFIG=%s", kafka->line == NULL ? "" : kafka->line), NULL};
-    kafka->process = process_start("kafka", run, environment);
-    if (!process_wait_for(kafka->process, "Kafka Server started", KAFKA_START_MS)) {
-        process_kill(kafka->process);
-        test_fail("Kafka does not start:\n%s\n%s", process_output(kafka->process),
-                  process_errors(kafka->process));
-    }
+    kafka->process = kafka_start_process(kafka, "kafka", run);
+}
+
+void kafka_join(struct kafka *kafka, int node)
+{
+    const char *text = test_read_file(test_format("%s/server.properties", kafka->directory));
+    const char *voters = strstr(text, "controller.quorum.voters=");
+    const char *port = strrchr(test_format("%.*s", (int)strcspn(voters, "\n"), voters), ':') + 1;
+    const char *name = test_format("kafka%d", node);
+    const char *directory = test_format("%s/node%d", kafka->directory, node);
+    const char *const join[] = {KAFKA_SCRIPT, "join",
+                                directory,    test_format("%d", process_free_port()),
+                                port,         test_format("%d", node),
+                                NULL};
+    (void)kafka_start_process(kafka, name, join);
 }
 
 struct kafka *kafka_start(void)

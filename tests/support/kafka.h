@@ -28,6 +28,14 @@ struct kafka *kafka_start_at(int port);
 /** Add lines to the shared Kafka's server.properties. Call it before the first start. */
 void kafka_configure(const char *line);
 
+/** Allow everybody an operation on a topic ("DESCRIBE", "DESCRIBE_CONFIGS" …), and nobody what is
+ * not allowed so. The broker needs an authorizer (kafka_configure()). */
+void kafka_allow_only(struct kafka *kafka, const char *topic, const char *operation);
+
+/** Let a further broker join the shared Kafka's cluster, as its node `node` (2 …). It ends with the
+ * program. */
+void kafka_join(struct kafka *kafka, int node);
+
 /** @return "127.0.0.1:PORT". */
 const char *kafka_bootstrap(const struct kafka *kafka);
 

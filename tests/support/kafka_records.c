@@ -403,3 +403,39 @@ int64_t kafka_committed(struct kafka *kafka, const char *group, const char *topi
         test_fail("committed offset of %s: %s", group, rd_kafka_err2str(code));
     return offset;
 }
+
+static rd_kafka_AclOperation_t kafka_operation(const char *name)
+{
+    int operation = RD_KAFKA_ACL_OPERATION_ALL;
+    while (operation < RD_KAFKA_ACL_OPERATION__CNT &&
+           strcmp(rd_kafka_AclOperation_name((rd_kafka_AclOperation_t)operation), name) != 0)
+        operation++;
+    if (operation == RD_KAFKA_ACL_OPERATION__CNT)
+        test_fail("no operation %s", name);
+    return (rd_kafka_AclOperation_t)operation;
+}
+
+void kafka_allow_only(struct kafka *kafka, const char *topic, const char *operation)
+{
+    char text[512] = "";
+    rd_kafka_t *client = kafka_client(kafka);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    rd_kafka_AclBinding_t *binding = rd_kafka_AclBinding_new(
+        RD_KAFKA_RESOURCE_TOPIC, topic, RD_KAFKA_RESOURCE_PATTERN_LITERAL, "User:*", "*",
+        kafka_operation(operation), RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW, text, sizeof text);
+    if (binding == NULL)
+        test_fail("%s", text);
+    rd_kafka_CreateAcls(client, &binding, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, KAFKA_WAIT_MS);
+    size_t count = 0;
+    const rd_kafka_acl_result_t **results = event == NULL
+                                                ? NULL
+                                                : rd_kafka_CreateAcls_result_acls(
+                                                      rd_kafka_event_CreateAcls_result(event),
+                                                      &count);
+    if (count != 1 || rd_kafka_acl_result_error(results[0]) != NULL)
+        test_fail("the right %s on topic %s is not given", operation, topic);
+    rd_kafka_event_destroy(event);
+    rd_kafka_AclBinding_destroy(binding);
+    rd_kafka_queue_destroy(queue);
+}

@@ -6,6 +6,8 @@
 #   kafka.sh start DIR PORT   run in the background and wait until it listens
 #   kafka.sh stop DIR         end it cleanly; the data stays
 #   kafka.sh kill DIR         end it by SIGKILL; the data stays
+#   kafka.sh join DIR PORT CONTROLLER NODE
+#                             run a further broker of a cluster whose controller has that port
 #   kafka.sh admin CLASS ...  run a tool: topics, configs, groups, acls
 #
 # KAFKA_JVM=own   run the broker with the flags of Kafka's own kafka-server-start.sh. Without it the
@@ -47,17 +49,22 @@ free_port() {
     echo "$port"
 }
 
-configure() { # DIR PORT
-    local controller
+configure() { # DIR PORT [CONTROLLER NODE]
+    local controller=${3:-} node=${4:-1} roles=broker,controller listeners=PLAINTEXT://127.0.0.1:$2
     mkdir -p "$1"
-    controller=$(sed -n 's/^controller.quorum.voters=.*://p' "$1/server.properties" 2>/dev/null || true)
+    [ -n "$controller" ] || controller=$(sed -n 's/^controller.quorum.voters=.*://p' "$1/server.properties" 2>/dev/null || true)
     [ -n "$controller" ] || controller=$(free_port)
+    if [ "$node" -eq 1 ]; then
+        listeners+=,CONTROLLER://127.0.0.1:$controller
+    else
+        roles=broker
+    fi
     cat >"$1/server.properties" <<END
-process.roles=broker,controller
-node.id=1
+process.roles=$roles
+node.id=$node
 controller.quorum.voters=1@127.0.0.1:$controller
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:$2,CONTROLLER://127.0.0.1:$controller
+listeners=$listeners
 advertised.listeners=PLAINTEXT://127.0.0.1:$2
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs=$1/data
@@ -88,9 +95,9 @@ END
         die "format failed: $(tail -n 3 "$1/format.log")"
 }
 
-run() { # DIR PORT
+run() { # DIR PORT [CONTROLLER NODE]
     fetch
-    configure "$1" "$2"
+    configure "$@"
     echo $$ >"$1/pid"
     exec java "${broker_options[@]}" -Djava.io.tmpdir="$1" -cp "$libs/*" kafka.Kafka "$1/server.properties"
 }
@@ -130,7 +137,7 @@ admin() {
     topics) class=org.apache.kafka.tools.TopicCommand ;;
     configs) class=kafka.admin.ConfigCommand ;;
     groups) class=org.apache.kafka.tools.consumer.group.ConsumerGroupCommand ;;
-    acls) class=kafka.admin.AclCommand ;;
+    acls) class=org.apache.kafka.tools.AclCommand ;;
     esac
     exec java "${java_options[@]}" -cp "$libs/*" "$class" "$@"
 }
@@ -138,6 +145,7 @@ admin() {
 case ${1:-} in
 fetch) fetch && echo "$libs" ;;
 run | start | admin) "$@" ;;
+join) run "${@:2}" ;;
 stop) finish "$2" TERM ;;
 kill) finish "$2" KILL ;;
 *) die "usage: kafka.sh fetch | run DIR PORT | start DIR PORT | stop DIR | kill DIR | admin ..." ;;
