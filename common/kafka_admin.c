@@ -1,11 +1,15 @@
 /* An administrator's handle, over librdkafka. */
 #include "common/kafka_admin.h"
 
+#include "common/clock.h"
 #include "common/kafka_configs.h"
 #include "common/kafka_topic.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+#define ADMIN_SETTLE_US (INT64_C(3) * 1000 * 1000)
+#define ADMIN_PAUSE_US  (INT64_C(100) * 1000)
 
 struct kafka_admin {
     rd_kafka_t *handle;
@@ -114,17 +118,37 @@ enum status kafka_admin_topic(struct kafka_admin *admin, const char *topic,
     return status;
 }
 
+/* A topic that was just made is not known to each broker at once. */
 enum status kafka_admin_settings(struct kafka_admin *admin, const char *topic,
-                                 kafka_config_visit *visit, void *context, struct error *err)
+                                 const struct kafka_config_visitor *visitor, struct error *err)
 {
-    return kafka_configs_read(admin->handle, topic, admin->timeout_ms, visit, context, err);
+    int64_t until_us = clock_monotonic_us() + ADMIN_SETTLE_US;
+    for (;;) {
+        struct error own = ERROR_INIT;
+        enum status status = kafka_configs_read(admin->handle, topic, admin->timeout_ms, visitor,
+                                                &own);
+        if (status == STATUS_OK || !kafka_error_is_unknown((rd_kafka_resp_err_t)own.native_code) ||
+            clock_monotonic_us() > until_us)
+            return status == STATUS_OK
+                       ? STATUS_OK
+                       : error_set_native(err, status, own.native_code, "%s", own.text);
+        clock_sleep_us(ADMIN_PAUSE_US);
+    }
 }
 
 enum status kafka_admin_create(struct kafka_admin *admin, const char *topic, int32_t partitions,
                                const struct topic_design *design, struct error *err)
 {
     const struct kafka_new_topic made = {.name = topic, .partitions = partitions, .design = design};
-    return kafka_topic_create(admin->handle, &made, admin->timeout_ms, err);
+    int64_t until_us = clock_monotonic_us() + ADMIN_SETTLE_US;
+    struct kafka_admin_topic found = {0};
+    enum status status = kafka_topic_create(admin->handle, &made, admin->timeout_ms, err);
+    while (status == STATUS_OK && found.partitions == 0 && clock_monotonic_us() < until_us) {
+        status = kafka_admin_topic(admin, topic, &found, err);
+        if (found.partitions == 0)
+            clock_sleep_us(ADMIN_PAUSE_US);
+    }
+    return status;
 }
 
 enum status kafka_admin_change(struct kafka_admin *admin, const char *topic,

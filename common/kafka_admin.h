@@ -51,10 +51,10 @@ enum status kafka_admin_topic(struct kafka_admin *admin, const char *topic,
 
 /** As kafka_configs_read(). */
 enum status kafka_admin_settings(struct kafka_admin *admin, const char *topic,
-                                 kafka_config_visit *visit, void *context,
+                                 const struct kafka_config_visitor *visitor,
                                  struct error *err) MUST_CHECK;
 
-/** Make a topic. @return as kafka_topic_create(). */
+/** Make a topic, and wait until a broker knows it. @return as kafka_topic_create(). */
 enum status kafka_admin_create(struct kafka_admin *admin, const char *topic, int32_t partitions,
                                const struct topic_design *design, struct error *err) MUST_CHECK;
 

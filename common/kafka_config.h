@@ -10,6 +10,11 @@ struct kafka_config {
     const char *value; /* NULL: the broker does not tell */
     bool is_own;       /* set at this topic: not the brokers' default */
 };
-typedef void kafka_config_visit(void *context, const struct kafka_config *config);
+
+/** To whom settings are handed, one by one. */
+struct kafka_config_visitor {
+    void (*visit)(void *context, const struct kafka_config *config);
+    void *context;
+};
 
 #endif

@@ -50,8 +50,8 @@ static rd_kafka_resp_err_t configs_code(rd_kafka_event_t *event,
     return code;
 }
 
-static void configs_visit(const rd_kafka_ConfigResource_t *resource, kafka_config_visit *visit,
-                          void *context)
+static void configs_visit(const rd_kafka_ConfigResource_t *resource,
+                          const struct kafka_config_visitor *visitor)
 {
     size_t count = 0;
     const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(resource, &count);
@@ -60,12 +60,12 @@ static void configs_visit(const rd_kafka_ConfigResource_t *resource, kafka_confi
                                             .value = rd_kafka_ConfigEntry_value(entries[i]),
                                             .is_own = rd_kafka_ConfigEntry_source(entries[i]) ==
                                                       RD_KAFKA_CONFIG_SOURCE_DYNAMIC_TOPIC_CONFIG};
-        visit(context, &config);
+        visitor->visit(visitor->context, &config);
     }
 }
 
 enum status kafka_configs_read(rd_kafka_t *handle, const char *topic, int timeout_ms,
-                               kafka_config_visit *visit, void *context, struct error *err)
+                               const struct kafka_config_visitor *visitor, struct error *err)
 {
     struct kafka_configs_call call;
     const rd_kafka_ConfigResource_t **resources = NULL;
@@ -82,7 +82,7 @@ enum status kafka_configs_read(rd_kafka_t *handle, const char *topic, int timeou
             rd_kafka_event_DescribeConfigs_result(call.event), &count);
     rd_kafka_resp_err_t code = configs_code(call.event, resources, count, &text);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        configs_visit(resources[0], visit, context);
+        configs_visit(resources[0], visitor);
     else
         status = error_set_native(
             err, STATUS_RETRY, (int)code, "topic %s: its settings cannot be read%s: %s", topic,
@@ -147,7 +147,8 @@ enum status kafka_configs_change(rd_kafka_t *handle, const char *topic,
     struct kafka_configs_change change = {
         .resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic),
         .changes = changes};
-    enum status status = kafka_configs_read(handle, topic, timeout_ms, configs_keep, &change, err);
+    const struct kafka_config_visitor visitor = {configs_keep, &change};
+    enum status status = kafka_configs_read(handle, topic, timeout_ms, &visitor, err);
     if (status == STATUS_OK && change.hidden[0] != '\0')
         status = error_set(
             err, STATUS_FATAL,
@@ -195,8 +196,8 @@ enum status kafka_topic_settings(rd_kafka_t *handle, const char *topic, int time
 {
     struct topic_settings settings = {.retention_ms = -1, .retention_bytes = -1};
     struct kafka_settings_reading reading = {.settings = &settings, .deletes = true};
-    enum status status = kafka_configs_read(handle, topic, timeout_ms, settings_note, &reading,
-                                            err);
+    const struct kafka_config_visitor visitor = {settings_note, &reading};
+    enum status status = kafka_configs_read(handle, topic, timeout_ms, &visitor, err);
     if (status != STATUS_OK)
         return status;
     if (!reading.deletes)

@@ -9,7 +9,7 @@
 
 /** Hand over all settings of a topic. @return OK; RETRY (no answer, or not allowed). */
 enum status kafka_configs_read(rd_kafka_t *handle, const char *topic, int timeout_ms,
-                               kafka_config_visit *visit, void *context,
+                               const struct kafka_config_visitor *visitor,
                                struct error *err) MUST_CHECK;
 
 /** Change settings of a topic, and keep all others that are its own. The client library can only

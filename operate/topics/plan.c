@@ -199,7 +199,8 @@ void plan_compare(struct plan_topic *topic, struct kafka_admin *admin)
                                                   : PLAN_THERE;
     plan_lines(topic);
     if (topic->state == PLAN_THERE)
-        status = kafka_admin_settings(admin, topic->name, plan_visit, topic, &err);
+        status = kafka_admin_settings(admin, topic->name,
+                                      &(struct kafka_config_visitor){plan_visit, topic}, &err);
     if (status == STATUS_OK)
         return;
     topic->state = PLAN_UNKNOWN;

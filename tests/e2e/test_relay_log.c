@@ -89,7 +89,12 @@ static void a_topic_with_other_settings_is_refused_with_the_command_that_mends_i
                        "cleanup.policy=compact;retention.ms=604800000");
     insert_items(&shop, 1, 1);
     sidecar_start(&shop, NULL);
-    obey(expect_refusal(&shop, "is compacted, which makes gaps, and lets its writers' clocks"));
+    const char *log = expect_refusal(
+        &shop, "is compacted, which makes gaps, and lets its writers' clocks");
+    assert_non_null(strstr(log, test_format("keepstep topics apply -c %s", shop.config)));
+    test_write_file(shop.config,
+                    test_format("%stopics: {retention_s: 604800}\n", test_read_file(shop.config)));
+    assert_int_equal(sidecar_run(&shop, "topics", "apply", NULL).exit_code, 0);
     sidecar_start(&shop, NULL);
     sidecar_expect(&shop, ACKNOWLEDGED, "1\n");
     assert_int_equal(sidecar_records(kafka, "item"), 1);

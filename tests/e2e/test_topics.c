@@ -43,8 +43,9 @@ static const char *own_settings(struct kafka *kafka, const char *topic)
     struct kafka_admin *admin = NULL;
     struct error err = ERROR_INIT;
     const char *text = "";
+    const struct kafka_config_visitor visitor = {note_own, &text};
     assert_int_equal(kafka_admin_open(&options, &admin, &err), STATUS_OK);
-    assert_int_equal(kafka_admin_settings(admin, topic, note_own, &text, &err), STATUS_OK);
+    assert_int_equal(kafka_admin_settings(admin, topic, &visitor, &err), STATUS_OK);
     kafka_admin_close(admin);
     return text;
 }
@@ -179,6 +180,8 @@ static void three_brokers_get_three_replicas_of_which_two_are_in_sync(void **sta
     kafka_join(kafka, 3);
     struct sidecar shop = make(kafka, "topics: {replication_factor: 3, min_insync_replicas: 2}\n");
     expect(topics(&shop, "apply", NULL), 0, "created  ");
+    for (int i = 0; i < 50 && topics(&shop, "plan", NULL).exit_code != 0; i++)
+        clock_sleep_us(200000); /* each broker learns of them in its own time */
     expect(topics(&shop, "plan", NULL), 0, "4 topics are as they should be");
     expect_own(kafka, sidecar_topic("item"), "min.insync.replicas=2");
     expect(topics(&shop, "plan", "--json"), 0,
