@@ -2,6 +2,7 @@
 #include "consumer/feed/internal.h"
 
 #include "common/clock.h"
+#include "common/kafka_configs.h"
 
 #define RETENTION_US (INT64_C(300) * 1000 * 1000)
 
