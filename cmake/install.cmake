@@ -48,7 +48,7 @@ install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT keepstep
     FILES_MATCHING PATTERN *.md)
 install(FILES deploy/shop/keepstep.yaml DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples
     RENAME shop.yaml COMPONENT keepstep)
-install(FILES deploy/prometheus/keepstep.rules.yml DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples
+install(DIRECTORY deploy/prometheus deploy/grafana DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples
     COMPONENT keepstep)
 install(DIRECTORY deploy/schemas DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT keepstep)
 install(FILES LICENSE CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT plain)

@@ -342,8 +342,8 @@ static void what_verify_found_is_shown_by_every_service_until_a_copy_is_forgotte
     expect_metric(port, "\",result=\"equal\"} 10\n");
     expect_metric(
         port,
-        "\nkeepstep_verify_equal_since_timestamp_seconds{service=\"shop\",type=\"item\",topic=");
-    expect_metric(port, "\nkeepstep_verify_seconds{service=\"shop\",type=\"item\",topic=");
+        "\nkeepstep_verify_equal_since_timestamp_seconds{service=\"billing\",type=\"item\",topic=");
+    expect_metric(port, "\nkeepstep_verify_seconds{service=\"billing\",type=\"item\",topic=");
     process_kill(trio.shipping.process);
     const char *answer = copies(&trio.shop, "forget", "shipping");
     assert_non_null(strstr(answer, "shipping is forgotten\n"));
