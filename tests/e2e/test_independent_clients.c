@@ -1,9 +1,9 @@
 /* Clients that know nothing of Keepstep. Their events are applied, and they can read ours. */
 #include "common/murmur2.h"
+#include "tests/support/npm.h"
 #include "tests/support/sidecar.h"
 
 #define CLIENTS        KEEPSTEP_SOURCE_DIR "/tests/e2e/clients"
-#define INSTALL_MS     300000
 #define PARTITIONS     3
 #define APPLY_ITEMS    "apply:\n  item: {table: items, partitions: 3}\n"
 #define LOG_APPEND     "message.timestamp.type=LogAppendTime"
@@ -11,35 +11,6 @@
 #define KAFKAJS_FIRST  "1|changed|-7\n2|näme \"quoted\" ✓|NULL\n4|by the SDK|4\n"
 #define KAFKAJS_LIMIT  60000
 #define KAFKAJS_SELECT "SELECT * FROM items WHERE id<100 ORDER BY id"
-
-/* Install the packages once for each version of package.json. Print their folder. */
-static const char install_script[] =
-    "set -eu\n"
-    "command -v node >/dev/null || { echo 'no node' >&2; exit 69; }\n"
-    "command -v npm >/dev/null || { echo 'no npm' >&2; exit 69; }\n"
-    "node -e 'process.exit(Number(parseInt(process.versions.node) < 18))' ||\n"
-    "    { echo 'node is older than 18' >&2; exit 69; }\n"
-    "folder=${XDG_CACHE_HOME:-$HOME/.cache}/keepstep/clients\n"
-    "mkdir -p \"$folder\"\n"
-    "exec 9>\"$folder/lock\"\n"
-    "flock 9\n"
-    "if ! cmp -s '" CLIENTS "/package.json' \"$folder/complete\"; then\n"
-    "    rm -rf \"$folder/node_modules\" \"$folder/package-lock.json\"\n"
-    "    cp '" CLIENTS "/package.json' \"$folder\"\n"
-    "    cd \"$folder\"\n"
-    "    npm install --ignore-scripts --no-audit --no-fund >npm.log 2>&1 9>&- || {\n"
-    "        echo \"npm install failed: $(grep -m 1 'npm error' npm.log)\" >&2; exit 69; }\n"
-    "    cp package.json complete\n"
-    "fi\n"
-    "printf %s \"$folder\"\n";
-
-/* @return "NODE_PATH=…". */
-static const char *clients_or_skip(void)
-{
-    const char *const argv[] = {"sh", "-c", install_script, NULL};
-    struct process_result result = process_download("the clients", argv, INSTALL_MS);
-    return test_format("NODE_PATH=%s/node_modules", result.output);
-}
 
 static const char *run_client(const char *node_path, const char *script, struct kafka *kafka,
                               const char *topic, const char *count)
@@ -65,7 +36,7 @@ static void assert_rows(const struct sidecar *billing, const char *select, const
 static void events_of_kafkajs_are_applied(void **state)
 {
     (void)state;
-    const char *node_path = clients_or_skip();
+    const char *node_path = npm_or_skip("clients", CLIENTS);
     struct kafka *kafka = kafka_start();
     struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
 
@@ -129,7 +100,7 @@ static void events_of_kcat_are_applied(void **state)
 static void the_cloudevents_sdk_reads_our_records(void **state)
 {
     (void)state;
-    const char *node_path = clients_or_skip();
+    const char *node_path = npm_or_skip("clients", CLIENTS);
     struct kafka *kafka = kafka_start();
     struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL,
                                        "publish:\n  item: {table: items, partitions: 3}\n");

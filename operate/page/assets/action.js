@@ -11,7 +11,8 @@ const ACTIONS = {
     },
     skip: {
         head: (id) => `Skip record ${id}?`,
-        text: "Its change is given up. It is lost here, and only here: this copy will differ from its source until a " +
+        text:
+            "Its change is given up. It is lost here, and only here: this copy will differ from its source until a " +
             "later change, or keepstep repair. It cannot be undone.",
         go: "Skip for good",
         asks: true,
@@ -33,7 +34,12 @@ function open({ id, name, title }, error) {
     byId("action-who").value = who;
     byId("action-token").value = token;
     byId("action").showModal();
-    (who === "" ? byId("action-who") : token === "" ? byId("action-token") : byId("action-cancel")).focus();
+    (who === ""
+        ? byId("action-who")
+        : token === ""
+          ? byId("action-token")
+          : byId("action-cancel")
+    ).focus();
 }
 
 function explain(refusal) {
@@ -47,8 +53,14 @@ async function send(id, name) {
         if (error instanceof Refusal) {
             return { answer: null, refused: error };
         }
-        return { answer: null, refused: new Refusal(0, { error: "The sidecar did not answer. Whether it has done " +
-            "this is not known: look at the list again" }) };
+        return {
+            answer: null,
+            refused: new Refusal(0, {
+                error:
+                    "The sidecar did not answer. Whether it has done " +
+                    "this is not known: look at the list again",
+            }),
+        };
     }
 }
 
@@ -58,7 +70,10 @@ async function attempt(wish) {
     byId("action-go").disabled = true;
     const { answer, refused } = await send(id, name);
     byId("action-go").disabled = false;
-    if (refused !== null && (refused.code === 401 || refused.code === 403 || refused.code === 429)) {
+    if (
+        refused !== null &&
+        (refused.code === 401 || refused.code === 403 || refused.code === 429)
+    ) {
         token = "";
         pending = wish;
         if (byId("action").open) {

@@ -1,29 +1,74 @@
 /* The five questions with their answers, and the worst of them at the top of the page. */
-import { byId, command, element, setAttribute, setText, showCommand, showList } from "./elements.js";
+import {
+    byId,
+    command,
+    element,
+    setAttribute,
+    setText,
+    showCommand,
+    showList,
+} from "./elements.js";
+import { nameOf } from "./format.js";
 import { iconAddress, isVerdict, showShape, VERDICTS } from "./shapes.js";
 
 const QUESTIONS = {
-    fresh: { title: "Fresh?", about: "How old is the oldest change that is not here yet?", section: "history" },
-    keeping_up: { title: "Keeping up?", about: "Are changes applied as fast as they come?", section: "partitions" },
-    dropped: { title: "Anything dropped?", about: "Does a change wait aside, or is it lost?", section: "parked" },
+    fresh: {
+        title: "Fresh?",
+        about: "How old is the oldest change that is not here yet?",
+        section: "history",
+    },
+    keeping_up: {
+        title: "Keeping up?",
+        about: "Are changes applied as fast as they come?",
+        section: "partitions",
+    },
+    dropped: {
+        title: "Anything dropped?",
+        about: "Does a change wait aside, or is it lost?",
+        section: "parked",
+    },
     same: { title: "Same data?", about: "Do all copies have the same rows?", section: "fleet" },
-    source: { title: "Will the source break?", about: "Can this service's own changes get out?", section: "history" },
+    source: {
+        title: "Will the source break?",
+        about: "Can this service's own changes get out?",
+        section: "history",
+    },
 };
 
-const OVERALL = { ok: "in step", behind: "behind", stalled: "stalled", stopped: "stopped", unknown: "not known" };
-const WORDS = { ok: "ok", behind: "behind", stalled: "stalled", stopped: "stopped", unknown: "not known" };
+const OVERALL = {
+    ok: "in step",
+    behind: "behind",
+    stalled: "stalled",
+    stopped: "stopped",
+    unknown: "not known",
+};
+const WORDS = {
+    ok: "ok",
+    behind: "behind",
+    stalled: "stalled",
+    stopped: "stopped",
+    unknown: "not known",
+};
 
 const LONG_REASON = 130; // characters; such an answer gets more room
 
 function create(question) {
     const { title, about, section } = QUESTIONS[question.id];
     const head = `question-${question.id}`;
-    return element("article", { class: "question", "aria-labelledby": head },
+    return element(
+        "article",
+        { class: "question", "aria-labelledby": head },
         element("h3", { id: head }, element("a", { href: `#${section}` }, title)),
         element("p", { class: "about" }, about),
-        element("p", { class: "verdict" }, element("span", { class: "shape" }), element("span", { class: "word" })),
+        element(
+            "p",
+            { class: "verdict" },
+            element("span", { class: "shape" }),
+            element("span", { class: "word" }),
+        ),
         element("p", { class: "reason" }),
-        command());
+        command(),
+    );
 }
 
 function update(node, question) {
@@ -44,8 +89,12 @@ let told = null;
 function tell(questions) {
     const now = new Map(questions.map((question) => [question.id, question.verdict]));
     if (told !== null) {
-        const changes = questions.filter((question) => told.get(question.id) !== question.verdict)
-            .map((question) => `${QUESTIONS[question.id].title} ${WORDS[question.verdict] ?? WORDS.unknown}.`);
+        const changes = questions
+            .filter((question) => told.get(question.id) !== question.verdict)
+            .map(
+                (question) =>
+                    `${QUESTIONS[question.id].title} ${WORDS[question.verdict] ?? WORDS.unknown}.`,
+            );
         if (changes.length > 0) {
             setText(byId("told"), changes.join(" "));
         }
@@ -66,10 +115,11 @@ function showOverall(service, verdict) {
 export function showAnswers(state) {
     const questions = state.questions.filter((question) => question.id in QUESTIONS);
     showList(byId("questions"), questions, { key: (question) => question.id, create, update });
-    const worst = Math.max(...questions.map((question) => VERDICTS.indexOf(question.verdict)),
-        VERDICTS.indexOf("ok"));
-    const name = state.instance === "" ? state.service : `${state.service} (${state.instance})`;
-    showOverall(name, VERDICTS[worst]);
+    const worst = Math.max(
+        ...questions.map((question) => VERDICTS.indexOf(question.verdict)),
+        VERDICTS.indexOf("ok"),
+    );
+    showOverall(nameOf(state), VERDICTS[worst]);
     tell(questions);
 }
 

@@ -38,21 +38,26 @@ export function act(path, token, who) {
     return ask(path, { method: "POST", headers });
 }
 
+const FAILURES = 2; // one can be a connection that was just closed
+
 let answeredAt = null;
-let failed = false;
+let failures = 0;
 
 export function noteAnswer() {
     answeredAt = performance.now();
-    failed = false;
+    failures = 0;
 }
 
 export function noteSilence() {
-    failed = true;
+    failures += 1;
 }
 
 /** @return seconds since the last answer, null before the first one; and whether it is out of reach now. */
 export function silence() {
-    return { seconds: answeredAt === null ? null : (performance.now() - answeredAt) / 1000, failed };
+    return {
+        seconds: answeredAt === null ? null : (performance.now() - answeredAt) / 1000,
+        failed: failures >= FAILURES,
+    };
 }
 
 function pause(milliseconds) {

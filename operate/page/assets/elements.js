@@ -88,8 +88,17 @@ export function command() {
         setText(button, copied ? "Copied" : "Select it");
         setTimeout(() => setText(button, "Copy"), 2000);
     });
-    return element("div", { class: "command" },
-        element("div", { class: "command-head" }, element("span", { class: "note" }, "Type next"), button), code);
+    return element(
+        "div",
+        { class: "command" },
+        element(
+            "div",
+            { class: "command-head" },
+            element("span", { class: "note" }, "Type next"),
+            button,
+        ),
+        code,
+    );
 }
 
 /** A path may be broken behind a slash. */

@@ -29,8 +29,12 @@ function catchUp(state) {
     if (behind === 0) {
         return { value: "caught up", note: "no record is behind" };
     }
-    const note = behind === null ? "of a partition it is not known" : `${plural(behind, "record")} behind`;
-    return { value: state.rates.catch_up_s === null ? NOT_KNOWN : duration(state.rates.catch_up_s), note };
+    const note =
+        behind === null ? "of a partition it is not known" : `${plural(behind, "record")} behind`;
+    return {
+        value: state.rates.catch_up_s === null ? NOT_KNOWN : duration(state.rates.catch_up_s),
+        note,
+    };
 }
 
 function outbox(state) {
@@ -49,17 +53,33 @@ function parkedNote({ records, held, waiting }) {
     if (records === null) {
         return "the database does not say";
     }
-    return records === 0 ? "every change was applied" : `${count(held)} for you, ${count(waiting)} tried again by itself`;
+    return records === 0
+        ? "every change was applied"
+        : `${count(held)} for you, ${count(waiting)} tried again by itself`;
 }
 
 function figures(state) {
     const { rates, latency, parked } = state;
     return [
-        { name: "Applied", value: rate(rates.applied_per_s), note: "changes of others, to this copy" },
-        { name: "Commit to applied", value: duration(latency.p50_s), note: latency.p99_s === null ?
-            "in the last 15 min" : `99 of 100 within ${duration(latency.p99_s)}; last 15 min` },
+        {
+            name: "Applied",
+            value: rate(rates.applied_per_s),
+            note: "changes of others, to this copy",
+        },
+        {
+            name: "Commit to applied",
+            value: duration(latency.p50_s),
+            note:
+                latency.p99_s === null
+                    ? "in the last 15 min"
+                    : `99 of 100 within ${duration(latency.p99_s)}; last 15 min`,
+        },
         { name: "Time to catch up", ...catchUp(state) },
-        { name: "Published", value: rate(rates.published_per_s), note: RELAY[state.relay] ?? "no relay runs here" },
+        {
+            name: "Published",
+            value: rate(rates.published_per_s),
+            note: RELAY[state.relay] ?? "no relay runs here",
+        },
         { name: "Outbox waits", ...outbox(state) },
         { name: "Parked", value: count(parked.records), note: parkedNote(parked) },
     ];
@@ -68,8 +88,14 @@ function figures(state) {
 export function showFigures(state) {
     showList(byId("figures"), figures(state), {
         key: (figure) => figure.name,
-        create: (figure) => element("div", { class: "figure" }, element("dt", {}, figure.name),
-            element("dd", { class: "value" }), element("dd", { class: "note" })),
+        create: (figure) =>
+            element(
+                "div",
+                { class: "figure" },
+                element("dt", {}, figure.name),
+                element("dd", { class: "value" }),
+                element("dd", { class: "note" }),
+            ),
         update: (node, figure) => {
             const value = node.querySelector(".value");
             setText(value, figure.value);

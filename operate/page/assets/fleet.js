@@ -1,6 +1,6 @@
 /* All services of the cluster, and a matrix of entity types and copies. */
 import { byId, element, setAttribute, setText, showList } from "./elements.js";
-import { ago, byName, count, duration, plural } from "./format.js";
+import { ago, byName, count, duration, nameOf, plural } from "./format.js";
 import { showShape } from "./shapes.js";
 
 function copyKey({ service, copy_id: copyId }) {
@@ -18,17 +18,27 @@ function columnsOf(fleet) {
     const keys = Array.from(columns.keys()).sort(byName);
     return keys.map((key) => {
         const column = columns.get(key);
-        const ids = new Set(Array.from(columns.values()).filter(({ service, copyId }) =>
-            service === column.service && copyId !== null).map(({ copyId }) => copyId));
+        const ids = new Set(
+            Array.from(columns.values())
+                .filter(({ service, copyId }) => service === column.service && copyId !== null)
+                .map(({ copyId }) => copyId),
+        );
         return { key, ...column, isOneOfSeveral: ids.size > 1 && column.copyId !== null };
     });
 }
 
 /** A publisher's row without a copy and its copies of other types share a column. */
 function joinColumns(columns) {
-    return columns.filter((column) => column.copyId !== null ||
-        !columns.some((other) => other.service === column.service && other.copyId !== null))
-        .map((column) => ({ ...column, keys: [column.key, copyKey({ service: column.service, copy_id: null })] }));
+    return columns
+        .filter(
+            (column) =>
+                column.copyId !== null ||
+                !columns.some((other) => other.service === column.service && other.copyId !== null),
+        )
+        .map((column) => ({
+            ...column,
+            keys: [column.key, copyKey({ service: column.service, copy_id: null })],
+        }));
 }
 
 function stateOfService(service) {
@@ -38,24 +48,47 @@ function stateOfService(service) {
     if (service.silent) {
         return { verdict: "unknown", text: "silent; the numbers are its last ones" };
     }
-    return service.lag_seconds > 0 ? { verdict: "behind", text: "behind" } :
-        { verdict: "ok", text: service.lag_seconds === null ? "runs" : "in step" };
+    return service.lag_seconds > 0
+        ? { verdict: "behind", text: "behind" }
+        : { verdict: "ok", text: service.lag_seconds === null ? "runs" : "in step" };
 }
 
 function rowsOf(rows) {
-    return [[rows.different, "differ"], [rows.missing, "missing"], [rows.extra, "too many"]]
-        .filter(([number]) => number > 0).map(([number, word]) => `${count(number)} ${word}`).join(", ");
+    return [
+        [rows.different, "differ"],
+        [rows.missing, "missing"],
+        [rows.extra, "too many"],
+    ]
+        .filter(([number]) => number > 0)
+        .map(([number, word]) => `${count(number)} ${word}`)
+        .join(", ");
 }
 
 function compared(copy) {
     if (copy.verdict === "different") {
-        return { verdict: "stopped", text: "different",
-            notes: [rowsOf(copy.rows), copy.verified === null ? "" : `compared ${ago(copy.verified)}`] };
+        return {
+            verdict: "stopped",
+            text: "different",
+            notes: [
+                rowsOf(copy.rows),
+                copy.verified === null ? "" : `compared ${ago(copy.verified)}`,
+            ],
+        };
     }
     if (copy.verdict === "equal") {
-        const leftOut = copy.rows.left_out > 0 ? `${plural(copy.rows.left_out, "row")} left out` : "";
-        return { verdict: "ok", text: "equal", notes: [copy.equal_since === null ? "" :
-            `since ${ago(copy.equal_since).replace(" ago", "")}`, `compared ${ago(copy.verified)}`, leftOut] };
+        const leftOut =
+            copy.rows.left_out > 0 ? `${plural(copy.rows.left_out, "row")} left out` : "";
+        return {
+            verdict: "ok",
+            text: "equal",
+            notes: [
+                copy.equal_since === null
+                    ? ""
+                    : `since ${ago(copy.equal_since).replace(" ago", "")}`,
+                `compared ${ago(copy.verified)}`,
+                leftOut,
+            ],
+        };
     }
     if (copy.verdict === "reference") {
         return { verdict: "ok", text: "reference", notes: ["the others are compared with it"] };
@@ -71,16 +104,21 @@ function stateOfCopy(copy, type) {
         return { verdict: "behind", text: "incomplete", notes: ["not all of the log was read"] };
     }
     const state = compared(copy);
-    return copy.copy_id === null && copy.service === type.publisher && state.verdict === "unknown" ?
-        { verdict: "ok", text: "publishes", notes: [] } : state;
+    return copy.copy_id === null && copy.service === type.publisher && state.verdict === "unknown"
+        ? { verdict: "ok", text: "publishes", notes: [] }
+        : state;
 }
 
 function lagOf(copy, type) {
     if (copy.copy_id === null) {
         return copy.service === type.publisher ? "publishes it" : "";
     }
-    const lag = copy.lag_seconds === null && copy.lag_records !== null ? `${plural(copy.lag_records, "record")} behind` :
-        copy.lag_seconds === 0 ? "no lag" : `lag ${duration(copy.lag_seconds)}`;
+    const lag =
+        copy.lag_seconds === null && copy.lag_records !== null
+            ? `${plural(copy.lag_records, "record")} behind`
+            : copy.lag_seconds === 0
+              ? "no lag"
+              : `lag ${duration(copy.lag_seconds)}`;
     return copy.parked > 0 ? `${lag}, ${count(copy.parked)} parked` : lag;
 }
 
@@ -97,14 +135,24 @@ function updateState(node, { verdict, text }) {
 function showServices(services) {
     showList(byId("service-rows"), services, {
         key: (service) => `${copyKey(service)} ${service.instance}`,
-        create: () => element("tr", {}, element("th", { scope: "row" }), element("td", { class: "state" }, ...createState()),
-            ...Array.from({ length: 5 }, () => element("td", { class: "number" }))),
+        create: () =>
+            element(
+                "tr",
+                {},
+                element("th", { scope: "row" }),
+                element("td", { class: "state" }, ...createState()),
+                ...Array.from({ length: 5 }, () => element("td", { class: "number" })),
+            ),
         update: (row, service) => {
-            setText(row.querySelector("th"), service.instance === "" ? service.service :
-                `${service.service} (${service.instance})`);
+            setText(row.querySelector("th"), nameOf(service));
             updateState(row.querySelector(".state"), stateOfService(service));
-            const texts = [duration(service.lag_seconds), count(service.outbox_pending), count(service.set_aside),
-                count(service.parked), `${duration(Math.round(service.seen_s))} ago`];
+            const texts = [
+                duration(service.lag_seconds),
+                count(service.outbox_pending),
+                count(service.set_aside),
+                count(service.parked),
+                `${duration(Math.round(service.seen_s))} ago`,
+            ];
             row.querySelectorAll("td.number").forEach((cell, index) => setText(cell, texts[index]));
         },
     });
@@ -119,18 +167,31 @@ function showHead(fleet, columns) {
     showList(byId("matrix-head"), [0], {
         key: () => "head",
         create: () => element("tr"),
-        update: (row) => showList(row, [{ key: "type" }, ...columns], {
-            key: ({ key }) => key,
-            create: ({ key }) => element("th", { scope: "col" }, key === "type" ? "Entity type" :
-                element("span", { class: "column-name" }), key === "type" ? null : element("span", { class: "note" })),
-            update: (cell, column) => {
-                if (column.key !== "type") {
-                    setText(cell.querySelector(".column-name"), column.service);
-                    setText(cell.querySelector(".note"), [column.isOneOfSeveral ? column.copyId.slice(0, 8) : "",
-                        silentNote(fleet, column.service)].filter((text) => text !== "").join(", "));
-                }
-            },
-        }),
+        update: (row) =>
+            showList(row, [{ key: "type" }, ...columns], {
+                key: ({ key }) => key,
+                create: ({ key }) =>
+                    element(
+                        "th",
+                        { scope: "col" },
+                        key === "type" ? "Entity type" : element("span", { class: "column-name" }),
+                        key === "type" ? null : element("span", { class: "note" }),
+                    ),
+                update: (cell, column) => {
+                    if (column.key !== "type") {
+                        setText(cell.querySelector(".column-name"), column.service);
+                        setText(
+                            cell.querySelector(".note"),
+                            [
+                                column.isOneOfSeveral ? column.copyId.slice(0, 8) : "",
+                                silentNote(fleet, column.service),
+                            ]
+                                .filter((text) => text !== "")
+                                .join(", "),
+                        );
+                    }
+                },
+            }),
     });
 }
 
@@ -140,8 +201,11 @@ function showCell(cell, copy, type) {
         return;
     }
     if (cell.querySelector(".state") === null) {
-        cell.replaceChildren(element("div", { class: "state" }, ...createState()), element("div", { class: "note lag" }),
-            element("div", { class: "note compared" }));
+        cell.replaceChildren(
+            element("div", { class: "state" }, ...createState()),
+            element("div", { class: "note lag" }),
+            element("div", { class: "note compared" }),
+        );
     }
     const state = stateOfCopy(copy, type);
     updateState(cell.querySelector(".state"), state);
@@ -154,27 +218,49 @@ function showMatrix(fleet) {
     showHead(fleet, columns);
     showList(byId("matrix-rows"), fleet.types, {
         key: ({ type, topic }) => `${type} ${topic}`,
-        create: (type) => element("tr", {}, element("th", { scope: "row", "data-key": "" }, type.type,
-            element("span", { class: "note" }))),
+        create: (type) =>
+            element(
+                "tr",
+                {},
+                element(
+                    "th",
+                    { scope: "row", "data-key": "" },
+                    type.type,
+                    element("span", { class: "note" }),
+                ),
+            ),
         update: (row, type) => {
-            setText(row.querySelector("th .note"), `${plural(type.members, "member")}, quorum ${count(type.quorum)}`);
-            const cells = columns.map((column) => ({ key: column.key,
-                copy: type.copies.find((copy) => column.keys.includes(copyKey(copy))) }));
+            setText(
+                row.querySelector("th .note"),
+                `${plural(type.members, "member")}, quorum ${count(type.quorum)}`,
+            );
+            const cells = columns.map((column) => ({
+                key: column.key,
+                copy: type.copies.find((copy) => column.keys.includes(copyKey(copy))),
+            }));
             showList(row, [{ key: "" }, ...cells], {
                 key: ({ key }) => key,
                 create: () => element("td"),
-                update: (cell, { key, copy }) => (key === "" ? undefined : showCell(cell, copy, type)),
+                update: (cell, { key, copy }) =>
+                    key === "" ? undefined : showCell(cell, copy, type),
             });
         },
     });
 }
 
 export function showFleet(fleet) {
-    setText(byId("fleet-note"), fleet.as_of === null ?
-        "Not known yet: the control topic was not read, or control_topic is off." :
-        `As the services have told each other, read ${ago(fleet.as_of)}`);
+    setText(
+        byId("fleet-note"),
+        fleet.as_of === null
+            ? "Not known yet: the control topic was not read, or control_topic is off."
+            : `As the services have told each other, read ${ago(fleet.as_of)}`,
+    );
     byId("fleet-tables").hidden = fleet.services.length === 0 && fleet.types.length === 0;
-    showServices([...fleet.services].sort((left, right) => byName(left.service, right.service) ||
-        byName(left.instance, right.instance)));
+    showServices(
+        [...fleet.services].sort(
+            (left, right) =>
+                byName(left.service, right.service) || byName(left.instance, right.instance),
+        ),
+    );
     showMatrix(fleet);
 }

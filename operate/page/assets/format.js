@@ -22,6 +22,11 @@ export function byName(left, right) {
     return left.localeCompare(right, "en", { numeric: true });
 }
 
+/** A service with the name of this instance, where it has another one than all have by default. */
+export function nameOf({ service, instance }) {
+    return instance === "" || instance === "1" ? service : `${service} (${instance})`;
+}
+
 export function rate(value) {
     if (!known(value)) {
         return NOT_KNOWN;

@@ -18,22 +18,51 @@ const LINES = {
 };
 
 const CHARTS = [
-    { title: "Lag", names: ["lag_seconds"], format: duration, unit: "duration", wide: true,
-        note: "Age of the oldest change that is not applied" },
-    { title: "Records behind", names: ["lag_records"], format: count, unit: "count", wide: true,
-        note: "Records between this copy and the end of the log" },
-    { title: "Rates", names: ["applied_per_s", "published_per_s"], format: rate, unit: "rate",
-        note: "Changes applied here, and published from here" },
-    { title: "Commit to applied", names: ["commit_to_applied_p50_s", "commit_to_applied_p99_s"], format: duration, unit: "duration",
-        note: "From a change's commit at its service to its commit here" },
-    { title: "Outbox", names: ["outbox_pending"], format: count, unit: "count", note: "Changes that wait to be published" },
+    {
+        title: "Lag",
+        names: ["lag_seconds"],
+        format: duration,
+        unit: "duration",
+        wide: true,
+        note: "Age of the oldest change that is not applied",
+    },
+    {
+        title: "Records behind",
+        names: ["lag_records"],
+        format: count,
+        unit: "count",
+        wide: true,
+        note: "Records between this copy and the end of the log",
+    },
+    {
+        title: "Rates",
+        names: ["applied_per_s", "published_per_s"],
+        format: rate,
+        unit: "rate",
+        note: "Changes applied here, and published from here",
+    },
+    {
+        title: "Commit to applied",
+        names: ["commit_to_applied_p50_s", "commit_to_applied_p99_s"],
+        format: duration,
+        unit: "duration",
+        note: "From a change's commit at its service to its commit here",
+    },
+    {
+        title: "Outbox",
+        names: ["outbox_pending"],
+        format: count,
+        unit: "count",
+        note: "Changes that wait to be published",
+    },
 ];
 
 let range = RANGES[0];
 let charts = [];
 
-export function historyPath() {
-    return `/api/history?seconds=${range.seconds}`;
+/** @return how far back the reader wants to see. */
+export function historySeconds() {
+    return range.seconds;
 }
 
 function most(values) {
@@ -43,30 +72,46 @@ function most(values) {
 /** @return the worst series, in the order of their names, so that lines keep their places. */
 function worst(series) {
     const byLabel = (left, right) => byName(left.label, right.label);
-    const ranked = series.map((one) => ({ ...one, most: most(one.values) })).sort((left, right) =>
-        right.most - left.most || byLabel(left, right));
+    const ranked = series
+        .map((one) => ({ ...one, most: most(one.values) }))
+        .sort((left, right) => right.most - left.most || byLabel(left, right));
     return ranked.slice(0, SERIES_MAX).sort(byLabel);
 }
 
 function labelOf({ name, topic, partition }) {
-    return topic === null ? LINES[name] ?? name : `${topic} ${partition}`;
+    return topic === null ? (LINES[name] ?? name) : `${topic} [${partition}]`;
+}
+
+function lastOf(values, length) {
+    const missing = Math.max(0, length - values.length);
+    return [...Array(missing).fill(null), ...values.slice(-length)];
 }
 
 function noteOf(chart, shown, total) {
-    return shown < total ? `${chart.note}. The ${shown} worst of ${total}; the table of partitions has all.` :
-        chart.note;
+    return shown < total
+        ? `${chart.note}. The ${shown} worst of ${total}; the table of partitions has all.`
+        : chart.note;
 }
 
-export function showHistory(history) {
+/** @param seconds  what was asked for. A history that is shorter begins with values that are not known. */
+export function showHistory(history, seconds) {
+    if (seconds !== range.seconds) {
+        return; // the reader has chosen another time meanwhile
+    }
+    const length = Math.floor(seconds / history.step_s);
     const end = Date.parse(history.end);
-    const length = history.series.reduce((longest, { values }) => Math.max(longest, values.length), 0);
-    const times = Array.from({ length }, (_, index) => new Date(end - (length - 1 - index) * history.step_s * 1000));
+    const times = Array.from(
+        { length },
+        (_, index) => new Date(end - (length - 1 - index) * history.step_s * 1000),
+    );
     for (const chart of charts) {
-        const all = history.series.filter(({ name }) => chart.names.includes(name)).map((series) => ({
-            key: `${series.name} ${series.topic} ${series.partition}`,
-            label: labelOf(series),
-            values: [...Array(length - series.values.length).fill(null), ...series.values],
-        }));
+        const all = history.series
+            .filter(({ name }) => chart.names.includes(name))
+            .map((series) => ({
+                key: `${series.name} ${series.topic} ${series.partition}`,
+                label: labelOf(series),
+                values: lastOf(series.values, length),
+            }));
         const shown = worst(all);
         chart.drawn.show(times, shown, noteOf(chart, shown.length, all.length));
     }
@@ -86,7 +131,9 @@ export function startHistory(changed) {
     const choose = (chosen) => {
         range = chosen;
         setText(byId("history-head"), chosen.title);
-        buttons.forEach((button, index) => button.setAttribute("aria-pressed", String(RANGES[index] === chosen)));
+        buttons.forEach((button, index) =>
+            button.setAttribute("aria-pressed", String(RANGES[index] === chosen)),
+        );
     };
     const buttons = RANGES.map((one) => {
         const button = element("button", { type: "button" }, one.text);

@@ -6,7 +6,13 @@ import { byId, setText } from "./elements.js";
 import { showFigures } from "./figures.js";
 import { showFleet } from "./fleet.js";
 import { duration, noteServerTime, ago } from "./format.js";
-import { historyPath, historyPeriod, recolourHistory, showHistory, startHistory } from "./history.js";
+import {
+    historySeconds,
+    historyPeriod,
+    recolourHistory,
+    showHistory,
+    startHistory,
+} from "./history.js";
 import { parkedPath, showParked, startParked } from "./parked.js";
 import { showPartitions, startPartitions } from "./partitions.js";
 import { startTheme } from "./theme.js";
@@ -41,7 +47,9 @@ async function refreshState() {
     const answer = await get("/api/state").catch(() => null);
     if (answer === null) {
         noteSilence();
-        showNoAnswer();
+        if (silence().failed) {
+            showNoAnswer();
+        }
     } else {
         noteServerTime(answer.time);
         noteAnswer();
@@ -62,6 +70,11 @@ async function refreshParked() {
     }
 }
 
+function refreshHistory() {
+    const seconds = historySeconds();
+    return quietly(`/api/history?seconds=${seconds}`, (history) => showHistory(history, seconds));
+}
+
 /** How old what is shown is, once a second. */
 function showAge() {
     const { seconds, failed } = silence();
@@ -76,7 +89,10 @@ function showAge() {
     }
     setText(byId("age"), isOld ? "no answer" : `${Math.floor(seconds)} s old`);
     if (isOld) {
-        setText(lost, `No answer since ${duration(Math.floor(seconds))}. What is below is as old as that.`);
+        setText(
+            lost,
+            `No answer since ${duration(Math.floor(seconds))}. What is below is as old as that.`,
+        );
     }
 }
 
@@ -91,7 +107,10 @@ startParked(() => {
     hurryState();
 });
 const hurryState = repeat(refreshState, () => STATE_MS);
-const hurryHistory = repeat(() => quietly(historyPath(), showHistory), historyPeriod);
+const hurryHistory = repeat(refreshHistory, historyPeriod);
 hurryParked = repeat(refreshParked, () => PARKED_MS);
-repeat(() => quietly("/api/fleet", showFleet), () => FLEET_MS);
+repeat(
+    () => quietly("/api/fleet", showFleet),
+    () => FLEET_MS,
+);
 setInterval(showAge, 1000);

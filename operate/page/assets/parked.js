@@ -10,9 +10,21 @@ const PAYLOAD_MAX = 20000; // characters that are shown
 
 const STATES = {
     held: { verdict: "stalled", text: "needs you", about: "It is not tried again by itself." },
-    waiting: { verdict: "behind", text: "tried again", about: "A later change may mend it. The agent tries it again." },
-    behind: { verdict: "behind", text: "waits in line", about: "An earlier record of its entity is parked." },
-    skipped: { verdict: "unknown", text: "skipped", about: "It was given up, and is kept as evidence for a while." },
+    waiting: {
+        verdict: "behind",
+        text: "tried again",
+        about: "A later change may mend it. The agent tries it again.",
+    },
+    behind: {
+        verdict: "behind",
+        text: "waits in line",
+        about: "An earlier record of its entity is parked.",
+    },
+    skipped: {
+        verdict: "unknown",
+        text: "skipped",
+        about: "It was given up, and is kept as evidence for a while.",
+    },
 };
 
 let limit = PAGE;
@@ -23,13 +35,19 @@ function others(copies) {
     if (copies === null) {
         return "What other copies have done with it is not known.";
     }
-    const parts = [[copies.applied, "applied it"], [copies.parked, "parked it too"], [copies.behind, "not come to it"]]
+    const parts = [
+        [copies.applied, "applied it"],
+        [copies.parked, "parked it too"],
+        [copies.behind, "not come to it"],
+    ]
         .filter(([number]) => number > 0)
         .map(([number, what]) => `${number} ${number === 1 ? "has" : "have"} ${what}`);
     if (copies.unknown > 0) {
         parts.push(`of ${copies.unknown} it is not known`);
     }
-    return parts.length === 0 ? "There is no other copy." : `Of the other copies, ${parts.join(", ")}.`;
+    return parts.length === 0
+        ? "There is no other copy."
+        : `Of the other copies, ${parts.join(", ")}.`;
 }
 
 /** JSON in lines of its own; anything else, and what is too long, as it is. */
@@ -66,8 +84,12 @@ function spread(text) {
 }
 
 function payload(title, text) {
-    return [element("h4", {}, title), text === null ? element("p", { class: "not-known" }, "none") :
-        element("pre", { tabindex: "0", "aria-label": title }, readable(text))];
+    return [
+        element("h4", {}, title),
+        text === null
+            ? element("p", { class: "not-known" }, "none")
+            : element("pre", { tabindex: "0", "aria-label": title }, readable(text)),
+    ];
 }
 
 async function showPayload(details, id) {
@@ -79,18 +101,32 @@ async function showPayload(details, id) {
         const record = await get(`/api/parked/${id}`);
         place.dataset.loaded = "yes";
         const headers = Object.entries(record.headers ?? {});
-        place.replaceChildren(...payload("Payload", record.value), ...payload("Key", record.key),
+        place.replaceChildren(
+            ...payload("Payload", record.value),
+            ...payload("Key", record.key),
             element("h4", {}, "Headers"),
-            headers.length === 0 ? element("p", { class: "not-known" }, "none") : element("dl", { class: "headers" },
-                ...headers.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value ?? "–")])));
+            headers.length === 0
+                ? element("p", { class: "not-known" }, "none")
+                : element(
+                      "dl",
+                      { class: "headers" },
+                      ...headers.flatMap(([name, value]) => [
+                          element("dt", {}, name),
+                          element("dd", {}, value ?? "–"),
+                      ]),
+                  ),
+        );
     } catch (error) {
-        place.replaceChildren(element("p", { class: "error" }, `It cannot be shown now: ${error.message}`));
+        place.replaceChildren(
+            element("p", { class: "error" }, `It cannot be shown now: ${error.message}`),
+        );
     }
 }
 
 const OUTCOMES = {
     applied: (id) => `Record ${id} is applied.`,
-    parked_again: (id, reason) => `Record ${id} could not be applied: ${reason ?? "no reason is known"}`,
+    parked_again: (id, reason) =>
+        `Record ${id} could not be applied: ${reason ?? "no reason is known"}`,
     not_tried: (id) => `Record ${id} is to be tried; no agent has done it yet.`,
     skipped: (id) => `Record ${id} is skipped.`,
 };
@@ -103,8 +139,14 @@ async function run(id, name, title) {
     }
     const { answer, error } = done;
     const tell = answer === null ? null : OUTCOMES[answer.outcome];
-    setText(byId("parked-result"), error ?? tell?.(answer.id, answer.reason) ?? "The sidecar has done it.");
-    byId("parked-result").classList.toggle("error", error !== null || answer?.outcome === "parked_again");
+    setText(
+        byId("parked-result"),
+        error ?? tell?.(answer.id, answer.reason) ?? "The sidecar has done it.",
+    );
+    byId("parked-result").classList.toggle(
+        "error",
+        error !== null || answer?.outcome === "parked_again",
+    );
     refresh();
 }
 
@@ -114,22 +156,47 @@ function titleOf(record) {
 
 function create(record) {
     const { id } = record;
-    const details = element("details", {}, element("summary", {}, "Payload and headers"),
-        element("div", { class: "payload" }));
+    const details = element(
+        "details",
+        {},
+        element("summary", {}, "Payload and headers"),
+        element("div", { class: "payload" }),
+    );
     details.addEventListener("toggle", () => showPayload(details, id));
     const buttons = ["retry", "skip"].map((name) => {
-        const button = element("button", { type: "button", class: "quiet", "data-action": name,
-            "aria-label": `${name === "retry" ? "Retry" : "Skip"} record ${id}` }, name === "retry" ? "Retry" : "Skip");
+        const button = element(
+            "button",
+            {
+                type: "button",
+                class: "quiet",
+                "data-action": name,
+                "aria-label": `${name === "retry" ? "Retry" : "Skip"} record ${id}`,
+            },
+            name === "retry" ? "Retry" : "Skip",
+        );
         button.addEventListener("click", () => run(id, name, titleOf(record)));
         return button;
     });
     const head = `parked-${id}`;
-    return element("article", { class: "record", "aria-labelledby": head },
-        element("div", { class: "record-head" },
+    return element(
+        "article",
+        { class: "record", "aria-labelledby": head },
+        element(
+            "div",
+            { class: "record-head" },
             element("h3", { id: head }),
-            element("span", { class: "state" }, element("span", { class: "shape" }), element("span", { class: "word" })),
-            element("span", { class: "buttons" }, ...buttons)),
-        element("p", { class: "reason" }), element("p", { class: "note" }), details);
+            element(
+                "span",
+                { class: "state" },
+                element("span", { class: "shape" }),
+                element("span", { class: "word" }),
+            ),
+            element("span", { class: "buttons" }, ...buttons),
+        ),
+        element("p", { class: "reason" }),
+        element("p", { class: "note" }),
+        details,
+    );
 }
 
 function update(node, record) {
@@ -139,9 +206,13 @@ function update(node, record) {
     showShape(node.querySelector(".shape"), state.verdict);
     setText(node.querySelector(".word"), state.text);
     setText(node.querySelector(".reason"), record.reason);
-    setText(node.querySelector(".note"), `${state.about} Parked ${ago(record.parked_at)}, tried ` +
-        `${plural(record.attempts, "time")}. ${record.topic} ${record.partition}, offset ${count(record.offset)}. ` +
-        others(record.other_copies));
+    setText(
+        node.querySelector(".note"),
+        `${state.about} Parked ${ago(record.parked_at)}, tried ` +
+            `${plural(record.attempts, "time")}. ` +
+            `${record.topic} [${record.partition}], offset ${count(record.offset)}. ` +
+            others(record.other_copies),
+    );
     for (const button of node.querySelectorAll(".buttons button")) {
         button.disabled = !actions || record.state === "skipped";
     }
@@ -151,9 +222,10 @@ function noteOf(state, list) {
     if (list.records.length === 0) {
         return "Nothing is parked: every change was applied.";
     }
-    return actions ? "Later changes of the same entity wait behind these; everything else goes on." :
-        "Retry and skip are off here, because this sidecar has no listen_token_file. On the command line: " +
-        "keepstep parked retry ID, keepstep parked skip ID.";
+    return actions
+        ? "Later changes of the same entity wait behind these; everything else goes on."
+        : "Retry and skip are off here, because this sidecar has no listen_token_file. On the command line: " +
+              "keepstep parked retry ID, keepstep parked skip ID.";
 }
 
 /** @param list  the answer, or null where it could not be had, with the error. */
@@ -163,7 +235,10 @@ export function showParked(state, list, error) {
     badge.hidden = !(state.parked.records > 0);
     setText(badge, badge.hidden ? "" : ` ${count(state.parked.records)}`);
     if (list === null) {
-        setText(byId("parked-note"), error === null ? "" : `What is parked cannot be read now: ${error.message}`);
+        setText(
+            byId("parked-note"),
+            error === null ? "" : `What is parked cannot be read now: ${error.message}`,
+        );
         return;
     }
     setText(byId("parked-note"), noteOf(state, list));

@@ -21,8 +21,11 @@ function byBadness(left, right) {
     if (!Number.isNaN(difference) && difference !== 0) {
         return difference;
     }
-    return (right.lag_records ?? 0) - (left.lag_records ?? 0) || byName(left.topic, right.topic) ||
-        left.partition - right.partition;
+    return (
+        (right.lag_records ?? 0) - (left.lag_records ?? 0) ||
+        byName(left.topic, right.topic) ||
+        left.partition - right.partition
+    );
 }
 
 function stateOf(partition) {
@@ -35,18 +38,32 @@ function stateOf(partition) {
     if (partition.reason !== null) {
         return { verdict: "stalled", text: partition.reason };
     }
-    return partition.lag_records > 0 || partition.lag_seconds > 0 ?
-        { verdict: "behind", text: "behind" } : { verdict: "ok", text: "caught up" };
+    return partition.lag_records > 0 || partition.lag_seconds > 0
+        ? { verdict: "behind", text: "behind" }
+        : { verdict: "ok", text: "caught up" };
 }
 
 function create(partition) {
-    const numbers = ["", "", "", "wide-only", "wide-only", "wide-only"]
-        .map((extra) => element("td", { class: `number ${extra}` }));
-    return element("tr", {},
-        element("th", { scope: "row" }, element("span", { class: "topic" }, partition.topic),
-            element("span", { class: "index" }, ` ${partition.partition}`)),
-        element("td", { class: "state" }, element("span", { class: "shape" }), element("span", { class: "word" })),
-        ...numbers);
+    const numbers = ["", "", "", "wide-only", "wide-only", "wide-only"].map((extra) =>
+        element("td", { class: `number ${extra}` }),
+    );
+    return element(
+        "tr",
+        {},
+        element(
+            "th",
+            { scope: "row" },
+            element("span", { class: "topic" }, partition.topic),
+            element("span", { class: "index" }, ` [${partition.partition}]`),
+        ),
+        element(
+            "td",
+            { class: "state" },
+            element("span", { class: "shape" }),
+            element("span", { class: "word" }),
+        ),
+        ...numbers,
+    );
 }
 
 function update(row, partition) {
@@ -54,8 +71,14 @@ function update(row, partition) {
     setAttribute(row, "data-verdict", verdict);
     showShape(row.querySelector(".shape"), verdict);
     setText(row.querySelector(".word"), text);
-    const texts = [duration(partition.lag_seconds), count(partition.lag_records), count(partition.parked),
-        count(partition.applied_offset), count(partition.durable_offset), count(partition.end_offset)];
+    const texts = [
+        duration(partition.lag_seconds),
+        count(partition.lag_records),
+        count(partition.parked),
+        count(partition.applied_offset),
+        count(partition.durable_offset),
+        count(partition.end_offset),
+    ];
     row.querySelectorAll("td.number").forEach((cell, index) => {
         setText(cell, texts[index]);
     });
@@ -72,8 +95,12 @@ function show() {
     const more = byId("partitions-more");
     more.hidden = last.length <= FEW;
     setText(more, all ? `Show the ${FEW} worst` : `Show all ${last.length}`);
-    setText(byId("partitions-note"), last.length === 0 ? "This sidecar owns no partition." :
-        `${plural(last.length, "partition")}, the worst first`);
+    setText(
+        byId("partitions-note"),
+        last.length === 0
+            ? "This sidecar owns no partition."
+            : `${plural(last.length, "partition")}, the worst first`,
+    );
 }
 
 export function showPartitions(state) {

@@ -4,14 +4,41 @@ const LINES_MAX = 4;
 
 /** 1, 2, 5, 10, 20 … times `least`. */
 function decades(least, count) {
-    return Array.from({ length: count }, (_, index) => least * [1, 2, 5][index % 3] * 10 ** Math.floor(index / 3));
+    return Array.from(
+        { length: count },
+        (_, index) => least * [1, 2, 5][index % 3] * 10 ** Math.floor(index / 3),
+    );
 }
 
 const STEPS = {
     count: decades(1, 40),
     rate: decades(0.1, 40),
-    duration: [...decades(0.0001, 12), 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600,
-        43200, 86400, 172800, 432000, 864000, 1728000, 4320000],
+    duration: [
+        ...decades(0.0001, 12),
+        1,
+        2,
+        5,
+        10,
+        15,
+        30,
+        60,
+        120,
+        300,
+        600,
+        900,
+        1800,
+        3600,
+        7200,
+        14400,
+        21600,
+        43200,
+        86400,
+        172800,
+        432000,
+        864000,
+        1728000,
+        4320000,
+    ],
 };
 
 /** @return the lines from 0 to `most`; at most LINES_MAX above 0. */
@@ -29,5 +56,8 @@ export function timeTicks(from, to, wanted) {
     const zone = new Date(from).getTimezoneOffset() * 60000;
     const margin = (to - from) * 0.05; // the first mark must not meet the other scale
     const first = Math.ceil((from + margin - zone) / step) * step + zone;
-    return Array.from({ length: Math.max(0, Math.floor((to - first) / step) + 1) }, (_, index) => first + index * step);
+    return Array.from(
+        { length: Math.max(0, Math.floor((to - first) / step) + 1) },
+        (_, index) => first + index * step,
+    );
 }

@@ -1,0 +1,144 @@
+/* A headless Chromium, what must never happen in it, and what the tests ask of a page. */
+const { chromium } = require("playwright-core");
+const axe = require("axe-core");
+
+const PATIENCE_MS = 30000;
+
+/** Opens Chromium. `path` is that of Debian's package. */
+function openChromium() {
+    return chromium.launch({ executablePath: process.env.CHROMIUM ?? "chromium" });
+}
+
+/**
+ * Opens a page at `address`. What must not happen is noted in `offences`: errors and warnings of the console, what
+ * the page's policy forbids, requests to elsewhere. `allowed` matches texts that are no offence for now.
+ */
+async function openPage(browser, address, options = {}) {
+    const page = await browser.newPage({ viewport: { width: 1280, height: 900 }, ...options });
+    const watch = { page, offences: [], allowed: /^$/ };
+    const note = (text) => {
+        if (!watch.allowed.test(text)) {
+            watch.offences.push(text);
+        }
+    };
+    const origin = new URL(address).origin;
+    page.on("console", (message) => {
+        if (message.type() === "error" || message.type() === "warning") {
+            note(`console: ${message.text()}`);
+        }
+    });
+    page.on("pageerror", (error) => note(`error: ${error.stack}`));
+    page.on("dialog", (dialog) => {
+        note(`dialog: ${dialog.message()}`);
+        dialog.dismiss();
+    });
+    page.on("request", (request) => {
+        if (!request.url().startsWith(`${origin}/`) && !request.url().startsWith("data:")) {
+            note(`request to ${request.url()}`);
+        }
+    });
+    await page.addInitScript(() => {
+        document.addEventListener("securitypolicyviolation", (event) => {
+            console.error(`policy ${event.violatedDirective} forbids ${event.blockedURI}`);
+        });
+    });
+    page.setDefaultTimeout(PATIENCE_MS);
+    await page.goto(address);
+    return watch;
+}
+
+function fail(text) {
+    throw new Error(text);
+}
+
+function check(holds, text) {
+    if (!holds) {
+        fail(text);
+    }
+}
+
+function equal(found, expected, what) {
+    const texts = [found, expected].map((value) => JSON.stringify(value));
+    check(texts[0] === texts[1], `${what}: ${texts[0]} and not ${texts[1]}`);
+}
+
+/** Waits until `expression`, a function that runs in the page, is true there. */
+async function until(page, what, expression, argument) {
+    try {
+        await page.waitForFunction(expression, argument, { timeout: PATIENCE_MS, polling: 100 });
+    } catch (error) {
+        const text = await page.evaluate(() => document.body.innerText);
+        fail(`${what} has not come: ${error.message.split("\n")[0]}; the page says:\n${text}`);
+    }
+}
+
+/** Waits until a text is in what `selector` shows. */
+function untilText(page, selector, text) {
+    return until(
+        page,
+        `"${text}" in ${selector}`,
+        (wanted) =>
+            Array.from(document.querySelectorAll(wanted.selector)).some((node) =>
+                node.innerText.includes(wanted.text),
+            ),
+        { selector, text },
+    );
+}
+
+/** Waits until a question has one of these verdicts. */
+function untilVerdict(page, question, verdicts) {
+    return until(
+        page,
+        `verdict ${verdicts.join(" or ")} of ${question}`,
+        (wanted) => {
+            const answer = document
+                .getElementById(`question-${wanted.question}`)
+                ?.closest(".question");
+            return wanted.verdicts.includes(answer?.dataset.verdict);
+        },
+        { question, verdicts },
+    );
+}
+
+/** Fails unless axe finds nothing serious or critical. */
+async function checkAccessible(page, what) {
+    await page.evaluate(axe.source);
+    const found = await page.evaluate(async () => {
+        const { violations } = await window.axe.run();
+        return violations
+            .filter(({ impact }) => impact === "serious" || impact === "critical")
+            .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join("\n")}`);
+    });
+    equal(found, [], `axe on ${what}`);
+}
+
+/** Fails if the page is wider than its window. */
+async function checkWidth(page, what) {
+    const [width, window] = await page.evaluate(() => [
+        document.documentElement.scrollWidth,
+        document.documentElement.clientWidth,
+    ]);
+    check(width <= window, `${what} is ${width} wide in a window of ${window}`);
+}
+
+/** Runs checks one after the other. Prints a line for each, and what was wrong with the first that fails. */
+async function run(checks) {
+    for (const [name, body] of Object.entries(checks)) {
+        const started = Date.now();
+        await body();
+        console.log(`checked: ${name} (${Date.now() - started} ms)`);
+    }
+}
+
+module.exports = {
+    check,
+    checkAccessible,
+    checkWidth,
+    equal,
+    openChromium,
+    openPage,
+    run,
+    until,
+    untilText,
+    untilVerdict,
+};
