@@ -2,6 +2,7 @@
 #include "consumer/metrics.h"
 #include "consumer/stop_reason.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +14,29 @@ const char *agent_state_name(enum agent_state state)
         [AGENT_DRAINING] = "draining",     [AGENT_STOPPED] = "stopped",
     };
     return names[state];
+}
+
+/* Held while a text is copied, which happens when a partition stops and when somebody looks. */
+static pthread_mutex_t stop_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void agent_metrics_set_stop(struct agent_partition_metrics *partition, const char *text)
+{
+    bool is_stopped = text[0] != '\0';
+    if (!is_stopped && !atomic_load(&partition->stopped))
+        return;
+    (void)pthread_mutex_lock(&stop_lock);
+    (void)snprintf(partition->stop_text, sizeof partition->stop_text, "%s", text);
+    (void)pthread_mutex_unlock(&stop_lock);
+    atomic_store(&partition->stop_reason, stop_reason_name(text));
+    atomic_store(&partition->stopped, is_stopped);
+}
+
+void agent_metrics_stop(const struct agent_partition_metrics *partition, char *ret_text,
+                        size_t size)
+{
+    (void)pthread_mutex_lock(&stop_lock);
+    (void)snprintf(ret_text, size, "%s", partition->stop_text);
+    (void)pthread_mutex_unlock(&stop_lock);
 }
 
 struct agent_partition_metrics *agent_metrics_partition(struct agent_metrics *metrics,
@@ -34,12 +58,6 @@ struct agent_partition_metrics *agent_metrics_partition(struct agent_metrics *me
     atomic_store(&row->log_begin, -1);
     atomic_store(&metrics->partition_count, count + 1);
     return row;
-}
-
-void agent_metrics_set_stop(struct agent_partition_metrics *partition, const char *reason)
-{
-    atomic_store(&partition->stop_reason, stop_reason_name(reason));
-    atomic_store(&partition->stopped, reason[0] != '\0');
 }
 
 struct agent_type_metrics *agent_metrics_type(struct agent_metrics *metrics, const char *type,

@@ -3,6 +3,7 @@
 #define CONSUMER_METRICS_H
 
 #include "common/histogram.h"
+#include "common/status.h"
 #include "common/topic_partition.h"
 
 #include <stdatomic.h>
@@ -31,6 +32,7 @@ struct agent_partition_metrics {
     atomic_bool stopped;
     _Atomic(const char *)
         stop_reason;                  /* as stop_reason_name() calls it; NULL: it has not stopped */
+    char stop_text[ERROR_TEXT_SIZE];  /* why; by agent_metrics_stop() alone */
     atomic_llong applied_offset;      /* position after the last commit */
     atomic_llong durable_offset;      /* position after the last durable commit */
     atomic_llong stable_end;          /* last stable offset; -1: not known yet */
@@ -44,6 +46,8 @@ struct agent_partition_metrics {
     atomic_llong retention_us; /* how long the topic keeps a record; 0: for ever, or not known */
     atomic_llong parked;
     atomic_llong parked_since_us; /* wall clock; of the first record that is parked now; 0 */
+    atomic_llong parked_waiting;  /* those of them that the agent itself tries again */
+    atomic_llong parked_held;     /* those that a person must act on */
 };
 
 /** One row for each topic that was ever filled. Its topic is written once, before `fill_count` is
@@ -106,9 +110,6 @@ const char *agent_state_name(enum agent_state state);
 void agent_metrics_set_fill(struct agent_metrics *metrics, const char *topic, int stage,
                             int64_t rows);
 
-/** Note why a partition has stopped; "": it has not. @thread the agent's only. */
-void agent_metrics_set_stop(struct agent_partition_metrics *partition, const char *reason);
-
 /** @return the row of an entity type, made where it is new; the spare one where the table is full.
  * @param type  and topic: borrowed, must outlive the metrics. @thread the agent's only. */
 struct agent_type_metrics *agent_metrics_type(struct agent_metrics *metrics, const char *type,
@@ -117,6 +118,13 @@ struct agent_type_metrics *agent_metrics_type(struct agent_metrics *metrics, con
 /** @return how long events of all entity types took from commit to applied, since the start. Keep
  * one, and histogram_quantile_s() says what was usual since then. @thread any. */
 struct histogram_snapshot agent_metrics_commit_to_applied(const struct agent_metrics *metrics);
+
+/** Note why a partition is stopped; "": it is not. @thread the agent's only. */
+void agent_metrics_set_stop(struct agent_partition_metrics *partition, const char *text);
+
+/** Copy why a partition is stopped; "" where it is not. @thread any. */
+void agent_metrics_stop(const struct agent_partition_metrics *partition, char *ret_text,
+                        size_t size);
 
 /** @return the partition's row, made where it is new; the spare one where the table is full.
  * @thread the agent's only. */

@@ -1,9 +1,12 @@
-/* The only door to libmicrohttpd: four pages, one thread. Requests of /wait are laid aside until
- * somebody answers them. */
+/* The only door to libmicrohttpd: one thread, which never waits. A request whose answer comes later
+ * is laid aside until somebody gives it. */
 #include "operate/http.h"
+
+#include "operate/member.h"
 
 #include <microhttpd.h>
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -13,8 +16,11 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define HTTP_TEXT_MAX        ((size_t)4 * 1024 * 1024)
+#define HTTP_BODY_MAX        ((size_t)4 * 1024) /* no route wants one */
+#define HTTP_ERROR_MAX       ((size_t)8 * 1024)
+#define HTTP_PART_SIZE       128
 #define HTTP_CONNECTIONS_MAX 64U
+#define HTTP_CONNECTION_SIZE ((size_t)32 * 1024) /* the head of a request must fit */
 #define HTTP_TIMEOUT_SECONDS 10U
 #define HTTP_PORTS_TRIED     100U
 #define HTTP_CONNECTIONS_FEW 24U /* at more, the oldest that waits for nothing is closed */
@@ -23,53 +29,141 @@ struct http {
     struct MHD_Daemon *daemon;
     int peers[HTTP_CONNECTIONS_MAX]; /* sockets, the oldest first; the server's thread alone */
     size_t peer_count;
-    struct http_pages pages;
+    struct http_options options;
+    char host[HTTP_HOST_SIZE]; /* of options.listen */
 };
 
-/* A request of /wait. Its connection is suspended until it has its answer. */
+/* It lasts until its answer is sent. */
 struct http_request {
     struct MHD_Connection *connection;
+    const struct http_route *route; /* NULL: it is refused */
+    char part[HTTP_PART_SIZE];
+    size_t body_size;
+    bool is_laid_aside;
+    bool is_given;
     struct MHD_Response *response; /* NULL: there was no memory for one */
     unsigned code;
 };
 
-bool http_parse_listen(const char *listen, char ret_host[static HTTP_HOST_SIZE],
-                       char ret_port[static 8])
-{
-    const char *colon = strrchr(listen, ':');
-    if (colon == NULL || colon[1] == '\0' || strlen(colon + 1) > 5 ||
-        strspn(colon + 1, "0123456789") != strlen(colon + 1))
-        return false;
-    if (strtol(colon + 1, NULL, 10) > 65535)
-        return false;
-    size_t length = (size_t)(colon - listen);
-    const char *host = listen;
-    if (length >= 2 && host[0] == '[' && host[length - 1] == ']') {
-        host++;
-        length -= 2;
-    }
-    if (length >= HTTP_HOST_SIZE)
-        return false;
-    if (length == 0)
-        (void)snprintf(ret_host, HTTP_HOST_SIZE, "127.0.0.1");
-    else
-        (void)snprintf(ret_host, HTTP_HOST_SIZE, "%.*s", (int)length, host);
-    (void)snprintf(ret_port, 8, "%s", colon + 1);
-    return true;
-}
+/* Whatever a browser is given can load nothing from elsewhere, and can be framed by nobody. */
+static const struct {
+    const char *name;
+    const char *value;
+} http_headers[] = {
+    {"Content-Security-Policy",
+     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+     "connect-src 'self'; font-src 'none'; frame-ancestors 'none'; base-uri 'none'; "
+     "form-action 'none'"},
+    {"X-Content-Type-Options", "nosniff"},
+    {"Referrer-Policy", "no-referrer"},
+};
 
 const char *http_parameter(const struct http_request *request, const char *name)
 {
     return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
-void http_give(struct http_request *request, unsigned code, const struct buffer *body)
+const char *http_header(const struct http_request *request, const char *name)
 {
-    request->code = code;
-    if (!body->failed)
-        request->response = MHD_create_response_from_buffer(body->length, body->data,
-                                                            MHD_RESPMEM_MUST_COPY);
-    MHD_resume_connection(request->connection);
+    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+const char *http_part(const struct http_request *request)
+{
+    return request->part;
+}
+
+void http_peer(const struct http_request *request, char ret_peer[static HTTP_PEER_SIZE])
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+        request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *address = info == NULL ? NULL : info->client_addr;
+    socklen_t length = address != NULL && address->sa_family == AF_INET6
+                           ? sizeof(struct sockaddr_in6)
+                           : sizeof(struct sockaddr_in);
+    if (address == NULL ||
+        getnameinfo(address, length, ret_peer, HTTP_PEER_SIZE, NULL, 0, NI_NUMERICHOST) != 0)
+        (void)snprintf(ret_peer, HTTP_PEER_SIZE, "?");
+}
+
+static bool http_add_header(struct MHD_Response *response, const char *name, const char *value)
+{
+    return value == NULL || MHD_add_response_header(response, name, value) == MHD_YES;
+}
+
+static bool http_add_headers(struct MHD_Response *response, const struct http_answer *answer,
+                             bool is_laid_aside)
+{
+    bool added = true;
+    for (size_t i = 0; i < sizeof http_headers / sizeof *http_headers; i++)
+        added = added && http_add_header(response, http_headers[i].name, http_headers[i].value);
+    const bool asks_token = answer->code == HTTP_UNAUTHORIZED;
+    /* Behind an answer that came later the connection is closed, because http_notice() does not
+     * count it any more. */
+    return added && http_add_header(response, "Content-Type", answer->content_type) &&
+           http_add_header(response, "ETag", answer->etag) &&
+           http_add_header(response, "Allow", answer->allow) &&
+           http_add_header(response, "WWW-Authenticate", asks_token ? "Bearer" : NULL) &&
+           http_add_header(response, "Cache-Control",
+                           answer->etag == NULL ? "no-store" : "no-cache") &&
+           http_add_header(response, "Connection", is_laid_aside ? "close" : NULL);
+}
+
+void http_give(struct http_request *request, const struct http_answer *answer)
+{
+    request->is_given = true;
+    request->code = answer->code;
+    request->response = MHD_create_response_from_buffer(
+        answer->body.length, (void *)(uintptr_t)answer->body.data,
+        answer->is_constant ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_COPY);
+    if (request->response != NULL &&
+        !http_add_headers(request->response, answer, request->is_laid_aside)) {
+        MHD_destroy_response(request->response);
+        request->response = NULL;
+    }
+    if (request->is_laid_aside)
+        MHD_resume_connection(request->connection);
+}
+
+static void http_drop(struct http_request *request)
+{
+    request->is_given = true;
+    if (request->is_laid_aside)
+        MHD_resume_connection(request->connection);
+}
+
+void http_give_json(struct http_request *request, enum http_code code, const struct buffer *body)
+{
+    const struct http_answer answer = {
+        .code = code, .content_type = "application/json", .body = {body->data, body->length}};
+    if (body->failed)
+        http_drop(request);
+    else
+        http_give(request, &answer);
+}
+
+static void http_refuse_with(struct http_request *request, struct http_answer answer,
+                             const char *error, const char *next)
+{
+    struct buffer body;
+    buffer_init(&body, HTTP_ERROR_MAX);
+    member_begin(&body, NULL, "{");
+    member_text(&body, "error", slice_of(error));
+    member_text(&body, "next", slice_of(next));
+    buffer_append_text(&body, "}\n");
+    answer.content_type = "application/json";
+    answer.body = buffer_slice(&body);
+    if (body.failed)
+        http_drop(request);
+    else
+        http_give(request, &answer);
+    buffer_done(&body);
+}
+
+void http_refuse(struct http_request *request, enum http_code code, const char *error,
+                 const char *next)
+{
+    http_refuse_with(request, (struct http_answer){.code = code}, error, next);
 }
 
 static void http_forget(struct http *http, int peer)
@@ -80,34 +174,6 @@ static void http_forget(struct http *http, int peer)
             http->peers[kept++] = http->peers[i];
     }
     http->peer_count = kept;
-}
-
-/* Called again, by libmicrohttpd, when http_give() has resumed the connection. It is closed behind
- * the answer, because http_notice() does not count it any more. */
-static enum MHD_Result http_lay_aside(struct http *http, struct MHD_Connection *connection,
-                                      void **request)
-{
-    struct http_request *own = *request;
-    if (own != NULL) {
-        if (own->response == NULL ||
-            MHD_add_response_header(own->response, "Content-Type", "application/json") != MHD_YES ||
-            MHD_add_response_header(own->response, "Connection", "close") != MHD_YES)
-            return MHD_NO;
-        return MHD_queue_response(connection, own->code, own->response);
-    }
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
-        connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    own = calloc(1, sizeof *own);
-    if (own == NULL || info == NULL) {
-        free(own);
-        return MHD_NO;
-    }
-    own->connection = connection;
-    *request = own;
-    http_forget(http, info->connect_fd);
-    MHD_suspend_connection(connection);
-    http->pages.wait(http->pages.wait_context, own);
-    return MHD_YES;
 }
 
 static void http_complete(void *context, struct MHD_Connection *connection, void **request,
@@ -123,65 +189,96 @@ static void http_complete(void *context, struct MHD_Connection *connection, void
     *request = NULL;
 }
 
-static enum MHD_Result http_answer(struct MHD_Connection *connection, unsigned code,
-                                   const char *content_type, struct slice body)
+static bool http_body_is_large(const struct http_request *request)
 {
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        body.length, (void *)(uintptr_t)body.data, MHD_RESPMEM_MUST_COPY);
-    if (response == NULL)
+    const char *length = http_header(request, "Content-Length");
+    return length != NULL && strtoull(length, NULL, 10) > HTTP_BODY_MAX;
+}
+
+/* @return whether a route is to answer; otherwise the request has its answer. */
+static bool http_route(const struct http *http, struct http_request *request, const char *url,
+                       const char *method)
+{
+    const struct http_options *options = &http->options;
+    const char *const own[] = {http->host};
+    const char *host = http_header(request, "Host");
+    struct http_match match;
+    http_match(options->routes, options->route_count, method, url, &match);
+    if (match.allow[0] == '\0' || match.part_length >= sizeof request->part) {
+        http_refuse(request, HTTP_NOT_FOUND, "there is no such page",
+                    "see /, /metrics, /healthz, /readyz, /wait, and docs/openapi.yaml");
+    } else if (match.route == NULL) {
+        http_refuse_with(request,
+                         (struct http_answer){.code = HTTP_NOT_ALLOWED, .allow = match.allow},
+                         "this page has no such method", match.allow);
+    } else if (!match.route->any_host && !http_host_is_known(host, own, 1) &&
+               !http_host_is_known(host, options->hosts, options->host_count)) {
+        http_refuse(request, HTTP_MISDIRECTED, "this sidecar is not known by that host name",
+                    "use its IP address, or add the name to listen_hosts: in its configuration");
+    } else if (http_body_is_large(request)) {
+        http_refuse(request, HTTP_TOO_LARGE, "no page wants a body", "send none");
+    } else {
+        request->route = match.route;
+        if (match.part != NULL)
+            memcpy(request->part, match.part, match.part_length);
+    }
+    return request->route != NULL;
+}
+
+static enum MHD_Result http_send(const struct http_request *request)
+{
+    if (!request->is_given || request->response == NULL)
         return MHD_NO;
-    enum MHD_Result result = MHD_add_response_header(response, "Content-Type", content_type);
-    if (result == MHD_YES && code == MHD_HTTP_METHOD_NOT_ALLOWED)
-        result = MHD_add_response_header(response, "Allow", "GET, HEAD");
-    if (result == MHD_YES)
-        result = MHD_queue_response(connection, code, response);
-    MHD_destroy_response(response);
-    return result;
+    return MHD_queue_response(request->connection, request->code, request->response);
 }
 
-static enum MHD_Result http_text(struct MHD_Connection *connection, unsigned code, const char *text)
+/* Let the route answer. Where it may do so later, the connection is suspended before, because the
+ * answer may come at once from another thread. */
+static enum MHD_Result http_ask(struct http *http, struct http_request *request)
 {
-    return http_answer(connection, code, "text/plain; charset=utf-8", slice_of(text));
+    const struct http_route *route = request->route;
+    if (!route->waits) {
+        route->handle(route->context, request);
+        return http_send(request);
+    }
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+        request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (info == NULL)
+        return MHD_NO;
+    http_forget(http, info->connect_fd);
+    request->is_laid_aside = true;
+    MHD_suspend_connection(request->connection);
+    route->handle(route->context, request);
+    return MHD_YES;
 }
 
+/* A body is read and thrown away, up to a limit: no page wants one. */
 static enum MHD_Result http_handle(void *context, struct MHD_Connection *connection,
                                    const char *url, const char *method, const char *version,
                                    const char *upload, size_t *upload_size, void **request)
 {
     struct http *http = context;
+    struct http_request *own = *request;
     (void)version;
     (void)upload;
-    (void)upload_size;
-    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
-        return http_text(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD\n");
-    if (strcmp(url, "/healthz") == 0)
-        return http_text(connection, MHD_HTTP_OK, "ok\n");
-    if (strcmp(url, "/wait") == 0 && http->pages.wait != NULL)
-        return http_lay_aside(http, connection, request);
-    bool is_metrics = strcmp(url, "/metrics") == 0;
-    if (!is_metrics && strcmp(url, "/readyz") != 0)
-        return http_text(connection, MHD_HTTP_NOT_FOUND,
-                         "try /metrics, /healthz, /readyz or /wait\n");
-
-    struct buffer text;
-    enum MHD_Result result;
-    buffer_init(&text, HTTP_TEXT_MAX);
-    if (is_metrics) {
-        http->pages.metrics(http->pages.context, &text);
-        result = http_answer(connection, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8",
-                             buffer_slice(&text));
-    } else {
-        bool ready = http->pages.ready(http->pages.context, &text);
-        if (text.length == 0)
-            buffer_append_text(&text, ready ? "ready" : "no progress");
-        buffer_append_text(&text, "\n");
-        result = http_answer(connection, ready ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE,
-                             "text/plain; charset=utf-8", buffer_slice(&text));
+    if (own == NULL) {
+        own = calloc(1, sizeof *own);
+        if (own == NULL)
+            return MHD_NO;
+        own->connection = connection;
+        *request = own;
+        if (!http_route(http, own, url, method))
+            return http_send(own);
+        if (strcmp(own->route->method, "POST") == 0)
+            return MHD_YES;
     }
-    if (text.failed && result == MHD_YES)
-        result = MHD_NO; /* half a page would be taken for a whole one */
-    buffer_done(&text);
-    return result;
+    if (own->is_given)
+        return http_send(own);
+    if (*upload_size == 0)
+        return http_ask(http, own);
+    own->body_size += *upload_size;
+    *upload_size = 0;
+    return own->body_size > HTTP_BODY_MAX ? MHD_NO : MHD_YES;
 }
 
 /* A client that connects and stays silent must not keep a health check out. A page is written
@@ -230,8 +327,8 @@ static int http_try_port(const struct addrinfo *address, unsigned port)
 }
 
 /* People see this when they start a second sidecar on a host: print the line that mends it. */
-static enum status http_refuse(const char *listen, const char *port, const struct addrinfo *address,
-                               struct error *err)
+static enum status http_explain(const char *listen, const char *port,
+                                const struct addrinfo *address, struct error *err)
 {
     unsigned asked = (unsigned)strtoul(port, NULL, 10);
     int why = http_try_port(address, asked);
@@ -259,28 +356,30 @@ static enum status http_start(struct http *http, const char *listen, const char 
     http->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, http_handle, http, MHD_OPTION_SOCK_ADDR, address->ai_addr,
         MHD_OPTION_CONNECTION_LIMIT, HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-        HTTP_TIMEOUT_SECONDS, MHD_OPTION_NOTIFY_CONNECTION, http_notice, http,
-        MHD_OPTION_NOTIFY_COMPLETED, http_complete, http, MHD_OPTION_END);
-    return http->daemon != NULL ? STATUS_OK : http_refuse(listen, port, address, err);
+        HTTP_TIMEOUT_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, HTTP_CONNECTION_SIZE,
+        MHD_OPTION_NOTIFY_CONNECTION, http_notice, http, MHD_OPTION_NOTIFY_COMPLETED, http_complete,
+        http, MHD_OPTION_END);
+    return http->daemon != NULL ? STATUS_OK : http_explain(listen, port, address, err);
 }
 
-enum status http_open(const char *listen, const struct http_pages *pages, struct http **ret_http,
-                      struct error *err)
+enum status http_open(const struct http_options *options, struct http **ret_http, struct error *err)
 {
     char host[HTTP_HOST_SIZE];
     char port[8];
     struct addrinfo *address = NULL;
     const struct addrinfo hints = {
         .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-    if (!http_parse_listen(listen, host, port) || getaddrinfo(host, port, &hints, &address) != 0) {
+    if (!http_parse_listen(options->listen, host, port) ||
+        getaddrinfo(host, port, &hints, &address) != 0) {
         return error_set(error_config(err), STATUS_FATAL,
-                         "listen: \"%s\" is not HOST:PORT; use 127.0.0.1:9464", listen);
+                         "listen: \"%s\" is not HOST:PORT; use 127.0.0.1:9464", options->listen);
     }
     struct http *http = calloc(1, sizeof *http);
     enum status status = http == NULL ? error_set(err, STATUS_FATAL, "out of memory") : STATUS_OK;
     if (status == STATUS_OK) {
-        http->pages = *pages;
-        status = http_start(http, listen, port, address, err);
+        http->options = *options;
+        memcpy(http->host, host, sizeof http->host);
+        status = http_start(http, options->listen, port, address, err);
     }
     freeaddrinfo(address);
     if (status != STATUS_OK) {

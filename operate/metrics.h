@@ -51,8 +51,25 @@ double metrics_database_up(const struct metrics_sources *sources);
 /** Append the beginning of a metric's labels: the label that all have. */
 void metrics_append_service(struct buffer *text, const char *service);
 
+/** @return the lag of a partition in records, or where its log ends; NaN where that is not known,
+ * or was not seen lately. */
+double metrics_lag_records(const struct agent_metrics *agent,
+                           const struct agent_partition_metrics *partition);
+double metrics_log_end(const struct agent_metrics *agent,
+                       const struct agent_partition_metrics *partition);
+
+/** @return until retention may delete what is not applied of a partition; NaN where that is not
+ * known, or not in sight. */
+double metrics_retention_overtakes_s(const struct agent_metrics *agent,
+                                     const struct agent_partition_metrics *partition);
+
 /** Append the value of a label, without its quotes. */
 void metrics_append_label(struct buffer *text, const char *value);
+
+/** @return how long ago a wall clock time was; 0 for 0, and where the clocks of two machines
+ * differ.
+ */
+double metrics_age_s(int64_t time_us);
 
 /** @return how long ago a monotonic time was; 0 for 0, which means "it does not last". */
 double metrics_since_s(int64_t since_us);

@@ -13,9 +13,7 @@ double metrics_since_s(int64_t since_us)
     return since_us == 0 ? 0 : (double)(clock_monotonic_us() - since_us) / 1e6;
 }
 
-/* The age of a wall clock time. It is 0 for no time, and where the clocks of two machines differ.
- */
-static double age_s(int64_t time_us)
+double metrics_age_s(int64_t time_us)
 {
     double age = time_us == 0 ? 0 : (double)(clock_wall_us() - time_us) / 1e6;
     return age < 0 ? 0 : age;
@@ -56,8 +54,8 @@ static double lag_seconds(const struct metric_subject *of)
 
     if (oldest_us == 0 && withheld_us == 0 && silence_s == 0 && !caught_up)
         return NAN;
-    double oldest_s = age_s(oldest_us);
-    double withheld_s = age_s(withheld_us);
+    double oldest_s = metrics_age_s(oldest_us);
+    double withheld_s = metrics_age_s(withheld_us);
     double lag_s = oldest_s > withheld_s ? oldest_s : withheld_s;
     return lag_s > silence_s ? lag_s : silence_s;
 }
@@ -91,10 +89,31 @@ static double retention_overtakes_s(const struct metric_subject *of)
     return left_s < 0 ? 0 : left_s;
 }
 
+double metrics_lag_records(const struct agent_metrics *agent,
+                           const struct agent_partition_metrics *partition)
+{
+    const struct metric_subject of = {.agent = agent, .partition = partition};
+    return lag_records(&of);
+}
+
+double metrics_log_end(const struct agent_metrics *agent,
+                       const struct agent_partition_metrics *partition)
+{
+    const struct metric_subject of = {.agent = agent, .partition = partition};
+    return log_end(&of);
+}
+
+double metrics_retention_overtakes_s(const struct agent_metrics *agent,
+                                     const struct agent_partition_metrics *partition)
+{
+    const struct metric_subject of = {.agent = agent, .partition = partition};
+    return retention_overtakes_s(&of);
+}
+
 static double oldest_parked_s(const struct metric_subject *of)
 {
     long long since_us = atomic_load(&of->partition->parked_since_us);
-    return since_us == 0 && atomic_load(&of->partition->parked) > 0 ? NAN : age_s(since_us);
+    return since_us == 0 && atomic_load(&of->partition->parked) > 0 ? NAN : metrics_age_s(since_us);
 }
 
 /** X(scope, type, name without "keepstep_", help, value) */
@@ -211,11 +230,11 @@ static double oldest_parked_s(const struct metric_subject *of)
       atomic_load(&of->relay->in_flight))                                                          \
     X(LEASE, gauge, outbox_oldest_pending_age_seconds,                                             \
       "Age of the oldest outbox row that Kafka has not acknowledged; 0 when there is none.",       \
-      age_s(atomic_load(&of->relay->oldest_unacknowledged_us)))                                    \
+      metrics_age_s(atomic_load(&of->relay->oldest_unacknowledged_us)))                            \
     X(LEASE, gauge, relay_oldest_unacknowledged_seconds,                                           \
       "Age of the oldest event that was sent and that Kafka has not acknowledged; 0 when none is " \
       "under way.",                                                                                \
-      age_s(atomic_load(&of->relay->oldest_in_flight_us)))                                         \
+      metrics_age_s(atomic_load(&of->relay->oldest_in_flight_us)))                                 \
     X(RELAY, gauge, relay_stalled_seconds,                                                         \
       "For how long a partition with events under way has had none acknowledged; 0 while "         \
       "acknowledgements come.",                                                                    \

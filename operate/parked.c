@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "operate/command.h"
 #include "operate/parked.h"
+#include "operate/parked_edit.h"
 #include "operate/service.h"
 
 #include <errno.h>
@@ -13,109 +14,23 @@
 #include <string.h>
 #include <sysexits.h>
 
-#define PARKED_ARENA_MAX ((size_t)256 * 1024 * 1024)
-#define PARKED_AGAIN_US  (INT64_C(20) * 1000)
-#define PARKED_EDITS     16 /* in one transaction, which the agent and the service wait for */
-
-struct parked_list {
-    struct arena arena;
-    struct parked_records read;
-};
-
-static enum status parked_read(struct store *store, const struct parked_filter *filter,
-                               struct parked_list *list, struct error *err)
-{
-    arena_reset(&list->arena);
-    list->read.count = 0;
-    return store->ops->read_parked(store, filter, &list->arena, &list->read, err);
-}
-
 static void parked_say(const struct parked_record *parked, const char *outcome)
 {
     fprintf(stderr, "%lld %.*s %.*s: %s\n", (long long)parked->parked_id,
             SLICE_ARGS(parked->entity_type), SLICE_ARGS(parked->entity_key), outcome);
 }
 
-/* Change records in one transaction. @return as edit_parked(). */
-static enum status parked_edit_once(struct store *store, const struct parked_record *records,
-                                    size_t count, enum parked_edit edit, struct error *err)
+static void parked_say_outcome(const struct parked_record *parked, enum parked_outcome outcome,
+                               const struct parked_list *now)
 {
-    enum status status = store->ops->begin(store, NULL, 0, err);
-    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
-        struct parked_record record = records[i];
-        record.next_attempt_us = clock_wall_us();
-        status = store->ops->edit_parked(store, &record, edit, err);
-    }
-    if (status == STATUS_OK)
-        status = store->ops->commit(store, true, err);
-    if (status != STATUS_OK)
-        store->ops->rollback(store);
-    return status;
-}
-
-/* The same, and wait while the agent or the service holds the database. */
-static enum status parked_edit_patiently(struct store *store, const struct parked_record *records,
-                                         size_t count, enum parked_edit edit, struct error *err)
-{
-    int64_t until = clock_monotonic_us() + PARKED_WAIT_US;
-    enum status status = parked_edit_once(store, records, count, edit, err);
-    while (status == STATUS_RETRY && !err->connection_lost && clock_monotonic_us() < until &&
-           !atomic_load(&command_stop)) {
-        error_clear(err);
-        clock_sleep_us(PARKED_AGAIN_US);
-        status = parked_edit_once(store, records, count, edit, err);
-    }
-    return status;
-}
-
-/* Change all, a few in each transaction, oldest first. A record that is gone by then was applied or
- * skipped. */
-static enum status parked_edit_all(struct store *store, const struct parked_list *list,
-                                   enum parked_edit edit, struct error *err)
-{
-    enum status status = STATUS_OK;
-    for (size_t i = 0; status == STATUS_OK && i < list->read.count; i += PARKED_EDITS) {
-        size_t count = list->read.count - i < PARKED_EDITS ? list->read.count - i : PARKED_EDITS;
-        const struct parked_record *records = &list->read.records[i];
-        status = parked_edit_patiently(store, records, count, edit, err);
-        bool gone = status == STATUS_ABORT;
-        for (size_t k = 0; k < count && gone && (status == STATUS_OK || status == STATUS_ABORT);
-             k++) {
-            error_clear(err);
-            status = parked_edit_patiently(store, &records[k], 1, edit, err);
-        }
-        if (status == STATUS_ABORT) {
-            error_clear(err);
-            status = STATUS_OK;
-        }
-    }
-    return status;
-}
-
-enum parked_outcome { OUTCOME_UNTRIED, OUTCOME_APPLIED, OUTCOME_FAILED };
-
-/* Find out what became of a retried record, and say it. */
-static enum status parked_find_outcome(struct store *store, const struct parked_record *parked,
-                                       struct parked_list *now, enum parked_outcome *ret_outcome,
-                                       struct error *err)
-{
-    const struct parked_filter filter = {
-        .partition = -1, .parked_id = parked->parked_id, .without_value = true};
     char text[ERROR_TEXT_SIZE];
-    enum status status = parked_read(store, &filter, now, err);
-    *ret_outcome = OUTCOME_UNTRIED;
-    if (status != STATUS_OK)
-        return status;
-    if (now->read.count == 0) {
-        *ret_outcome = OUTCOME_APPLIED;
+    if (outcome == PARKED_APPLIED)
         parked_say(parked, "applied");
-    } else if (now->read.records[0].attempts != parked->attempts) {
-        *ret_outcome = OUTCOME_FAILED;
-        (void)snprintf(text, sizeof text, "failed again: %.*s",
-                       SLICE_ARGS(now->read.records[0].reason));
-        parked_say(parked, text);
-    }
-    return STATUS_OK;
+    if (outcome != PARKED_FAILED)
+        return;
+    (void)snprintf(text, sizeof text, "failed again: %.*s",
+                   SLICE_ARGS(now->read.records[0].reason));
+    parked_say(parked, text);
 }
 
 /* Watch the records until each has an outcome, or PARKED_WAIT_US are over. @return OK with how many
@@ -123,17 +38,18 @@ static enum status parked_find_outcome(struct store *store, const struct parked_
 static enum status parked_wait(struct store *store, const struct parked_list *list,
                                size_t *ret_failed, size_t *ret_untried, struct error *err)
 {
-    struct parked_list now = {0};
-    arena_init(&now.arena, PARKED_ARENA_MAX);
+    struct parked_list now;
+    parked_list_init(&now);
     int64_t until = clock_monotonic_us() + PARKED_WAIT_US;
     size_t next = 0;
     size_t failed = 0;
     enum status status = STATUS_OK;
     while (status == STATUS_OK && next < list->read.count) {
-        enum parked_outcome outcome = OUTCOME_UNTRIED;
+        enum parked_outcome outcome = PARKED_UNTRIED;
         status = parked_find_outcome(store, &list->read.records[next], &now, &outcome, err);
-        failed += outcome == OUTCOME_FAILED;
-        if (outcome != OUTCOME_UNTRIED) {
+        parked_say_outcome(&list->read.records[next], outcome, &now);
+        failed += outcome == PARKED_FAILED;
+        if (outcome != PARKED_UNTRIED) {
             next++;
             continue;
         }
@@ -147,7 +63,7 @@ static enum status parked_wait(struct store *store, const struct parked_list *li
             list->read.count - next);
     *ret_failed = failed;
     *ret_untried = list->read.count - next;
-    arena_done(&now.arena);
+    parked_list_done(&now);
     return status;
 }
 
@@ -165,8 +81,8 @@ static enum status parked_change(struct store *store, const struct parked_list *
                             : "would be tried again, then what waits behind it");
         return STATUS_OK;
     }
-    enum status status = parked_edit_all(store, list,
-                                         skip ? PARKED_SET_SKIPPED : PARKED_SET_WAITING, err);
+    enum status status = parked_edit_all(
+        store, list, skip ? PARKED_SET_SKIPPED : PARKED_SET_WAITING, &command_stop, err);
     if (status != STATUS_OK)
         return status;
     if (!skip)
@@ -185,49 +101,6 @@ static enum status parked_change(struct store *store, const struct parked_list *
     return status;
 }
 
-/* @return the index of the record that has to be released first so that this one can be. */
-static size_t parked_head_of(const struct parked_list *list, const int64_t *first, size_t index)
-{
-    while (first[index] != INT64_MAX) {
-        int64_t offset = first[index];
-        while (list->read.records[index].record.offset > offset)
-            index--;
-    }
-    return index;
-}
-
-static bool parked_is_meant(const struct parked_record *parked,
-                            const struct parked_request *request)
-{
-    const struct parked_filter *filter = &request->filter;
-    if (request->all)
-        return true;
-    return filter->parked_id != 0 ? parked->parked_id == filter->parked_id
-                                  : slice_is(parked->entity_type, filter->entity_type) &&
-                                        slice_equal(parked->entity_key, filter->entity_key);
-}
-
-/* Find out what each record waits for.
- * @param first  of each record, the offset of the first one it waits for; INT64_MAX: none. */
-static enum status parked_find_order(const struct parked_list *list, int64_t *first,
-                                     struct error *err)
-{
-    struct block_set before = {0};
-    enum status status = STATUS_OK;
-    for (size_t i = 0; i < list->read.count && status == STATUS_OK; i++) {
-        const struct record *record = &list->read.records[i].record;
-        const struct record *last = i == 0 ? record : &list->read.records[i - 1].record;
-        struct block_key key = block_key_stored(list->read.records[i].entity_type,
-                                                list->read.records[i].entity_key, record->key);
-        if (last->partition != record->partition || strcmp(last->topic, record->topic) != 0)
-            block_set_done(&before);
-        first[i] = block_set_first(&before, &key);
-        status = block_set_add(&before, &key, record->offset, err);
-    }
-    block_set_done(&before);
-    return status;
-}
-
 static void parked_say_head(const struct parked_record *parked, const struct parked_record *head)
 {
     bool same = slice_equal(parked->entity_type, head->entity_type) &&
@@ -235,42 +108,6 @@ static void parked_say_head(const struct parked_record *parked, const struct par
     fprintf(stderr, "%lld waits behind %lld of the same %s; that one goes first\n",
             (long long)parked->parked_id, (long long)head->parked_id,
             same ? "entity" : "record key");
-}
-
-/* Choose the records to retry. One that waits for another cannot go first: that other one is taken.
- */
-static enum status parked_find_heads(struct store *store, const struct parked_request *request,
-                                     struct parked_list *list, struct error *err)
-{
-    const struct parked_filter all = {.partition = -1, .blocking = true, .without_value = true};
-    int64_t *first = NULL;
-    bool *meant = NULL;
-    size_t heads = 0;
-    enum status status = parked_read(store, &all, list, err);
-    if (status != STATUS_OK)
-        return status;
-    first = calloc(list->read.count + 1, sizeof *first);
-    meant = calloc(list->read.count + 1, sizeof *meant);
-    if (first == NULL || meant == NULL)
-        status = error_set(err, STATUS_FATAL, "out of memory");
-    if (status == STATUS_OK)
-        status = parked_find_order(list, first, err);
-    for (size_t i = 0; i < list->read.count && status == STATUS_OK; i++) {
-        if (!parked_is_meant(&list->read.records[i], request))
-            continue;
-        size_t head = parked_head_of(list, first, i);
-        meant[head] = true;
-        if (head != i && request->filter.parked_id != 0)
-            parked_say_head(&list->read.records[i], &list->read.records[head]);
-    }
-    for (size_t i = 0; i < list->read.count && status == STATUS_OK; i++) {
-        if (meant[i])
-            list->read.records[heads++] = list->read.records[i];
-    }
-    list->read.count = heads;
-    free(first);
-    free(meant);
-    return status;
 }
 
 /* Keys are compared byte by byte, so this one is most likely mistyped. */
@@ -287,8 +124,8 @@ static enum status parked_refuse_entity(const struct parked_filter *filter, stru
 static enum status parked_do(struct store *store, const struct parked_request *request,
                              struct error *err)
 {
-    struct parked_list list = {0};
-    arena_init(&list.arena, PARKED_ARENA_MAX);
+    struct parked_list list;
+    parked_list_init(&list);
     bool retry = strcmp(request->verb, "retry") == 0;
     bool whole = strcmp(request->verb, "show") == 0;
     struct parked_filter filter = request->filter;
@@ -303,7 +140,7 @@ static enum status parked_do(struct store *store, const struct parked_request *r
                            (long long)filter.parked_id);
     }
     if (status == STATUS_OK && retry)
-        status = parked_find_heads(store, request, &list, err);
+        status = parked_find_heads(store, request, &list, parked_say_head, err);
     if (status == STATUS_OK) {
         bool change = retry || strcmp(request->verb, "skip") == 0;
         if (request->filter.entity_key.data != NULL && list.read.count == 0)
@@ -314,7 +151,7 @@ static enum status parked_do(struct store *store, const struct parked_request *r
             status = change ? parked_change(store, &list, request, err)
                             : parked_print(store, list.read.records, list.read.count, request, err);
     }
-    arena_done(&list.arena);
+    parked_list_done(&list);
     return status;
 }
 

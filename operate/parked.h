@@ -2,6 +2,7 @@
 #ifndef OPERATE_PARKED_H
 #define OPERATE_PARKED_H
 
+#include "common/buffer.h"
 #include "consumer/store/store.h"
 
 #define PARKED_WAIT_US (INT64_C(10) * 1000 * 1000) /* for an agent, or for the database */
@@ -20,6 +21,13 @@ struct parked_request {
  * @return OK; RETRY; FATAL. */
 enum status parked_print(struct store *store, const struct parked_record *records, size_t count,
                          const struct parked_request *request, struct error *err) MUST_CHECK;
+
+struct refusal;
+
+/** Append a record as a JSON object. @param whole  with key, value and headers.
+ * @param refusal  what other copies have done with it; NULL: not known. */
+void parked_append_json(const struct parked_record *parked, bool whole,
+                        const struct refusal *refusal, struct buffer *out);
 
 /** Let the stopped partitions go on that were asked for, and watch what becomes of them.
  * @return OK; FATAL with exit code 75 where one stands still again; RETRY; ABORT. */

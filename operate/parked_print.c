@@ -17,8 +17,8 @@ static const char *parked_state_name(enum parked_state state)
     return names[state];
 }
 
-static void parked_render_json(const struct parked_record *parked, bool whole,
-                               const struct refusal *refusal, struct buffer *out)
+void parked_append_json(const struct parked_record *parked, bool whole,
+                        const struct refusal *refusal, struct buffer *out)
 {
     char time[CLOCK_TEXT_SIZE];
     clock_format_utc(parked->parked_at_us, time);
@@ -47,7 +47,7 @@ static void parked_render_json(const struct parked_record *parked, bool whole,
         }
         buffer_append_text(out, "}");
     }
-    buffer_append_text(out, "}\n");
+    buffer_append_text(out, "}");
 }
 
 static void parked_render_refusal(const struct parked_record *parked,
@@ -176,7 +176,8 @@ enum status parked_print(struct store *store, const struct parked_record *record
         struct refusal refusal;
         bool known = parked_others_find(&others, &records[i], &refusal);
         if (request->json) {
-            parked_render_json(&records[i], whole, known ? &refusal : NULL, &out);
+            parked_append_json(&records[i], whole, known ? &refusal : NULL, &out);
+            buffer_append_text(&out, "\n");
             continue;
         }
         parked_render_text(&records[i], whole, &out);

@@ -8,13 +8,12 @@
 #include "operate/command.h"
 #include "operate/desk/answers.h"
 #include "operate/desk/desk.h"
-#include "operate/http.h"
 #include "operate/metrics.h"
 #include "operate/offsets.h"
+#include "operate/page/page.h"
 #include "operate/running.h"
 #include "operate/service.h"
 #include "operate/verify/loop.h"
-#include "operate/wait/waiters.h"
 #include "producer/relay/relay.h"
 
 #include <errno.h>
@@ -36,109 +35,165 @@ struct run_told {
     char status[RUN_STATUS_SIZE];
 };
 
+/* What all loops of the process share. */
+struct run_shared {
+    const struct service *service;
+    unsigned parts; /* of enum running_part */
+    struct metrics_sources *sources;
+    struct run_told told;
+    atomic_ullong report_wishes;
+    struct fill_wishes fill_wishes;
+    struct fleet fleet;
+    struct page *page; /* NULL: HTTP is switched off */
+};
+
 /* One loop in its own thread, with its own database connection. */
 struct run_loop {
-    const struct service *service;
-    struct run_told *told;
+    const struct run_step *step;
+    struct run_shared *shared;
     pthread_t thread;
     bool started;
     enum status status;
     struct error err;
-    struct agent_metrics *agent_metrics;
-    struct relay_metrics *relay_metrics;
-    atomic_ullong *report_wishes;
-    struct fill_wishes *fill_wishes; /* NULL: no desk would hear them */
-    struct waiters *waiters;
 };
 
-static enum status run_relay(struct run_loop *loop)
+struct run_step {
+    const char *name; /* as the log has it */
+    bool (*is_wanted)(const struct run_shared *shared);
+    void (*run)(struct run_loop *loop);
+    bool ends_process; /* when it ends, for whatever reason: half a sidecar helps nobody. The other
+                        * loops end with the process, never before: what they do helps others */
+};
+
+/* Where there is no desk, nobody would hear the wishes. */
+static struct fill_wishes *run_fill_wishes(const struct run_loop *loop)
+{
+    bool has_agent = (loop->shared->parts & RUNNING_AGENT) != 0;
+    return loop->shared->sources->members == NULL || !has_agent ? NULL : &loop->shared->fill_wishes;
+}
+
+static void run_relay(struct run_loop *loop)
 {
     const struct relay_options options = {
-        .config = loop->service->config,
-        .schemas = (const struct entity_schema *const *)loop->service->published,
-        .metrics = loop->relay_metrics,
+        .config = loop->shared->service->config,
+        .schemas = (const struct entity_schema *const *)loop->shared->service->published,
+        .metrics = loop->shared->sources->relay,
     };
     struct relay *relay = NULL;
-    enum status status = relay_new(&options, &relay, &loop->err);
-    if (status == STATUS_OK)
-        status = relay_run(relay, &command_stop, &loop->err);
+    loop->status = relay_new(&options, &relay, &loop->err);
+    if (loop->status == STATUS_OK)
+        loop->status = relay_run(relay, &command_stop, &loop->err);
     relay_free(relay);
-    return status;
 }
 
-static enum status run_agent(struct run_loop *loop)
+static void run_agent(struct run_loop *loop)
 {
     const struct agent_options options = {
-        .config = loop->service->config,
-        .mappings = loop->service->mappings,
-        .mapping_count = loop->service->config->apply_count,
-        .wishes = loop->fill_wishes,
-        .metrics = loop->agent_metrics,
+        .config = loop->shared->service->config,
+        .mappings = loop->shared->service->mappings,
+        .mapping_count = loop->shared->service->config->apply_count,
+        .wishes = run_fill_wishes(loop),
+        .metrics = loop->shared->sources->agent,
     };
     struct agent *agent = NULL;
-    enum status status = agent_new(&options, &agent, &loop->err);
-    if (status == STATUS_OK)
-        status = agent_run(agent, &command_stop, &loop->err);
+    loop->status = agent_new(&options, &agent, &loop->err);
+    if (loop->status == STATUS_OK)
+        loop->status = agent_run(agent, &command_stop, &loop->err);
     agent_free(agent);
-    return status;
 }
 
-/* Whichever loop ends, for whatever reason, ends the process: half a sidecar helps nobody. */
-static void *run_relay_thread(void *context)
+static struct desk_options run_desk_options(struct run_loop *loop)
 {
-    struct run_loop *loop = context;
-    loop->status = run_relay(loop);
-    atomic_store(&command_stop, true);
-    return NULL;
+    return (struct desk_options){.service = loop->shared->service,
+                                 .sources = loop->shared->sources,
+                                 .fleet = &loop->shared->fleet,
+                                 .fill_wishes = run_fill_wishes(loop),
+                                 .report_wishes = &loop->shared->report_wishes};
 }
 
-static void *run_agent_thread(void *context)
+static void run_desk(struct run_loop *loop)
 {
-    struct run_loop *loop = context;
-    loop->status = run_agent(loop);
-    atomic_store(&command_stop, true);
-    return NULL;
-}
-
-static struct desk_options run_desk_options(const struct run_loop *loop)
-{
-    return (struct desk_options){.service = loop->service,
-                                 .sources = loop->told->sources,
-                                 .fill_wishes = loop->fill_wishes,
-                                 .report_wishes = loop->report_wishes};
-}
-
-/* It ends with the process, never before: what it does helps other services, not this one. */
-static void *run_desk_thread(void *context)
-{
-    const struct desk_options options = run_desk_options(context);
+    const struct desk_options options = run_desk_options(loop);
     desk_run(&options, &command_stop);
-    return NULL;
 }
 
-/* The same holds for the answers. */
-static void *run_answers_thread(void *context)
+static void run_answers(struct run_loop *loop)
 {
-    const struct desk_options options = run_desk_options(context);
+    const struct desk_options options = run_desk_options(loop);
     answers_run(&options, &command_stop);
-    return NULL;
 }
 
-/* And for what is compared. */
-static void *run_verify_thread(void *context)
+static void run_verify(struct run_loop *loop)
 {
-    const struct run_loop *loop = context;
-    const struct verify_loop_options options = {.service = loop->service,
-                                                .sources = loop->told->sources};
+    const struct verify_loop_options options = {.service = loop->shared->service,
+                                                .sources = loop->shared->sources};
     verify_loop_run(&options, &command_stop);
-    return NULL;
 }
 
-/* And for who waits. */
-static void *run_waiters_thread(void *context)
+static void run_waiters(struct run_loop *loop)
 {
-    const struct run_loop *loop = context;
-    waiters_run(loop->waiters, &command_stop);
+    page_run_waiters(loop->shared->page, &command_stop);
+}
+
+static void run_actions(struct run_loop *loop)
+{
+    page_run_actions(loop->shared->page, &command_stop);
+}
+
+static void run_history(struct run_loop *loop)
+{
+    page_run(loop->shared->page, &command_stop);
+}
+
+static bool run_wants_agent(const struct run_shared *shared)
+{
+    return (shared->parts & RUNNING_AGENT) != 0;
+}
+
+static bool run_wants_relay(const struct run_shared *shared)
+{
+    return (shared->parts & RUNNING_RELAY) != 0;
+}
+
+static bool run_wants_desk(const struct run_shared *shared)
+{
+    return shared->sources->members != NULL;
+}
+
+static bool run_wants_answers(const struct run_shared *shared)
+{
+    return shared->sources->desk != NULL;
+}
+
+static bool run_wants_verify(const struct run_shared *shared)
+{
+    return shared->sources->members != NULL && shared->service->config->verify_every_s > 0;
+}
+
+static bool run_wants_page(const struct run_shared *shared)
+{
+    return shared->page != NULL;
+}
+
+/* They are waited for in this order. */
+static const struct run_step run_steps[] = {
+    {"agent", run_wants_agent, run_agent, true},
+    {"relay", run_wants_relay, run_relay, true},
+    {"desk", run_wants_desk, run_desk, false},
+    {"desk", run_wants_answers, run_answers, false},
+    {"verify", run_wants_verify, run_verify, false},
+    {"wait", run_wants_page, run_waiters, false},
+    {"page", run_wants_page, run_actions, false},
+    {"page", run_wants_page, run_history, false},
+};
+#define RUN_STEPS (sizeof run_steps / sizeof *run_steps)
+
+static void *run_thread(void *context)
+{
+    struct run_loop *loop = context;
+    loop->step->run(loop);
+    if (loop->step->ends_process)
+        atomic_store(&command_stop, true);
     return NULL;
 }
 
@@ -200,7 +255,7 @@ static void run_join(struct run_loop *loop)
 {
     int64_t stopped_at = 0;
     for (;;) {
-        run_tell(loop->told);
+        run_tell(&loop->shared->told);
         int64_t until = clock_wall_us() + RUN_LOOK_US;
         struct timespec limit = {.tv_sec = until / 1000000, .tv_nsec = until % 1000000 * 1000};
         if (pthread_timedjoin_np(loop->thread, NULL, &limit) != ETIMEDOUT)
@@ -210,68 +265,44 @@ static void run_join(struct run_loop *loop)
         if (stopped_at != 0 && clock_monotonic_us() - stopped_at >= RUN_STATEMENT_US)
             connections_cut();
     }
-    run_tell(loop->told);
+    run_tell(&loop->shared->told);
 }
 
-static int run_finish(struct run_loop *loop, const char *name)
+static int run_finish(struct run_loop *loop)
 {
     if (!loop->started)
         return EX_OK;
     run_join(loop);
     if (loop->status == STATUS_OK)
         return EX_OK;
-    log_error(name, "%s", loop->err.text);
-    run_tell_status(loop->told, loop->err.text);
+    log_error(loop->step->name, "%s", loop->err.text);
+    run_tell_status(&loop->shared->told, loop->err.text);
     return error_exit_code(&loop->err);
 }
 
-/* @return false where a loop that is wanted could not start. */
-static bool run_start(struct run_loop *loop, bool wanted, void *(*thread)(void *))
+/* @return the exit code of the first loop that failed. */
+static int run_loops(struct run_shared *shared)
 {
-    loop->started = wanted && pthread_create(&loop->thread, NULL, thread, loop) == 0;
-    return loop->started == wanted;
-}
-
-/* @param waiters  NULL: there is no page to wait at. */
-static int run_loops(const struct service *service, unsigned parts, struct metrics_sources *sources,
-                     struct waiters *waiters)
-{
-    atomic_ullong report_wishes = 0;
-    struct fill_wishes fill_wishes = FILL_WISHES_INIT;
-    struct run_told told = {.sources = sources};
-    struct run_loop relay = {.service = service, .told = &told, .relay_metrics = sources->relay};
-    struct run_loop agent = {.service = service,
-                             .told = &told,
-                             .agent_metrics = sources->agent,
-                             .fill_wishes = sources->members == NULL ? NULL : &fill_wishes};
-    struct run_loop desk = {.service = service,
-                            .told = &told,
-                            .fill_wishes = agent.fill_wishes,
-                            .report_wishes = &report_wishes};
-    struct run_loop answers = desk;
-    struct run_loop verify = desk;
-    struct run_loop waits = {.service = service, .told = &told, .waiters = waiters};
-    bool verifies = sources->members != NULL && service->config->verify_every_s > 0;
-
-    bool all_started = run_start(&relay, (parts & RUNNING_RELAY) != 0, run_relay_thread);
-    all_started &= run_start(&agent, (parts & RUNNING_AGENT) != 0, run_agent_thread);
-    all_started &= run_start(&desk, sources->members != NULL, run_desk_thread);
-    all_started &= run_start(&answers, sources->desk != NULL, run_answers_thread);
-    all_started &= run_start(&verify, verifies, run_verify_thread);
-    all_started &= run_start(&waits, waiters != NULL, run_waiters_thread);
+    struct run_loop loops[RUN_STEPS] = {0};
+    bool all_started = true;
+    int code = EX_OK;
+    for (size_t i = 0; i < RUN_STEPS; i++) {
+        struct run_loop *loop = &loops[i];
+        bool is_wanted = run_steps[i].is_wanted(shared);
+        loop->step = &run_steps[i];
+        loop->shared = shared;
+        loop->started = is_wanted && pthread_create(&loop->thread, NULL, run_thread, loop) == 0;
+        all_started &= loop->started == is_wanted;
+    }
     if (!all_started) {
         log_error("run", "could not start a thread");
         atomic_store(&command_stop, true);
     }
-    int agent_code = run_finish(&agent, "agent");
-    int relay_code = run_finish(&relay, "relay");
-    (void)run_finish(&desk, "desk");
-    (void)run_finish(&answers, "desk");
-    (void)run_finish(&verify, "verify");
-    (void)run_finish(&waits, "wait");
-    if (agent_code != EX_OK || relay_code != EX_OK)
-        return agent_code != EX_OK ? agent_code : relay_code;
-    return all_started ? EX_OK : EX_OSERR;
+    for (size_t i = 0; i < RUN_STEPS; i++) {
+        int ended = run_finish(&loops[i]);
+        code = code == EX_OK ? ended : code;
+    }
+    return code != EX_OK || all_started ? code : EX_OSERR;
 }
 
 static int run_service(const struct service *service, unsigned parts)
@@ -286,33 +317,23 @@ static int run_service(const struct service *service, unsigned parts)
         .agent = (parts & RUNNING_AGENT) != 0 ? &agent_metrics : NULL,
         .relay = (parts & RUNNING_RELAY) != 0 ? &relay_metrics : NULL,
     };
+    static struct run_shared shared = {.fill_wishes = FILL_WISHES_INIT, .fleet = FLEET_INIT};
     if (desk_is_wanted(service->config, &sources)) {
         sources.members = &members_page;
         sources.desk = service->config->limits.snapshots > 0 ? &desk_metrics : NULL;
     }
-    struct http_pages pages = {.metrics = metrics_render,
-                               .ready = metrics_ready,
-                               .context = &sources,
-                               .wait = waiters_page};
-    struct waiters *waiters = NULL;
-    struct http *http = NULL;
-    enum status status = STATUS_OK;
-    if (service->config->listen[0] != '\0')
-        status = waiters_new(service, wait_look, &waiters, &err);
-    pages.wait_context = waiters;
-    if (waiters != NULL)
-        status = http_open(service->config->listen, &pages, &http, &err);
-    if (status != STATUS_OK) {
-        waiters_free(waiters);
+    shared.service = service;
+    shared.parts = parts;
+    shared.sources = &sources;
+    shared.told.sources = &sources;
+    if (page_open(service, &sources, &shared.fleet, &shared.page, &err) != STATUS_OK)
         return command_fail(&err);
-    }
     running_hold(service->config, parts);
     log_info("run", "keepstep %s for service %s starts: publishes %zu, applies %zu entity types",
              KEEPSTEP_VERSION, service->config->service, service->config->publish_count,
              service->config->apply_count);
-    int code = run_loops(service, parts, &sources, waiters);
-    http_close(http);
-    waiters_free(waiters);
+    int code = run_loops(&shared);
+    page_close(shared.page);
     log_info("run", "stopped");
     return code;
 }

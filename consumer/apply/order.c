@@ -40,6 +40,7 @@ static enum status order_note(const struct parked_record *record, struct partiti
     found->parked_count++;
     found->parked_bytes += record->bytes;
     found->waiting_count += state == PARKED_WAITING;
+    found->held_count += state == PARKED_HELD;
     if (state != record->state) {
         char *reason = edits->reasons[edits->count];
         (void)snprintf(reason, ERROR_TEXT_SIZE, "%.*s", SLICE_ARGS(record->reason));
@@ -94,6 +95,7 @@ enum status applier_order_parked(struct applier *applier, struct owned *owned, s
         owned->state.parked_count = found.parked_count;
         owned->state.parked_bytes = found.parked_bytes;
         owned->state.waiting_count = found.waiting_count;
+        owned->state.held_count = found.held_count;
         owned->retry.unordered = false;
         queue_forget_scans(owned); /* their records may be gone */
         found.blocked = (struct block_set){0};

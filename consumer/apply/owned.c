@@ -97,6 +97,7 @@ enum status applier_advance(struct applier *applier, const struct batch *batch, 
         cures = cures || event->outcome == EVENT_APPLY;
         if (event->outcome == EVENT_PARKED && !event->parked_held && !event->parked_behind)
             owned->state.waiting_count++;
+        owned->state.held_count += event->outcome == EVENT_PARKED && event->parked_held;
     }
     enum status status = STATUS_OK;
     for (size_t i = 0; i < applier->owned_count; i++) {
@@ -123,4 +124,6 @@ void applier_publish_metrics(struct applier *applier, const struct owned *owned)
     atomic_store(&row->parked, owned->state.parked_count);
     if (owned->state.parked_count == 0)
         atomic_store(&row->parked_since_us, 0);
+    atomic_store(&row->parked_waiting, owned->state.waiting_count);
+    atomic_store(&row->parked_held, owned->state.held_count);
 }

@@ -347,6 +347,7 @@ static void release_advance(struct owned *owned, const struct release *release)
     owned->state.parked_count -= (int64_t)release->gone;
     owned->state.parked_bytes -= release->gone_bytes;
     owned->state.waiting_count += release->waiting ? 0 : -1;
+    owned->state.held_count += release->attempt == ATTEMPT_HELD ? 1 : 0;
     if (release->replaced_from > 0)
         release->scan->replaced_from = release->replaced_from;
     if (owned->state.blocked.unreadable_count > 0)

@@ -87,6 +87,7 @@ struct partition_state {
     struct block_set blocked; /* keys of the parked records, without the skipped ones */
     int64_t parked_count;     /* parked records, without the skipped ones */
     int64_t waiting_count;    /* those of them that the agent itself retries */
+    int64_t held_count;       /* those that a person must act on */
     int64_t parked_bytes;     /* their keys, values and headers */
 };
 
@@ -208,7 +209,10 @@ struct parked_filter {
     int64_t due_us;     /* waiting records whose next attempt is due at this time */
     bool blocking;      /* without the skipped ones */
     bool without_value; /* their values are left out: so many records need little memory */
-    size_t limit;       /* 0: all */
+    bool by_id;         /* those behind after_id, in the order of their ids, without values; of
+                         * the rest only `limit` matters */
+    int64_t after_id;
+    size_t limit; /* 0: all */
 };
 
 /** @return whether one entity's records in one partition are asked for. */
@@ -394,8 +398,8 @@ struct store_ops {
      * record without a parked_id does not fit); RETRY; FATAL. */
     enum status (*park)(struct store *store, struct parked_record *records, size_t count,
                         struct error *err);
-    /** Read parked records in the order of (topic, partition, offset), into `arena`. Legal outside
-     * a transaction. */
+    /** Read parked records in the order of (topic, partition, offset), unless the filter has
+     * another one, into `arena`. Legal outside a transaction. */
     enum status (*read_parked)(struct store *store, const struct parked_filter *filter,
                                struct arena *arena, struct parked_records *ret_parked,
                                struct error *err);

@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "operate/desk/reading.h"
 #include "operate/fill/asking.h"
+#include "operate/page/fleet.h"
 
 #include <stdlib.h>
 
@@ -72,6 +73,7 @@ static enum status desk_hear(struct desk *desk, struct error *err)
     desk->heard_us = now;
     members_page_write(desk->options->sources->members, desk->options->sources->config->service,
                        &desk->members, desk->topic);
+    fleet_write(desk->options->fleet, &desk->members, desk->topic);
     return STATUS_OK;
 }
 

@@ -7,10 +7,12 @@
 #include "operate/service.h"
 
 struct fill_wishes;
+struct fleet;
 
 struct desk_options {
     const struct service *service;
     const struct metrics_sources *sources; /* of this process; the desk writes only its own part */
+    struct fleet *fleet;                   /* that the page shows */
     struct fill_wishes *fill_wishes;       /* of the agent in this process; NULL: there is none */
     atomic_ullong *report_wishes;          /* raised where another service waits for a report */
 };

@@ -5,7 +5,6 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "operate/member.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -18,10 +17,6 @@
 #define WAITERS_IDLE_US  200000
 #define WAITERS_KEEP_US  INT64_C(10000000) /* then a view that nobody needs is closed */
 #define WAITERS_BODY_MAX ((size_t)8 * 1024)
-
-#define HTTP_OK          200
-#define HTTP_BAD_REQUEST 400
-#define HTTP_UNAVAILABLE 503
 
 enum lane { LANE_HERE, LANE_ELSEWHERE, LANE_COUNT };
 
@@ -89,18 +84,7 @@ static void give_state(struct http_request *request, const struct wait_state *st
     struct buffer body;
     buffer_init(&body, WAITERS_BODY_MAX);
     wait_append_state(&body, state);
-    http_give(request, HTTP_OK, &body);
-    buffer_done(&body);
-}
-
-static void refuse(struct http_request *request, unsigned code, const char *reason)
-{
-    struct buffer body;
-    buffer_init(&body, WAITERS_BODY_MAX);
-    member_begin(&body, NULL, "{");
-    member_text(&body, "error", slice_of(reason));
-    buffer_append_text(&body, "}\n");
-    http_give(request, code, &body);
+    http_give_json(request, HTTP_OK, &body);
     buffer_done(&body);
 }
 
@@ -140,8 +124,9 @@ static void waiter_settle(struct waiter *waiter, enum status status, const struc
                        "the database or the broker does not answer; the sidecar's log says more");
     } else {
         waiter_log(waiter, err);
-        refuse(waiter->request, is_wrong ? HTTP_BAD_REQUEST : HTTP_UNAVAILABLE,
-               is_wrong ? err->text : "nothing can be asked here; the sidecar's log says why");
+        http_refuse(waiter->request, is_wrong ? HTTP_BAD_REQUEST : HTTP_UNAVAILABLE,
+                    is_wrong ? err->text : "nothing can be asked here; the sidecar's log says why",
+                    NULL);
         waiter_release(waiter);
     }
 }
@@ -220,7 +205,7 @@ static void end_waiters(struct waiters *waiters, bool stops)
         if (waiter->request == NULL || (!stops && now_us < waiter->until_us))
             continue;
         if (stops)
-            refuse(waiter->request, HTTP_UNAVAILABLE, "the sidecar stops");
+            http_refuse(waiter->request, HTTP_UNAVAILABLE, "the sidecar stops", NULL);
         else
             give_state(waiter->request, &waiter->state);
         waiter_release(waiter);
@@ -308,7 +293,8 @@ void waiters_page(void *context, struct http_request *request)
     struct waiter made;
     enum status status = waiter_init(&made, waiters, request, &err);
     if (status != STATUS_OK) {
-        refuse(request, status == STATUS_REJECT ? HTTP_BAD_REQUEST : HTTP_UNAVAILABLE, err.text);
+        http_refuse(request, status == STATUS_REJECT ? HTTP_BAD_REQUEST : HTTP_UNAVAILABLE,
+                    err.text, NULL);
         waiter_release(&made);
         return;
     }
@@ -318,8 +304,10 @@ void waiters_page(void *context, struct http_request *request)
     while (free_at < WAITERS_MAX && waiters->waiters[free_at].is_used)
         free_at++;
     if (!waiters->is_open || free_at == WAITERS_MAX) {
-        refuse(request, HTTP_UNAVAILABLE,
-               waiters->is_open ? "too many wait: ask again later" : "the sidecar starts or stops");
+        http_refuse(request, HTTP_UNAVAILABLE,
+                    waiters->is_open ? "too many wait: ask again later"
+                                     : "the sidecar starts or stops",
+                    NULL);
         waiter_release(&made);
     } else {
         waiters->waiters[free_at] = made;

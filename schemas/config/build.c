@@ -201,6 +201,17 @@ static char *config_control_topic(const json_t *tree, const char *prefix)
     return asprintf(&text, "%skeepstep", prefix) < 0 ? NULL : text;
 }
 
+/* @return the path that an option names, absolute; "" where it names none. */
+static char *config_path(const json_t *tree, const char *key, const char *file)
+{
+    char *text = config_text(tree, key);
+    if (text == NULL || text[0] == '\0')
+        return text;
+    char *path = config_absolute(text, file);
+    free(text);
+    return path;
+}
+
 bool config_build(const json_t *tree, struct config *config)
 {
     config->service = config_text(tree, "service");
@@ -210,11 +221,12 @@ bool config_build(const json_t *tree, struct config *config)
                                 : config_control_topic(tree, config->topic_prefix);
     config->instance = config_text(tree, "instance");
     config->listen = config_text(tree, "listen");
+    config->listen_hosts = config_text(tree, "listen_hosts");
+    config->listen_token = config_text(tree, "listen_token");
+    config->listen_token_file = config_path(tree, "listen_token_file", config->path);
     config->log_level = config_text(tree, "log.level");
     config->log_format = config_text(tree, "log.format");
-    char *schemas = config_text(tree, "schemas");
-    config->schemas = schemas == NULL ? NULL : config_absolute(schemas, config->path);
-    free(schemas);
+    config->schemas = config_path(tree, "schemas", config->path);
     config->verify_every_s = config_integer(tree, "verify.every_s");
     config->topics = (struct topic_choice){
         .replication_factor = config_integer(tree, "topics.replication_factor"),
@@ -241,8 +253,10 @@ bool config_build(const json_t *tree, struct config *config)
     };
     return config->service != NULL && config->topic_prefix != NULL &&
            config->control_topic != NULL && config->instance != NULL && config->listen != NULL &&
-           config->log_level != NULL && config->log_format != NULL && config->schemas != NULL &&
-           config_database(config, tree) && config_kafka(config, json_object_get(tree, "kafka")) &&
+           config->listen_hosts != NULL && config->listen_token != NULL &&
+           config->listen_token_file != NULL && config->log_level != NULL &&
+           config->log_format != NULL && config->schemas != NULL && config_database(config, tree) &&
+           config_kafka(config, json_object_get(tree, "kafka")) &&
            config_entries(config, json_object_get(tree, "publish"), &config->publish,
                           &config->publish_count) &&
            config_entries(config, json_object_get(tree, "apply"), &config->apply,

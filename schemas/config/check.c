@@ -124,13 +124,27 @@ static enum status config_check_keys(const struct config_walk *walk, const json_
     return STATUS_OK;
 }
 
+enum status config_refuse_token(const char *place, struct error *err)
+{
+    return error_set(error_config(err), STATUS_FATAL,
+                     CONFIG_TOKEN_KEY
+                     " is a secret, and %s must not hold it: put it into a file of "
+                     "its own that " CONFIG_TOKEN_KEY "_file names, or into the environment as "
+                     "KEEPSTEP_LISTEN_TOKEN",
+                     place);
+}
+
 enum status config_check_secrets(const json_t *tree, const struct config_marks *marks,
                                  struct error *err)
 {
     enum status status = config_database_check(json_string_value(json_object_get(tree, "database")),
                                                "a configuration file", err);
-    if (status != STATUS_OK)
+    if (status != STATUS_OK) {
         config_place(marks, "/database", err);
+    } else if (json_object_get(tree, CONFIG_TOKEN_KEY) != NULL) {
+        status = config_refuse_token("a configuration file", err);
+        config_place(marks, "/" CONFIG_TOKEN_KEY, err);
+    }
     return status;
 }
 

@@ -103,6 +103,8 @@ static enum status config_set_overrides(json_t *tree, const char *const *overrid
                                "%s is a secret, which does not belong on a command line: name a "
                                "file that holds it by %s" CONFIG_FILE_SUFFIX,
                                config_key_shown(key), config_key_shown(key));
+        if (strcmp(key, CONFIG_TOKEN_KEY) == 0)
+            status = config_refuse_token("a command line", err);
         if (status == STATUS_OK)
             status = config_set(tree, key, equals + 1, err);
         if (status != STATUS_OK) {
@@ -123,8 +125,8 @@ bool config_kafka_is_secret(const char *name)
            strstr(name, "sasl.oauthbearer") != NULL || strstr(name, ".pem") != NULL;
 }
 
-/* Replace "NAME_file": PATH by "NAME": content. Errors do not show the path, because it may be a
- * secret in the wrong place. */
+/* Replace "NAME_file": PATH by "NAME": content, unless that is an option itself. Errors do not show
+ * the path, because it may be a secret in the wrong place. */
 static enum status config_set_secrets(json_t *object, const char *section, const char *file,
                                       struct error *err)
 {
@@ -139,7 +141,8 @@ static enum status config_set_secrets(json_t *object, const char *section, const
         size_t length = strlen(name);
         size_t suffix = strlen(CONFIG_FILE_SUFFIX);
         if (value == NULL || length <= suffix ||
-            strcmp(name + length - suffix, CONFIG_FILE_SUFFIX) != 0)
+            strcmp(name + length - suffix, CONFIG_FILE_SUFFIX) != 0 ||
+            (section[0] == '\0' && config_option_find(name) != NULL))
             continue;
         const char *slash = strrchr(file, '/');
         (void)snprintf(path, sizeof path, "%.*s%s",
@@ -323,6 +326,9 @@ void config_free(struct config *config)
     free(config->schemas);
     free(config->instance);
     free(config->listen);
+    free(config->listen_hosts);
+    free(config->listen_token);
+    free(config->listen_token_file);
     free(config->log_level);
     free(config->log_format);
     free(config->unknown_variables);

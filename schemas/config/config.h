@@ -55,12 +55,15 @@ struct config {
     char *service;       /* becomes ce_source */
     char *database;      /* URL with an absolute path: "sqlite:/…/shop.db"; may hold a password */
     char *database_path; /* a file's path, otherwise the whole URL */
-    char *database_shown; /* the URL for people: database_url_show() */
-    char *topic_prefix;   /* "" unless given */
-    char *control_topic;  /* topic_prefix + "keepstep" unless given; "": none */
-    char *schemas;        /* absolute path; default "schemas" in the file's folder */
-    char *instance;       /* default "1" */
-    char *listen;         /* default "127.0.0.1:9464"; "" switches HTTP off */
+    char *database_shown;    /* the URL for people: database_url_show() */
+    char *topic_prefix;      /* "" unless given */
+    char *control_topic;     /* topic_prefix + "keepstep" unless given; "": none */
+    char *schemas;           /* absolute path; default "schemas" in the file's folder */
+    char *instance;          /* default "1" */
+    char *listen;            /* default "127.0.0.1:9464"; "" switches HTTP off */
+    char *listen_hosts;      /* "shop.example,shop"; "" unless given */
+    char *listen_token_file; /* absolute path; "" unless given. The file was not read */
+    char *listen_token;      /* "" unless given */
     char *log_level;
     char *log_format;
     struct text_pair *kafka; /* librdkafka properties */

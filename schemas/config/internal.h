@@ -46,6 +46,11 @@ enum config_variable config_environment_key(const char *variable, char key[CONFI
  * @return false without memory. */
 bool config_environment_unknown(char **ret_text) MUST_CHECK;
 
+#define CONFIG_TOKEN_KEY "listen_token"
+
+/** Refuse the token in a place that others can read. @return FATAL. */
+enum status config_refuse_token(const char *place, struct error *err);
+
 extern const char config_schema_json[];
 
 /** Whether a librdkafka property may be set. */

@@ -18,7 +18,16 @@ const struct config_option config_options[] = {
     {"instance", "1", false,
      "Name of this agent or relay. Agents of one copy, and relays of one outbox, need different "
      "names."},
-    {"listen", "127.0.0.1:9464", false, "Address of the metrics and health pages; empty: no HTTP."},
+    {"listen", "127.0.0.1:9464", false,
+     "Address of the page, its API, and the metrics and health pages; empty: no HTTP."},
+    {"listen_hosts", "", false,
+     "More host names by which a browser may ask for the page and its API, separated by commas. "
+     "IP addresses and `localhost` need none."},
+    {"listen_token_file", "", false,
+     "File with the token that lets the page retry and skip parked records; other users must not "
+     "be able to read it. Empty: the page changes nothing."},
+    {"listen_token", "", false,
+     "That token itself. It is a secret, so only the environment may hold it."},
     {"log.level", "info", false,
      "Lowest level that is written: `debug`, `info`, `warning` or `error`."},
     {"log.format", "auto", false, "`auto` (logfmt on a terminal, else JSON), `logfmt` or `json`."},

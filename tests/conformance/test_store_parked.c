@@ -49,6 +49,7 @@ static void a_parked_record_is_read_back_whole_and_blocks_its_entity(void)
     store_case_reload();
     assert_int_equal(store_case_owned.parked_count, 1);
     assert_int_equal(store_case_owned.waiting_count, 0);
+    assert_int_equal(store_case_owned.held_count, 1);
     assert_int_equal(store_case_owned.blocked.entity_count, 1);
     assert_true(slice_is(store_case_owned.blocked.entries[0].key.entity_key, "k"));
 }
@@ -86,7 +87,31 @@ static void parked_records_are_read_in_order_by_entity_by_time_and_from_an_offse
     store_case_reload();
     assert_int_equal(store_case_owned.parked_count, 3);
     assert_int_equal(store_case_owned.waiting_count, 1);
+    assert_int_equal(store_case_owned.held_count, 1);
     assert_int_equal(store_case_owned.blocked.entity_count, 2);
+}
+
+static void parked_records_are_read_page_by_page_in_the_order_of_their_ids(void)
+{
+    struct parked_record *records = NULL;
+    store_case_begin();
+    park_at(9, "a", PARKED_SKIPPED);
+    park_at(7, "a", PARKED_WAITING);
+    park_at(8, "b", PARKED_HELD);
+    store_case_commit();
+    assert_int_equal(read_parked((struct parked_filter){.by_id = true, .limit = 2}, &records), 2);
+    assert_int_equal(records[0].record.offset, 9);
+    assert_int_equal(records[0].state, PARKED_SKIPPED);
+    assert_int_equal(records[1].record.offset, 7);
+    assert_true(slice_is(records[1].entity_key, "a"));
+    assert_true(slice_is(records[1].entity_type, "order"));
+    assert_null(records[1].record.value.data);
+    int64_t after = records[1].parked_id;
+    assert_int_equal(
+        read_parked((struct parked_filter){.by_id = true, .after_id = after, .limit = 2}, &records),
+        1);
+    assert_int_equal(records[0].record.offset, 8);
+    assert_true(records[0].parked_id > after);
 }
 
 static void the_bytes_of_parked_records_are_counted_and_their_values_can_be_left_out(void)
@@ -414,6 +439,7 @@ int main(void)
     static struct store_case cases[] = {
         STORE_CASE(a_parked_record_is_read_back_whole_and_blocks_its_entity),
         STORE_CASE(parked_records_are_read_in_order_by_entity_by_time_and_from_an_offset_on),
+        STORE_CASE(parked_records_are_read_page_by_page_in_the_order_of_their_ids),
         STORE_CASE(the_bytes_of_parked_records_are_counted_and_their_values_can_be_left_out),
         STORE_CASE(what_is_parked_blocks_the_same_after_a_restart_whatever_its_key_is),
         STORE_CASE(an_operators_edit_raises_the_revision_and_one_of_what_is_gone_aborts),

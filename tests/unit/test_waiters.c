@@ -45,17 +45,11 @@ static enum status look(struct wait_view *view, struct wait_goal *goal,
                                                : STATUS_OK;
 }
 
-static void give_metrics(void *context, struct buffer *text)
+static void give_health(void *context, struct http_request *request)
 {
+    const struct http_answer answer = {.code = HTTP_OK, .body = slice_of("ok\n")};
     (void)context;
-    buffer_append_text(text, "keepstep_build_info 1\n");
-}
-
-static bool give_ready(void *context, struct buffer *reason)
-{
-    (void)context;
-    (void)reason;
-    return true;
+    http_give(request, &answer);
 }
 
 struct server {
@@ -64,6 +58,7 @@ struct server {
     struct config config;
     struct service service;
     struct waiters *waiters;
+    struct http_route routes[2];
     struct http *http;
     atomic_bool stop;
     pthread_t thread;
@@ -86,11 +81,12 @@ static void server_open(struct server *server)
     atomic_store(&here, ANSWER_NO);
     atomic_store(&elsewhere, ANSWER_NO);
     assert_int_equal(waiters_new(&server->service, look, &server->waiters, &err), STATUS_OK);
-    const struct http_pages pages = {.metrics = give_metrics,
-                                     .ready = give_ready,
-                                     .wait = waiters_page,
-                                     .wait_context = server->waiters};
-    assert_int_equal(http_open("127.0.0.1:0", &pages, &server->http, &err), STATUS_OK);
+    server->routes[0] = (struct http_route){"GET",           "/wait", waiters_page,
+                                            server->waiters, true,    true};
+    server->routes[1] = (struct http_route){"GET", "/healthz", give_health, NULL, false, true};
+    const struct http_options options = {
+        .listen = "127.0.0.1:0", .routes = server->routes, .route_count = 2};
+    assert_int_equal(http_open(&options, &server->http, &err), STATUS_OK);
 }
 
 static void server_stop(struct server *server)
@@ -236,7 +232,7 @@ static void more_than_sixteen_are_refused_and_the_other_pages_answer(void **stat
         assert_int_equal(code, 200);
     }
     expect(&server, "token=" TOKEN "&at=self&timeout_ms=1", 503, "too many wait");
-    (void)ask(&server, "/metrics", &code);
+    (void)ask(&server, "/healthz", &code);
     assert_int_equal(code, 200);
     atomic_store(&here, ANSWER_YES);
     atomic_store(&elsewhere, ANSWER_YES);
@@ -279,7 +275,7 @@ static void at_the_end_all_are_answered_at_once(void **state)
     server_stop(&server);
     assert_true(clock_monotonic_us() - begun_us < 10000000);
     for (int i = 0; i < 3; i++)
-        expect_end(peers[i], "HTTP/1.1 503 ", "stops\"}");
+        expect_end(peers[i], "HTTP/1.1 503 ", "stops\"");
     expect(&server, "token=" TOKEN "&at=self", 503, "starts or stops");
     server_close(&server);
 }

@@ -5,11 +5,12 @@ SELECT b.entity_type, b.entity_key, p.record_key, p.`offset`
 FROM keepstep_parked p JOIN keepstep_blocked b ON b.parked_id = p.parked_id
 WHERE p.topic = ?1 AND p.`partition` = ?2 AND p.state <> 3 ORDER BY p.`offset`
 -- name: parked_count
-SELECT count(*), coalesce(sum(state = 1), 0), 0 FROM keepstep_parked
+SELECT count(*), coalesce(sum(state = 1), 0), 0, coalesce(sum(state = 0), 0) FROM keepstep_parked
 WHERE topic = ?1 AND `partition` = ?2 AND state <> 3
 -- name: parked_count_bytes
 SELECT count(*), coalesce(sum(state = 1), 0), coalesce(sum(coalesce(length(record_key), 0)
-    + coalesce(length(record_value), 0) + coalesce(length(headers), 0)), 0) FROM keepstep_parked
+    + coalesce(length(record_value), 0) + coalesce(length(headers), 0)), 0),
+    coalesce(sum(state = 0), 0) FROM keepstep_parked
 WHERE topic = ?1 AND `partition` = ?2 AND state <> 3
 -- name: parked_add
 INSERT INTO keepstep_parked(topic, `partition`, `offset`, record_key, record_value, headers, state,
@@ -41,6 +42,13 @@ WHERE b.entity_digest = unhex(sha2(concat(?3, '\n', ?4), 256))
     AND p.topic = ?1 AND p.`partition` = ?2 AND (?5 = 0 OR p.parked_id = ?5) AND p.`offset` >= ?6
     AND (?7 = 0 OR (p.state = 1 AND p.next_attempt_at <= ?7)) AND (?9 = 0 OR p.state <> 3)
 ORDER BY p.`offset` LIMIT ?10
+-- A page of all, without their values.
+-- name: parked_read_after
+SELECT p.parked_id, p.topic, p.`partition`, p.`offset`, p.record_key, NULL, p.headers,
+    b.entity_type, b.entity_key, p.state, p.reason, p.code, p.attempts, p.parked_at,
+    p.next_attempt_at, 0
+FROM keepstep_parked p JOIN keepstep_blocked b ON b.parked_id = p.parked_id
+WHERE p.parked_id > ?1 ORDER BY p.parked_id LIMIT ?2
 -- The agent's transaction locks the position first and the parked record later. A join locks both.
 -- name: parked_revise
 UPDATE keepstep_position SET revision = revision + 1

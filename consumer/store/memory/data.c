@@ -142,8 +142,17 @@ static int parked_compare(const void *a_item, const void *b_item)
     return order;
 }
 
+static int parked_compare_ids(const void *a_item, const void *b_item)
+{
+    int64_t a = ((const struct parked_record *)a_item)->parked_id;
+    int64_t b = ((const struct parked_record *)b_item)->parked_id;
+    return (a > b) - (a < b);
+}
+
 static bool parked_matches(const struct parked_filter *filter, const struct parked_record *parked)
 {
+    if (filter->by_id)
+        return parked->parked_id > filter->after_id;
     return (filter->topic == NULL || strcmp(filter->topic, parked->record.topic) == 0) &&
            (filter->partition < 0 || filter->partition == parked->record.partition) &&
            (filter->entity_type == NULL || slice_is(parked->entity_type, filter->entity_type)) &&
@@ -170,11 +179,11 @@ enum status store_memory_read_parked(struct store *store, const struct parked_fi
         if (!parked_matches(filter, parked))
             continue;
         records[count] = *parked;
-        if (filter->without_value)
+        if (filter->without_value || filter->by_id)
             records[count].record.value = (struct slice){0};
         count++;
     }
-    qsort(records, count, sizeof *records, parked_compare);
+    qsort(records, count, sizeof *records, filter->by_id ? parked_compare_ids : parked_compare);
     ret_parked->records = records;
     ret_parked->count = filter->limit != 0 && count > filter->limit ? filter->limit : count;
     return STATUS_OK;

@@ -151,6 +151,7 @@ void model_load(const struct model *model, struct partition_state *state)
             continue;
         state->parked_count++;
         state->waiting_count += parked->state == PARKED_WAITING;
+        state->held_count += parked->state == PARKED_HELD;
         state->parked_bytes += parked->bytes;
         model_load_blocked(state, parked);
     }

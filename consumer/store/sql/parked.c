@@ -82,10 +82,13 @@ enum status store_sql_read_parked(struct store *store, const struct parked_filte
         parameter_integer(filter->parked_id), parameter_integer(filter->from_offset),
         parameter_integer(filter->due_us), parameter_integer(filter->without_value),
         parameter_integer(filter->blocking), parameter_integer(limit));
+    struct sql_call page = SQL_CALL(PARKED_READ_AFTER, parameter_integer(filter->after_id),
+                                    parameter_integer(limit));
     if (parked_filter_is_entity(filter))
         call.id = STATEMENT_PARKED_READ_ENTITY;
     *ret_parked = (struct parked_records){0};
-    return store_sql_query(store_sql_of(store), call, read_parked, &reading, err);
+    return store_sql_query(store_sql_of(store), filter->by_id ? page : call, read_parked, &reading,
+                           err);
 }
 
 static enum status attempt_send(struct store_sql *self, const struct parked_record *record,

@@ -125,6 +125,7 @@ void store_row_counts(const struct store_row *row, struct partition_state *state
     state->parked_count = row->integer(row, 0);
     state->waiting_count = row->integer(row, 1);
     state->parked_bytes = row->integer(row, 2);
+    state->held_count = row->integer(row, 3);
 }
 
 /* Six columns from `first` on: topic, partition, offset, key, value, headers. */

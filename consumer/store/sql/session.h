@@ -47,6 +47,7 @@
     X(PARKED_ADD)                                                                                  \
     X(PARKED_READ)                                                                                 \
     X(PARKED_READ_ENTITY)                                                                          \
+    X(PARKED_READ_AFTER)                                                                           \
     X(PARKED_REVISE)                                                                               \
     X(PARKED_DELETE)                                                                               \
     X(PARKED_ATTEMPT)                                                                              \

@@ -1,0 +1,410 @@
+/* A view is made aside and then put in the place of the one before, so that the page never waits.
+ */
+#include "operate/page/fleet.h"
+
+#include "common/clock.h"
+#include "operate/member.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FLEET_BYTES_MAX ((size_t)16 * 1024 * 1024)
+#define FLEET_ENDS_US   (INT64_C(5) * 1000 * 1000) /* between two questions where the logs end */
+#define FLEET_SILENT_S  30.0                       /* a sidecar that runs reports each 10 s */
+
+/* One instance of a service. */
+struct fleet_service {
+    const char *service;
+    const char *copy;
+    const char *instance;
+    int64_t seen_us;
+    const char *stopped; /* NULL: it is not */
+    double lag_s;        /* below 0: not known */
+    int64_t pending;     /* -1: not known */
+    int64_t set_aside;
+    int64_t parked;
+};
+
+/* One copy of a type, or a publisher that keeps none. */
+struct fleet_copy {
+    const char *service;
+    const char *copy;
+    const char *state;
+    int64_t lag_records; /* -1: not known */
+    double lag_s;
+    int64_t durable_behind;
+    int64_t parked;
+    struct verdict_copy verdict; /* of its texts only the state is used */
+    bool is_compared;            /* somebody has said something of it */
+    bool counts;
+};
+
+struct fleet_type {
+    const char *entity_type;
+    const char *topic;
+    const char *publisher; /* NULL: none is known */
+    size_t members;
+    size_t majority;
+    struct fleet_copy *copies;
+    size_t copy_count;
+    int64_t *ends; /* -1: not known */
+    int32_t partition_count;
+};
+
+/* All of it is in the arena. */
+struct fleet_view {
+    struct arena arena;
+    int64_t at_us; /* wall clock */
+    struct fleet_service *services;
+    size_t service_count;
+    struct fleet_type *types;
+    size_t type_count;
+    bool failed; /* there was no memory */
+};
+
+static void *view_array(struct fleet_view *view, size_t count, size_t size)
+{
+    void *array = arena_alloc(&view->arena, (count + 1) * size);
+    view->failed = view->failed || array == NULL;
+    return array;
+}
+
+static const char *view_text(struct fleet_view *view, const char *text)
+{
+    struct slice copy = arena_copy(&view->arena, slice_of(text));
+    view->failed = view->failed || copy.data == NULL;
+    return copy.data == NULL ? "" : copy.data;
+}
+
+static int64_t parked_listed(const struct member_record *record, const char *topic)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < record->parked_count; i++) {
+        if (topic == NULL || strcmp(record->parked[i].topic, topic) == 0)
+            count += (int64_t)record->parked[i].count;
+    }
+    return count;
+}
+
+static void view_add_service(struct fleet_view *view, const struct member_record *record)
+{
+    struct fleet_service *service = &view->services[view->service_count++];
+    *service = (struct fleet_service){.service = view_text(view, record->service),
+                                      .copy = view_text(view, record->copy),
+                                      .instance = view_text(view, record->instance),
+                                      .seen_us = record->at_us,
+                                      .lag_s = record->applied_count == 0 ? -1 : 0,
+                                      .pending = record->waiting,
+                                      .set_aside = record->set_aside,
+                                      .parked = parked_listed(record, NULL)};
+    for (size_t i = 0; i < record->applied_count; i++) {
+        const struct member_applied *applied = &record->applied[i];
+        double lag_s = applied->lag_ms < 0 ? -1 : (double)applied->lag_ms / 1e3;
+        if (service->lag_s >= 0 && (lag_s < 0 || lag_s > service->lag_s))
+            service->lag_s = lag_s;
+        if (applied->state == MEMBER_STOPPED && service->stopped == NULL)
+            service->stopped = view_text(view, applied->reason);
+    }
+}
+
+static const char *find_publisher(const struct members *members, const struct members_type *type)
+{
+    const char *publisher = NULL;
+    for (size_t i = 0; i < members->count; i++) {
+        const struct member_record *record = &members->items[i]->record;
+        bool is_member = members->items[i]->read.kind == MEMBER_KEY_MEMBER;
+        for (size_t j = 0; is_member && j < record->published_count; j++) {
+            if (strcmp(record->published[j].entity_type, type->entity_type) == 0 &&
+                strcmp(record->published[j].topic, type->topic) == 0 &&
+                (publisher == NULL || strcmp(record->service, publisher) < 0))
+                publisher = record->service;
+        }
+    }
+    return publisher;
+}
+
+/* @return how many records of a type's log a copy does not have, by `offset_of` its positions; -1
+ * where that is not known of a partition. */
+static int64_t copy_behind(const struct fleet_type *type, const struct quorum *quorum,
+                           size_t member, bool durable)
+{
+    int64_t behind = 0;
+    for (int32_t i = 0; i < type->partition_count; i++) {
+        const struct quorum_position *position = quorum_position(quorum, member, i);
+        int64_t offset = durable ? position->durable : position->applied;
+        if (type->ends[i] < 0 || offset < 0)
+            return -1;
+        behind += type->ends[i] > offset ? type->ends[i] - offset : 0;
+    }
+    return behind;
+}
+
+static const char *copy_state(const struct member_applied *applied)
+{
+    if (applied == NULL)
+        return "complete"; /* a publisher has its own rows */
+    return applied->state == MEMBER_FILLING                                        ? "filling"
+           : applied->state == MEMBER_COMPLETE || applied->state == MEMBER_STOPPED ? "complete"
+                                                                                   : "incomplete";
+}
+
+static void view_add_copy(struct fleet_view *view, struct fleet_type *type,
+                          const struct quorum *quorum, size_t index,
+                          const struct verdict_record *verdicts)
+{
+    const struct quorum_member *member = &quorum->members[index];
+    struct fleet_copy *copy = &type->copies[type->copy_count++];
+    const struct member_applied *applied = member->applied;
+    *copy = (struct fleet_copy){
+        .service = view_text(view, member->service),
+        .copy = view_text(view, member->copy),
+        .state = copy_state(applied),
+        .lag_records = applied == NULL ? -1 : copy_behind(type, quorum, index, false),
+        .lag_s = applied == NULL || applied->lag_ms < 0 ? -1 : (double)applied->lag_ms / 1e3,
+        .durable_behind = applied == NULL ? -1 : copy_behind(type, quorum, index, true),
+        .parked = member->record == NULL ? -1 : parked_listed(member->record, quorum->topic),
+        .counts = member->counts};
+    const struct verdict_copy *verdict = verdict_find(verdicts, member->service, member->copy);
+    copy->is_compared = verdict != NULL;
+    if (verdict != NULL)
+        copy->verdict = *verdict;
+}
+
+static void view_ask_ends(struct fleet_view *view, struct fleet_type *type,
+                          struct control_topic *topic)
+{
+    struct error ignored = ERROR_INIT;
+    type->ends = view_array(view, (size_t)type->partition_count, sizeof *type->ends);
+    for (int32_t i = 0; type->ends != NULL && i < type->partition_count; i++) {
+        if (control_topic_log_end(topic, (struct topic_partition){type->topic, i}, &type->ends[i],
+                                  &ignored) != STATUS_OK)
+            type->ends[i] = -1;
+        error_clear(&ignored);
+    }
+}
+
+static enum status view_add_type(struct fleet_view *view, const struct members *members,
+                                 const struct members_type *of, struct control_topic *topic,
+                                 struct error *err)
+{
+    struct fleet_type *type = &view->types[view->type_count++];
+    struct quorum quorum;
+    enum status status = members_quorum(members, of, &quorum, err);
+    if (status == STATUS_OK) {
+        const char *publisher = find_publisher(members, of);
+        type->entity_type = view_text(view, of->entity_type);
+        type->topic = view_text(view, of->topic);
+        type->publisher = publisher == NULL ? NULL : view_text(view, publisher);
+        type->members = quorum.counting;
+        type->majority = quorum.majority;
+        type->partition_count = quorum.partition_count;
+        type->copies = view_array(view, quorum.member_count, sizeof *type->copies);
+        view_ask_ends(view, type, topic);
+    }
+    for (size_t i = 0; status == STATUS_OK && !view->failed && i < quorum.member_count; i++)
+        view_add_copy(view, type, &quorum, i, members_verdict(members, of));
+    quorum_done(&quorum);
+    return status;
+}
+
+static void view_free(struct fleet_view *view)
+{
+    if (view == NULL)
+        return;
+    arena_done(&view->arena);
+    free(view);
+}
+
+/* @return NULL without memory. */
+static struct fleet_view *view_new(const struct members *members, struct control_topic *topic)
+{
+    struct error ignored = ERROR_INIT;
+    struct members_type *types = NULL;
+    size_t count = 0;
+    struct fleet_view *view = calloc(1, sizeof *view);
+    if (view == NULL)
+        return NULL;
+    arena_init(&view->arena, FLEET_BYTES_MAX);
+    view->at_us = clock_wall_us();
+    enum status status = members_types(members, &types, &count, &ignored);
+    view->services = view_array(view, members->count, sizeof *view->services);
+    view->types = view_array(view, count, sizeof *view->types);
+    for (size_t i = 0; !view->failed && i < members->count; i++) {
+        if (members->items[i]->read.kind == MEMBER_KEY_MEMBER)
+            view_add_service(view, &members->items[i]->record);
+    }
+    for (size_t i = 0; status == STATUS_OK && !view->failed && i < count; i++)
+        status = view_add_type(view, members, &types[i], topic, &ignored);
+    free(types);
+    if (status == STATUS_OK && !view->failed)
+        return view;
+    view_free(view);
+    return NULL;
+}
+
+void fleet_write(struct fleet *fleet, const struct members *members, struct control_topic *topic)
+{
+    int64_t now_us = clock_monotonic_us();
+    (void)pthread_mutex_lock(&fleet->lock);
+    bool is_due = fleet->read_us == 0 || now_us - fleet->read_us >= FLEET_ENDS_US;
+    (void)pthread_mutex_unlock(&fleet->lock);
+    struct fleet_view *view = is_due ? view_new(members, topic) : NULL;
+    if (view == NULL)
+        return;
+    (void)pthread_mutex_lock(&fleet->lock);
+    struct fleet_view *old = fleet->view;
+    fleet->view = view;
+    fleet->read_us = now_us;
+    (void)pthread_mutex_unlock(&fleet->lock);
+    view_free(old);
+}
+
+static struct slice id_or_null(const char *copy)
+{
+    return strcmp(copy, MEMBER_NONE) == 0 ? (struct slice){0} : slice_of(copy);
+}
+
+static void append_service(const struct fleet_service *service, int64_t now_us, struct buffer *out)
+{
+    double seen_s = now_us > service->seen_us ? (double)(now_us - service->seen_us) / 1e6 : 0;
+    member_begin(out, NULL, "{");
+    member_text(out, "service", slice_of(service->service));
+    member_text(out, "copy_id", id_or_null(service->copy));
+    member_text(out, "instance", slice_of(service->instance));
+    member_seconds(out, "seen_s", seen_s);
+    member_bool(out, "silent", seen_s > FLEET_SILENT_S);
+    member_text(out, "stopped", slice_of(service->stopped));
+    member_seconds(out, "lag_seconds", service->lag_s);
+    member_known_number(out, "outbox_pending", service->pending);
+    member_known_number(out, "set_aside", service->set_aside);
+    member_number(out, "parked", service->parked);
+    buffer_append_text(out, "}");
+}
+
+/* A later comparison that had to leave the copy out says that nobody knows now. */
+static const char *copy_verdict(const struct fleet_copy *copy)
+{
+    if (!copy->is_compared)
+        return "unknown";
+    if (copy->verdict.skipped_at_us > copy->verdict.at_us)
+        return "not_compared";
+    return copy->verdict.state == VERDICT_NONE ? "unknown"
+                                               : verdict_state_name(copy->verdict.state);
+}
+
+static void append_copy(const struct fleet_copy *copy, struct buffer *out)
+{
+    const struct verdict_copy *verdict = &copy->verdict;
+    bool has_rows = verdict->state == VERDICT_EQUAL || verdict->state == VERDICT_DIFFERENT;
+    member_begin(out, NULL, "{");
+    member_text(out, "service", slice_of(copy->service));
+    member_text(out, "copy_id", id_or_null(copy->copy));
+    member_text(out, "state", slice_of(copy->state));
+    member_known_number(out, "lag_records", copy->lag_records);
+    member_seconds(out, "lag_seconds", copy->lag_s);
+    member_known_number(out, "durable_behind", copy->durable_behind);
+    member_known_number(out, "parked", copy->parked);
+    member_text(out, "verdict", slice_of(copy_verdict(copy)));
+    member_time(out, "equal_since", verdict->equal_since_us);
+    member_time(out, "verified", verdict->at_us);
+    member_begin(out, "rows", "{");
+    member_known_number(out, "different", has_rows ? verdict->differs : -1);
+    member_known_number(out, "missing", has_rows ? verdict->missing : -1);
+    member_known_number(out, "extra", has_rows ? verdict->extra : -1);
+    member_known_number(out, "left_out", has_rows ? verdict->left_out : -1);
+    buffer_append_text(out, "}}");
+}
+
+static void append_type(const struct fleet_type *type, struct buffer *out)
+{
+    member_begin(out, NULL, "{");
+    member_text(out, "type", slice_of(type->entity_type));
+    member_text(out, "topic", slice_of(type->topic));
+    member_text(out, "publisher", slice_of(type->publisher));
+    member_number(out, "members", (int64_t)type->members);
+    member_number(out, "quorum", (int64_t)type->majority);
+    member_begin(out, "copies", "[");
+    for (size_t i = 0; i < type->copy_count; i++)
+        append_copy(&type->copies[i], out);
+    buffer_append_text(out, "]}");
+}
+
+void fleet_append(struct fleet *fleet, struct buffer *out)
+{
+    static const struct fleet_view nothing = {0};
+    int64_t now_us = clock_wall_us();
+    (void)pthread_mutex_lock(&fleet->lock);
+    const struct fleet_view *view = fleet->view == NULL ? &nothing : fleet->view;
+    member_begin(out, NULL, "{");
+    member_time(out, "as_of", view->at_us);
+    member_begin(out, "services", "[");
+    for (size_t i = 0; i < view->service_count; i++)
+        append_service(&view->services[i], now_us, out);
+    buffer_append_text(out, "]");
+    member_begin(out, "types", "[");
+    for (size_t i = 0; i < view->type_count; i++)
+        append_type(&view->types[i], out);
+    buffer_append_text(out, "]}\n");
+    (void)pthread_mutex_unlock(&fleet->lock);
+}
+
+static bool is_listed(const struct config_entry *entries, size_t count,
+                      const struct fleet_type *type)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(entries[i].entity_type, type->entity_type) == 0 &&
+            strcmp(entries[i].topic, type->topic) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The first copy that is different is named, or else the first that was not compared. */
+static void note_copy(const struct fleet_type *type, const struct fleet_copy *copy, int64_t now_us,
+                      struct page_fleet_facts *facts)
+{
+    const char *verdict = copy_verdict(copy);
+    bool is_different = strcmp(verdict, "different") == 0;
+    bool is_equal = strcmp(verdict, "equal") == 0 || strcmp(verdict, "reference") == 0;
+    double age_s = (double)(now_us - copy->verdict.at_us) / 1e6;
+    facts->copies++;
+    if (is_different ? facts->different == 0 : !is_equal && facts->type == NULL) {
+        facts->type = type->entity_type;
+        facts->service = copy->service;
+    }
+    facts->different += is_different;
+    facts->equal += is_equal;
+    facts->unverified += !is_different && !is_equal;
+    if (is_equal && age_s > facts->verified_s)
+        facts->verified_s = age_s;
+}
+
+void fleet_facts(struct fleet *fleet, const struct config *config,
+                 struct page_fleet_facts *ret_facts, char type[static FLEET_NAME_SIZE],
+                 char service[static FLEET_NAME_SIZE])
+{
+    int64_t now_us = clock_wall_us();
+    struct page_fleet_facts facts = {
+        .is_wanted = config->control_topic[0] != '\0', .read_s = -1, .verified_s = -1};
+    (void)pthread_mutex_lock(&fleet->lock);
+    const struct fleet_view *view = fleet->view;
+    if (view != NULL)
+        facts.read_s = (double)(clock_monotonic_us() - fleet->read_us) / 1e6;
+    for (size_t i = 0; view != NULL && i < view->type_count; i++) {
+        const struct fleet_type *of = &view->types[i];
+        bool is_own = is_listed(config->publish, config->publish_count, of) ||
+                      is_listed(config->apply, config->apply_count, of);
+        for (size_t j = 0; is_own && of->members > 1 && j < of->copy_count; j++) {
+            if (of->copies[j].counts)
+                note_copy(of, &of->copies[j], now_us, &facts);
+        }
+    }
+    (void)snprintf(type, FLEET_NAME_SIZE, "%s", facts.type == NULL ? "" : facts.type);
+    (void)snprintf(service, FLEET_NAME_SIZE, "%s", facts.service == NULL ? "" : facts.service);
+    (void)pthread_mutex_unlock(&fleet->lock);
+    facts.type = facts.type == NULL ? NULL : type;
+    facts.service = facts.service == NULL ? NULL : service;
+    *ret_facts = facts;
+}

@@ -1,0 +1,47 @@
+/* What `keepstep parked` and the page do to parked records. Nothing here says a word about it. */
+#ifndef OPERATE_PARKED_EDIT_H
+#define OPERATE_PARKED_EDIT_H
+
+#include "operate/parked.h"
+
+#include <stdatomic.h>
+
+/** Records that were read, and the memory that they are in. */
+struct parked_list {
+    struct arena arena;
+    struct parked_records read;
+};
+
+void parked_list_init(struct parked_list *ret_list);
+void parked_list_done(struct parked_list *list);
+
+/** Read records in place of those that the list has. @return as read_parked. */
+enum status parked_read(struct store *store, const struct parked_filter *filter,
+                        struct parked_list *list, struct error *err) MUST_CHECK;
+
+/** Say that one record waits behind another one, which is taken in its place. */
+typedef void parked_say_head_first(const struct parked_record *parked,
+                                   const struct parked_record *head);
+
+/** Choose the records to retry. One that waits for another cannot go first: that other one is
+ * taken. @param say  NULL: nobody is told. @return as read_parked; FATAL (no memory). */
+enum status parked_find_heads(struct store *store, const struct parked_request *request,
+                              struct parked_list *list, parked_say_head_first *say,
+                              struct error *err) MUST_CHECK;
+
+/** Change all, a few in each transaction, oldest first. A record that is gone by then was applied
+ * or skipped. While the agent or the service holds the database it waits, PARKED_WAIT_US at most.
+ * @return as edit_parked, without ABORT. */
+enum status parked_edit_all(struct store *store, const struct parked_list *list,
+                            enum parked_edit edit, const atomic_bool *stop,
+                            struct error *err) MUST_CHECK;
+
+enum parked_outcome { PARKED_UNTRIED, PARKED_APPLIED, PARKED_FAILED };
+
+/** Find out what became of a retried record. @param now  gets the record as it is now, if it is
+ * still there. @return as read_parked. */
+enum status parked_find_outcome(struct store *store, const struct parked_record *parked,
+                                struct parked_list *now, enum parked_outcome *ret_outcome,
+                                struct error *err) MUST_CHECK;
+
+#endif
