@@ -5,9 +5,10 @@
 #
 # TIER: unit, conformance, tidy, model, e2e, fuzz. A program has a label if its source says "labels: LABEL"
 # in a comment. With --label only such programs run. One labelled "alone" runs when no other does,
-# because it measures under a load of its own. With --totals the counts are added to FILE, and the
-# caller prints them. Without it the last line is "N passed, N failed, N skipped". A tier's summary
-# has the reasons of skipped tests, and the lines "note: TEXT" that programs print.
+# because it measures under a load of its own. One labelled "early" takes long, and begins first.
+# With --totals the counts are added to FILE, and the caller prints them. Without it the last line is
+# "N passed, N failed, N skipped". A tier's summary has the reasons of skipped tests, and the lines
+# "note: TEXT" that programs print.
 set -uo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -115,16 +116,22 @@ jobs_of() { # TIER: how many programs run at a time; most of them mostly wait
 run_all() { # TIER PROGRAM...: "NAME PROGRAM" each
     local tier=$1 name program most
     most=${TEST_JOBS:-$(jobs_of "$1")}
-    local -a alone=()
+    local -a alone=() early=() rest=()
     shift
-    while read -r name program; do
-        if has_label "$root/tests/$tier/$name.c" alone 2>/dev/null; then
-            alone+=("$name $program")
-            continue
+    for program in "$@"; do
+        name=$root/tests/$tier/${program%% *}.c
+        if has_label "$name" alone 2>/dev/null; then
+            alone+=("$program")
+        elif has_label "$name" early 2>/dev/null; then
+            early+=("$program")
+        else
+            rest+=("$program")
         fi
+    done
+    for program in ${early[@]+"${early[@]}"} ${rest[@]+"${rest[@]}"}; do
         [ "$(jobs -rp | wc -l)" -lt "$most" ] || wait -n
-        run_one "$tier" "$name" "$program" &
-    done < <(printf '%s\n' "$@")
+        run_one "$tier" "${program%% *}" "${program#* }" &
+    done
     wait
     for program in ${alone[@]+"${alone[@]}"}; do
         run_one "$tier" "${program%% *}" "${program#* }"

@@ -1,4 +1,5 @@
-/* Sidecars answer what another program asks them over Kafka, and nobody who is asked is held up. */
+/* Sidecars answer what another program asks them over Kafka, and nobody who is asked is held up.
+ * labels: early */
 #include "common/clock.h"
 #include "operate/http_client.h"
 #include "tests/support/asking.h"

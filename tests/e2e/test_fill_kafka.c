@@ -1,5 +1,6 @@
 /* Fills over Kafka, which nobody asks for: a copy whose topic has lost its beginning, or that is
- * always filled, takes the rows of another one, whoever is killed meanwhile (rules 38 to 42). */
+ * always filled, takes the rows of another one, whoever is killed meanwhile (rules 38 to 42).
+ * labels: early */
 #include "common/clock.h"
 #include "tests/support/database.h"
 #include "tests/support/load.h"

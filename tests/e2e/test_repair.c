@@ -1,5 +1,6 @@
 /* `keepstep repair` over three real databases: rows that were changed by hand get the log's value,
- * beside services that write and agents that run, and never an older one (rule 43). */
+ * beside services that write and agents that run, and never an older one (rule 43).
+ * labels: early */
 #include "tests/support/load.h"
 #include "tests/support/repair.h"
 #include "tests/support/trio.h"

@@ -1,5 +1,5 @@
 /* `keepstep verify` that asks the sidecars of the other services for their rows, over three real
- * databases. */
+ * databases. labels: early */
 #include "common/clock.h"
 #include "tests/support/load.h"
 #include "tests/support/repair.h"
