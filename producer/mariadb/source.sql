@@ -8,11 +8,6 @@ SET TRANSACTION ISOLATION LEVEL REPEATABLE READ
 -- name: source_begin
 START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY
 
--- name: source_positions
-SELECT `partition`, acknowledged_offset + 1, acknowledged_sequence, acknowledged_id
-FROM keepstep_relay_partition
-WHERE topic = ?1 ORDER BY `partition`
-
 -- name: source_set_aside
 SELECT COUNT(*) FROM outbox FORCE INDEX (outbox_set_aside)
 WHERE blocks IS NOT NULL AND aggregatetype = ?1

@@ -4,11 +4,6 @@
 -- name: source_table
 SELECT to_regclass($1) IS NOT NULL
 
--- name: source_positions
-SELECT partition, acknowledged_offset + 1, acknowledged_sequence, acknowledged_id
-FROM keepstep_relay_partition
-WHERE topic = $1 ORDER BY partition
-
 -- name: source_set_aside
 SELECT count(*) FROM outbox WHERE set_aside IS NOT NULL AND sequence IS NULL AND aggregatetype = $1
 

@@ -2,6 +2,7 @@
 #include "producer/source/sql.h"
 
 #include "common/clock.h"
+#include "producer/outbox/outbox.h"
 
 #include <stdlib.h>
 
@@ -97,26 +98,43 @@ enum status source_sql_snapshot(struct source *source, bool begin, struct error 
     return source_sql_settle(self, status);
 }
 
-/* Appends the present row. @return OK; RETRY (the arena is full). */
-static enum status stamp_add(const struct sql_session *session, struct arena *arena,
-                             struct source_stamp *stamp, size_t *size, struct error *err)
+/* Where nothing is acknowledged, as after `init --new-incarnation`, the log up to where the relay has
+ * read it is of earlier incarnations of this publisher, which is the only one. */
+static struct source_position stamp_position(const struct sql_session *session)
 {
-    if (stamp->count == *size) {
-        size_t larger = *size == 0 ? POSITIONS_SOME : *size * 2;
+    struct source_position position = {.partition = (int32_t)sql_column_integer(session, 1),
+                                       .acknowledged_sequence =
+                                           (uint64_t)sql_column_integer(session, 4)};
+    position.next_offset = position.acknowledged_sequence == 0
+                               ? sql_column_integer(session, 7)
+                               : sql_column_integer(session, 5) + 1;
+    sql_column_copy(session, 6, position.acknowledged_id, sizeof position.acknowledged_id);
+    return position;
+}
+
+static bool stamp_is_full(size_t count)
+{
+    return count == 0 || (count >= POSITIONS_SOME && (count & (count - 1)) == 0);
+}
+
+/* Appends the present row, if it is of the topic. @return OK; RETRY (the arena is full). */
+static enum status stamp_add(const struct sql_session *session, const char *topic,
+                             struct arena *arena, struct source_stamp *stamp, struct error *err)
+{
+    char name[OUTBOX_NAME_SIZE];
+    sql_column_copy(session, 0, name, sizeof name);
+    if (strcmp(name, topic) != 0)
+        return STATUS_OK;
+    if (stamp_is_full(stamp->count)) {
+        size_t larger = stamp->count == 0 ? POSITIONS_SOME : 2 * stamp->count;
         struct source_position *more = arena_alloc(arena, larger * sizeof *more);
         if (more == NULL)
             return error_set(err, STATUS_RETRY, "no memory");
         if (stamp->count > 0)
             memcpy(more, stamp->positions, stamp->count * sizeof *more);
         stamp->positions = more;
-        *size = larger;
     }
-    stamp->positions[stamp->count++] = (struct source_position){
-        .partition = (int32_t)sql_column_integer(session, 0),
-        .next_offset = sql_column_integer(session, 1),
-        .acknowledged_sequence = (uint64_t)sql_column_integer(session, 2)};
-    struct source_position *position = &stamp->positions[stamp->count - 1];
-    sql_column_copy(session, 3, position->acknowledged_id, sizeof position->acknowledged_id);
+    stamp->positions[stamp->count++] = stamp_position(session);
     return STATUS_OK;
 }
 
@@ -124,11 +142,9 @@ static enum status stamp_positions(struct sql_session *session, const char *topi
                                    struct arena *arena, struct source_stamp *stamp,
                                    struct error *err)
 {
-    const struct sql_parameter name = sql_string(topic);
-    size_t size = 0;
-    enum status status = sql_first(session, STATEMENT_SOURCE_POSITIONS, &name, 1, err);
+    enum status status = sql_first(session, STATEMENT_LOAD_PARTITIONS, NULL, 0, err);
     while (status == STATUS_OK && session->has_row) {
-        status = stamp_add(session, arena, stamp, &size, err);
+        status = stamp_add(session, topic, arena, stamp, err);
         if (status == STATUS_OK)
             status = session->ops->next(session, err);
     }
@@ -139,7 +155,7 @@ static enum status stamp_positions(struct sql_session *session, const char *topi
 /* Somebody may have emptied them after the snapshot began. */
 static enum status stamp_has_tables(struct source_sql *self, struct error *err)
 {
-    static const char *const tables[] = {"outbox", "keepstep_relay_partition",
+    static const char *const tables[] = {"outbox", "keepstep_relay_partition", "keepstep_relay_read",
                                          "keepstep_relay_wait", "keepstep_existing"};
     enum status status = STATUS_OK;
     for (size_t i = 0;

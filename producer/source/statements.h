@@ -8,7 +8,7 @@
     X(HAS_WAIT_TABLES)                                                                             \
     X(HELD_BACK)                                                                                   \
     X(READ_PROGRESS)                                                                               \
-    X(SOURCE_POSITIONS)                                                                            \
+    X(LOAD_PARTITIONS)                                                                             \
     X(SOURCE_SET_ASIDE)                                                                            \
     X(SOURCE_LAST_ROW)                                                                             \
     X(SOURCE_OPEN_KEYS)                                                                            \

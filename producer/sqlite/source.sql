@@ -8,11 +8,6 @@ PRAGMA journal_mode
 BEGIN;
 SELECT count(*) FROM sqlite_schema
 
--- name: source_positions
-SELECT partition, acknowledged_offset + 1, acknowledged_sequence, acknowledged_id
-FROM keepstep_relay_partition
-WHERE topic = ?1 ORDER BY partition
-
 -- name: source_set_aside
 SELECT count(*) FROM outbox INDEXED BY outbox_set_aside
 WHERE set_aside IS NOT NULL AND aggregatetype = ?1

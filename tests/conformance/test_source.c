@@ -53,6 +53,25 @@ static void a_partition_is_in_the_log_as_far_as_it_is_acknowledged(void)
     source_case_done(&self);
 }
 
+/* The relay of a new incarnation has read the log that the earlier ones wrote. */
+static void a_partition_without_acknowledgements_is_in_the_log_as_far_as_the_relay_has_read_it(void)
+{
+    struct source_case self;
+    source_case_make(&self, SOURCE_CASE_SCHEMA, THREE_ROWS);
+    (void)source_case_text(&self, test_format("INSERT INTO keepstep_relay_read VALUES "
+                                              "('%s', 0, 40), ('%s', 1, 50), ('other', 2, 60)",
+                                              self.shop.entry.topic, self.shop.entry.topic));
+    source_case_claim(&self, 1);
+    source_case_snapshot(&self, true);
+    assert_string_equal(source_case_positions(&self), "0:40:0 1:50:0 ");
+    assert_string_equal(source_case_open(&self), "{\"id\":1} {\"id\":2} {\"id\":3} ");
+    source_case_acknowledge(&self, 1, 3);
+    source_case_snapshot(&self, false);
+    source_case_snapshot(&self, true);
+    assert_string_equal(source_case_positions(&self), "0:40:0 1:104:3 ");
+    source_case_done(&self);
+}
+
 static void an_entity_is_open_while_a_row_of_it_is_not_acknowledged(void)
 {
     struct source_case self;
@@ -353,6 +372,8 @@ static void tables_that_the_role_may_not_read_are_named_with_the_way_out(void)
 static const struct database_case cases[] = {
     DATABASE_CASE(a_publisher_that_has_sent_nothing_has_no_position),
     DATABASE_CASE(a_partition_is_in_the_log_as_far_as_it_is_acknowledged),
+    DATABASE_CASE(
+        a_partition_without_acknowledgements_is_in_the_log_as_far_as_the_relay_has_read_it),
     DATABASE_CASE(an_entity_is_open_while_a_row_of_it_is_not_acknowledged),
     DATABASE_CASE(rows_up_to_a_position_are_open_until_each_of_them_is_acknowledged),
     DATABASE_CASE(a_key_that_was_written_by_hand_is_read_as_the_relay_reads_it),

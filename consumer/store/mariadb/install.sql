@@ -104,10 +104,19 @@ ALTER TABLE keepstep_idempotency_key
 ALTER TABLE keepstep_parked ADD COLUMN IF NOT EXISTS source VARBINARY(255),
     ADD COLUMN IF NOT EXISTS incarnation VARBINARY(36), ADD COLUMN IF NOT EXISTS sequence BIGINT;
 -- Whether all events that a token names are applied here (rule 47): 1, 0, or NULL where this copy has
--- never seen their origin in one of the topics. What is no token is no JSON either.
+-- never seen their origin in one of the topics.
+DELIMITER //
 CREATE OR REPLACE FUNCTION keepstep_applied(token MEDIUMTEXT CHARACTER SET utf8mb4)
-RETURNS INT READS SQL DATA SQL SECURITY INVOKER COMMENT 'keepstep applied 1'
-RETURN (SELECT CASE
+RETURNS INT READS SQL DATA SQL SECURITY INVOKER COMMENT 'keepstep applied 2'
+BEGIN
+  DECLARE message TEXT CHARACTER SET utf8mb4;
+  IF token NOT REGEXP
+      '^[A-Za-z0-9][A-Za-z0-9._-]*/[0-9a-f-]{36}(/[A-Za-z0-9._-]+:[0-9]{1,10}=[0-9]{1,18}(,[0-9]{1,10}=[0-9]{1,18})*)+$'
+  THEN
+    SET message = CONCAT('keepstep: ', LEFT(token, 300), ' is no token');
+    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = message;
+  END IF;
+  RETURN (SELECT CASE
     WHEN SUM(NOT EXISTS (SELECT 1 FROM keepstep_sequence AS s WHERE s.topic = w.topic
       AND s.source = SUBSTRING_INDEX(token, '/', 1))) > 0 THEN NULL
     ELSE SUM(NOT EXISTS (SELECT 1 FROM keepstep_sequence AS s WHERE s.topic = w.topic
@@ -122,13 +131,13 @@ RETURN (SELECT CASE
         AND k.`partition` = w.place AND (k.sequence IS NULL OR (k.sequence <= w.sequence
           AND k.source = SUBSTRING_INDEX(token, '/', 1)
           AND k.incarnation = SUBSTRING_INDEX(SUBSTRING_INDEX(token, '/', 2), '/', -1))))) = 0 END
-  FROM JSON_TABLE(IF(token REGEXP
-      '^[A-Za-z0-9][A-Za-z0-9._-]*/[0-9a-f-]{36}(/[A-Za-z0-9._-]+:[0-9]+=[0-9]+(,[0-9]+=[0-9]+)*)+$',
-      CONCAT('[{"t":"', REPLACE(REPLACE(REPLACE(REPLACE(SUBSTRING(token,
-        LENGTH(SUBSTRING_INDEX(token, '/', 2)) + 2), ',', '],['), '=', ','), ':', '","p":[['),
-        '/', ']]},{"t":"'), ']]}]'), CONCAT('this is no token: ', token)),
+  FROM JSON_TABLE(CONCAT('[{"t":"', REPLACE(REPLACE(REPLACE(REPLACE(SUBSTRING(token,
+      LENGTH(SUBSTRING_INDEX(token, '/', 2)) + 2), ',', '],['), '=', ','), ':', '","p":[['),
+      '/', ']]},{"t":"'), ']]}]'),
     '$[*]' COLUMNS (topic VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin PATH '$.t',
     NESTED PATH '$.p[*]' COLUMNS (place INT PATH '$[0]', sequence BIGINT PATH '$[1]'))) AS w);
+END//
+DELIMITER ;
 INSERT INTO keepstep_meta(`key`, value) VALUES ('schema_version', '2')
 ON DUPLICATE KEY UPDATE value = CASE value WHEN '1' THEN '2' ELSE value END;
 -- MariaDB grants on one table at a time.

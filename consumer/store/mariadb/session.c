@@ -10,22 +10,46 @@
 
 #include <stdlib.h>
 
+#define DELIMITER       "DELIMITER "
 #define SETTING_SIZE    64
 #define PACKET_SIZE_MIN ((int64_t)64 * 1024)
 #define TIMESTAMP_64    110500                                     /* first version */
 #define BESIDE_OUTBOX   "SET SESSION innodb_lock_wait_timeout = 1" /* the agent yields first */
 
-/* The session takes one statement at a time, so the text is cut at its semicolons. */
+/* A script as the client `mariadb` reads it. */
+struct script {
+    char *rest;
+    const char *delimiter;
+};
+
+/* Takes the next statement. A line DELIMITER says what ends those behind it. @return "": none. */
+static char *script_take(struct script *script)
+{
+    char *one = script->rest + strspn(script->rest, " \n");
+    if (strncmp(one, DELIMITER, strlen(DELIMITER)) == 0) {
+        script->delimiter = one + strlen(DELIMITER);
+        one += strcspn(one, "\n");
+        if (*one != '\0')
+            *one++ = '\0';
+    }
+    char *end = strstr(one, script->delimiter);
+    script->rest = end == NULL ? one + strlen(one) : end + strlen(script->delimiter);
+    if (end != NULL)
+        *end = '\0';
+    return one;
+}
+
+/* The session takes one statement at a time. */
 static enum status session_install(struct store_sql *sql, struct error *err)
 {
     struct store_mariadb *self = (struct store_mariadb *)sql;
     char *text = strdup(SQL_INSTALL);
-    char *rest = NULL;
+    struct script script = {text, ";"};
     enum status status = STATUS_OK;
     if (text == NULL)
         return error_set(err, STATUS_RETRY, "out of memory");
-    for (char *one = strtok_r(text, ";", &rest); one != NULL && status == STATUS_OK;
-         one = strtok_r(NULL, ";", &rest)) {
+    while (status == STATUS_OK && *script.rest != '\0') {
+        const char *one = script_take(&script);
         if (one[strspn(one, " \n")] != '\0')
             status = mariadb_session_execute(self->session, one, err);
     }
