@@ -89,12 +89,12 @@ enum status kafka_channel_check(struct kafka_channel *channel,
         return status;
     bool is_mock = kafka_is_mock(found.cluster_id);
     if (found.partitions == 0 && is_mock)
-        return error_set(err, STATUS_STOP,
+        return error_set(error_config(err), STATUS_STOP,
                          "%s %s does not exist, and this broker creates none: name %s:1 as an "
                          "argument of `keepstep broker`",
                          topic->what, topic->name, topic->name);
     if (found.partitions == 0 && !topic->make)
-        return error_set(err, STATUS_STOP,
+        return error_set(error_config(err), STATUS_STOP,
                          "%s %s does not exist: no sidecar with this `control_topic` has run yet",
                          topic->what, topic->name);
     if (found.partitions == 0)

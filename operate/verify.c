@@ -43,6 +43,7 @@ struct verifying {
     bool opened;            /* it was tried in this round */
     struct error unopened;  /* why that failed; its status OK: it did not */
     struct asker *asker;    /* NULL: nobody is asked in this round */
+    uint64_t took_part;     /* of the services of --of, see verify_desks_note() */
 };
 
 struct verify_progress {
@@ -180,6 +181,7 @@ static enum status verifying_add(struct verifying *verifying, struct verify *ver
         status = verify_add_service(verify, &verifying->services[i], err);
     if (status == STATUS_OK && verifying->asker != NULL)
         status = verify_add_desks(verify, &desks, err);
+    verify_desks_note(verify, desks.of, &verifying->took_part);
     return status;
 }
 
@@ -189,8 +191,13 @@ static enum status verifying_type(struct verifying *verifying, const char *entit
                                   size_t *ret_compared, struct error *err)
 {
     struct verify verify;
+    const char *of = verifying->line->flags[VERIFY_OF];
     verify_init(&verify, verifying->services[0].config, entity_type);
+    if (ret_compared == NULL)
+        verifying->took_part = 0;
     enum status status = verifying_add(verifying, &verify, err);
+    if (status == STATUS_OK && ret_compared == NULL)
+        status = verify_desks_check_part(of, verifying->took_part, entity_type, err);
     if (status == STATUS_OK && (ret_compared == NULL || verify.count >= 2))
         status = verifying_compare(verifying, &verify, code, err);
     if (ret_compared != NULL)
@@ -232,6 +239,7 @@ static enum status verifying_all(struct verifying *verifying, int *code, struct 
 {
     enum status status = STATUS_OK;
     size_t compared = 0;
+    verifying->took_part = 0;
     size_t services = verifying->asker == NULL ? verifying->service_count : 1;
     for (size_t s = 0; s < services; s++) {
         const struct config *config = verifying->services[s].config;
@@ -247,7 +255,10 @@ static enum status verifying_all(struct verifying *verifying, int *code, struct 
         return error_set(error_config(err), STATUS_FATAL,
                          "no two of these services have rows of one entity type: name others by "
                          "--with");
-    return status;
+    return status != STATUS_OK || atomic_load(&command_stop)
+               ? status
+               : verify_desks_check_part(verifying->line->flags[VERIFY_OF], verifying->took_part,
+                                         "any of these types", err);
 }
 
 /* A comparison that is stopped says nothing: `code` stays. */

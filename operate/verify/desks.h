@@ -18,8 +18,10 @@ struct verify_desks {
  * would pass over it, and say that all are equal. @return OK; FATAL. */
 enum status verify_desks_check(const struct verify_desks *desks, struct error *err) MUST_CHECK;
 
-/** Add all services that have rows of the type in the asker's topic and do not take part yet. Of a
- * service the instance is asked that was heard last. All but `members` outlives `verify`.
+/** Add all services that have rows of the type in the asker's topic and do not take part yet. Of
+ * each copy the instance is asked that was heard last. A copy that is silent while another one of
+ * its service reports is not asked: `init --new-copy` left its id behind. All but `members`
+ * outlives `verify`.
  * @return OK; RETRY (memory); FATAL (too many; the asker has no entry of the type). */
 enum status verify_add_desks(struct verify *verify, const struct verify_desks *desks,
                              struct error *err) MUST_CHECK;
@@ -31,7 +33,18 @@ enum status verify_desk_new(const struct verify_desks *desks, const char *entity
                             const char *service, struct participant **ret_participant,
                             struct error *err) MUST_CHECK;
 
-/** @return whether `of` names a service, or is NULL. */
-bool verify_desks_name(const char *of, const char *service);
+/** @return whether a copy is live that was heard at `heard_us`, while the last word of any copy of
+ * its service came at `latest_us`. */
+bool verify_desks_is_live(int64_t heard_us, int64_t latest_us);
+
+/** Walk through the services of a list with commas. @return false at its end, or if it is NULL. */
+bool verify_desks_next(const char **of, struct slice *ret_service);
+
+/** Note which of the services that `of` names take part: one bit for each, from the lowest on. */
+void verify_desks_note(const struct verify *verify, const char *of, uint64_t *took_part);
+
+/** Look whether all of them took part. @param what  "order", for people. @return OK; FATAL. */
+enum status verify_desks_check_part(const char *of, uint64_t took_part, const char *what,
+                                    struct error *err) MUST_CHECK;
 
 #endif

@@ -91,15 +91,15 @@ static bool loop_has_rows(const struct quorum *quorum, const struct quorum_membe
     return true;
 }
 
-/* Of a service the copy takes part that was heard last: the id before `init --new-copy` is known
- * until it is forgotten. */
+/* The id before `init --new-copy` is known until it is forgotten. */
 static bool loop_takes_part(const struct quorum *quorum, const struct quorum_member *member)
 {
     if (member->record == NULL || !loop_has_rows(quorum, member))
         return false;
     for (size_t i = 0; i < quorum->member_count; i++) {
         const struct quorum_member *other = &quorum->members[i];
-        if (strcmp(other->service, member->service) == 0 && other->seen_us > member->seen_us)
+        if (strcmp(other->service, member->service) == 0 &&
+            !verify_desks_is_live(member->seen_us, other->seen_us))
             return false;
     }
     return true;
@@ -146,9 +146,10 @@ static enum status loop_put_off(struct loop *loop, struct loop_type *type, struc
 static void loop_say_changes(const struct verify *verify, const struct verify_result *result,
                              const struct verdict_record *before)
 {
-    const char *reference = verify->members[0].participant->name;
+    const char *reference = verify->members[0].label;
     for (size_t i = 1; i < verify->count; i++) {
         const struct participant *participant = verify->members[i].participant;
+        const char *label = verify->members[i].label;
         const struct copy_result *copy = &result->comparison.copies[i];
         const struct verdict_copy *known = verdict_find(
             before, participant->name,
@@ -157,16 +158,16 @@ static void loop_say_changes(const struct verify *verify, const struct verify_re
         uint64_t rows = copy->counts[DIFFERENCE_VALUE] + copy->counts[DIFFERENCE_MISSING] +
                         copy->counts[DIFFERENCE_EXTRA];
         if (copy->state == COPY_DIFFERENT && !was_different)
-            log_warning(
-                "verify",
-                "%s at %s is DIFFERENT from %s: %" PRIu64 " rows; `keepstep verify %s` shows them",
-                verify->entity_type, participant->name, reference, rows, verify->entity_type);
+            log_warning("verify",
+                        "%s at %s is DIFFERENT from %s: %" PRIu64
+                        " rows; `keepstep verify %s` shows them",
+                        verify->entity_type, label, reference, rows, verify->entity_type);
         else if (copy->state == COPY_NOT_COMPARED && (known == NULL || known->skipped_at_us == 0))
-            log_info("verify", "%s at %s is not compared: %s", verify->entity_type,
-                     participant->name, copy->reason);
+            log_info("verify", "%s at %s is not compared: %s", verify->entity_type, label,
+                     copy->reason);
         else if (copy->state == COPY_EQUAL && was_different)
-            log_info("verify", "%s at %s is equal to %s again", verify->entity_type,
-                     participant->name, reference);
+            log_info("verify", "%s at %s is equal to %s again", verify->entity_type, label,
+                     reference);
     }
 }
 

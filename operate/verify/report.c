@@ -24,7 +24,7 @@ void report_number(struct buffer *out, uint64_t number)
 
 static const char *report_name(const struct report *report, size_t index)
 {
-    return report->verify->members[index].participant->name;
+    return report->verify->members[index].label;
 }
 
 static double report_seconds(const struct report *report)
@@ -136,7 +136,8 @@ static void report_left_for(const struct report *report, enum left_reason reason
 static void report_next(const struct report *report, struct buffer *out)
 {
     const struct verify_member *members = report->verify->members;
-    const char *from = members[0].path == NULL ? report_name(report, 0) : members[0].path;
+    const char *source = members[0].participant->name;
+    const char *from = members[0].path == NULL ? source : members[0].path;
     const char *label = "Next";
     for (size_t i = 1; i < report->result->comparison.count; i++) {
         if (report->result->comparison.copies[i].state != COPY_DIFFERENT || !members[i].applies)
@@ -146,8 +147,7 @@ static void report_next(const struct report *report, struct buffer *out)
                                  report->verify->entity_type, members[i].path, from);
         else
             buffer_append_format(out, "%-9s at %s: keepstep repair %s --from %s\n", label,
-                                 report_name(report, i), report->verify->entity_type,
-                                 report_name(report, 0));
+                                 report_name(report, i), report->verify->entity_type, source);
         label = "";
     }
 }
@@ -194,8 +194,11 @@ static void report_json_copy(const struct report *report, size_t index, struct b
                                                         [DIFFERENCE_MISSING] = "missing",
                                                         [DIFFERENCE_EXTRA] = "extra"};
     const struct copy_result *copy = &report->result->comparison.copies[index];
+    const struct participant *participant = report->verify->members[index].participant;
     member_begin(out, NULL, "{");
-    member_text(out, "service", slice_of(report_name(report, index)));
+    member_text(out, "service", slice_of(participant->name));
+    member_text(out, "copy",
+                participant->copy[0] == '\0' ? (struct slice){0} : slice_of(participant->copy));
     member_text(out, "result", slice_of(states[copy->state]));
     member_text(out, "reason",
                 copy->reason[0] == '\0' ? (struct slice){0} : slice_of(copy->reason));
@@ -251,7 +254,7 @@ void report_json(const struct report *report, struct buffer *out)
     member_text(out, "at", slice_of(at));
     member_text(out, "type", slice_of(report->verify->entity_type));
     member_text(out, "topic", slice_of(report->verify->members[0].participant->topic));
-    member_text(out, "reference", slice_of(report_name(report, 0)));
+    member_text(out, "reference", slice_of(report->verify->members[0].participant->name));
     member_bool(out, "reference_publishes", report->verify->members[0].publishes);
     member_number(out, "rows", (int64_t)report->result->comparison.rows);
     member_seconds(out, "seconds", report_seconds(report));

@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "operate/compare/log_mentions.h"
 
+#include <stdio.h>
 #include <string.h>
 
 void verify_init(struct verify *ret_verify, const struct config *config, const char *entity_type)
@@ -78,6 +79,20 @@ static void verify_put_first(struct verify *verify, size_t index)
     verify->members[0] = member;
 }
 
+static void verify_label(struct verify *verify)
+{
+    for (size_t i = 0; i < verify->count; i++) {
+        struct verify_member *member = &verify->members[i];
+        const struct participant *participant = member->participant;
+        size_t same = 0;
+        for (size_t j = 0; j < verify->count; j++)
+            same += strcmp(verify->members[j].participant->name, participant->name) == 0;
+        bool is_one_of_several = same > 1 && participant->copy[0] != '\0';
+        (void)snprintf(member->label, sizeof member->label, "%s%s%s", participant->name,
+                       is_one_of_several ? "/" : "", is_one_of_several ? participant->copy : "");
+    }
+}
+
 static void verify_wait(int round)
 {
     static const int64_t wait_us[COMPARE_ROUNDS_MAX] = {100000, 500000, 1500000};
@@ -115,6 +130,7 @@ enum status verify_compare(struct verify *verify, const struct verify_options *o
                          "run its sidecar",
                          verify->entity_type, verify->count == 0 ? "none" : "only one");
     verify_put_first(verify, verify_reference(verify, options->from));
+    verify_label(verify);
     const struct verify_member *reference = &verify->members[0];
     struct mention_log *log = NULL;
     enum status status = log_mentions_new(verify->config, reference->entry,

@@ -6,6 +6,8 @@
 #include "operate/compare/compare.h"
 #include "operate/compare/role.h"
 
+#define VERIFY_LABEL_SIZE 512
+
 /** Who takes part. */
 struct verify_member {
     struct participant *participant;
@@ -13,6 +15,8 @@ struct verify_member {
     const char *path;                 /* of its configuration; NULL: its rows are asked for */
     bool applies;                     /* it is a copy, which can be repaired */
     bool publishes;
+    char label[VERIFY_LABEL_SIZE]; /* for people: "billing"; "billing/COPY" where several copies of
+                                    * the service take part. Made when the comparison begins */
 };
 
 /** One comparison, of one entity type. */

@@ -15,8 +15,8 @@ struct source;
 /** How much of a topic's partition is in the log. A partition that is not listed has 0 and 0. */
 struct source_position {
     int32_t partition;
-    int64_t next_offset; /* behind the last acknowledged record; without one, where the relay of this
-                          * incarnation began to publish */
+    int64_t next_offset; /* behind the last acknowledged record; without one, where the relay of
+                          * this incarnation began to publish */
     uint64_t acknowledged_sequence;
     char acknowledged_id[SOURCE_ID_SIZE]; /* of that record */
 };

@@ -98,16 +98,15 @@ enum status source_sql_snapshot(struct source *source, bool begin, struct error 
     return source_sql_settle(self, status);
 }
 
-/* Where nothing is acknowledged, as after `init --new-incarnation`, the log up to where the relay has
- * read it is of earlier incarnations of this publisher, which is the only one. */
+/* Where nothing is acknowledged, as after `init --new-incarnation`, the log up to where the relay
+ * has read it is of earlier incarnations of this publisher, which is the only one. */
 static struct source_position stamp_position(const struct sql_session *session)
 {
-    struct source_position position = {.partition = (int32_t)sql_column_integer(session, 1),
-                                       .acknowledged_sequence =
-                                           (uint64_t)sql_column_integer(session, 4)};
-    position.next_offset = position.acknowledged_sequence == 0
-                               ? sql_column_integer(session, 7)
-                               : sql_column_integer(session, 5) + 1;
+    struct source_position position = {
+        .partition = (int32_t)sql_column_integer(session, 1),
+        .acknowledged_sequence = (uint64_t)sql_column_integer(session, 4)};
+    position.next_offset = position.acknowledged_sequence == 0 ? sql_column_integer(session, 7)
+                                                               : sql_column_integer(session, 5) + 1;
     sql_column_copy(session, 6, position.acknowledged_id, sizeof position.acknowledged_id);
     return position;
 }
@@ -155,8 +154,9 @@ static enum status stamp_positions(struct sql_session *session, const char *topi
 /* Somebody may have emptied them after the snapshot began. */
 static enum status stamp_has_tables(struct source_sql *self, struct error *err)
 {
-    static const char *const tables[] = {"outbox", "keepstep_relay_partition", "keepstep_relay_read",
-                                         "keepstep_relay_wait", "keepstep_existing"};
+    static const char *const tables[] = {"outbox", "keepstep_relay_partition",
+                                         "keepstep_relay_read", "keepstep_relay_wait",
+                                         "keepstep_existing"};
     enum status status = STATUS_OK;
     for (size_t i = 0;
          self->database->has != NULL && status == STATUS_OK && i < sizeof tables / sizeof *tables;

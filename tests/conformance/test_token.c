@@ -367,15 +367,18 @@ static void a_token_that_is_null_is_not_applied(void)
 /* `keepstep wait` reads it before it asks: SQLite's SELECT says "malformed JSON". */
 static void what_is_no_token_is_refused_with_these_words(void)
 {
-    static const char *const texts[] = {"", "x", "shop/0193:1", "'; DROP TABLE orders --",
+    static const char *const texts[] = {"",
+                                        "x",
+                                        "shop/0193:1",
+                                        "'; DROP TABLE orders --",
                                         "shop/0193583c-0000-7000-8000-000000000001/orders:0=",
                                         "shop/0193583c-0000-7000-8000-000000000001/orders:0=1,"};
     struct token_case self;
     token_case_make(&self);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         const char *quoted = i == 3 ? "''; DROP TABLE orders --" : texts[i];
-        const char *said = session_try(
-            self.service, test_format("SELECT keepstep_applied('%s')", quoted), NULL);
+        const char *said = session_try(self.service,
+                                       test_format("SELECT keepstep_applied('%s')", quoted), NULL);
         if (said == NULL || strstr(said, test_format("keepstep: %s is no token", texts[i])) == NULL)
             test_fail("%s: %s", texts[i], said);
     }

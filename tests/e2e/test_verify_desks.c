@@ -95,6 +95,65 @@ static void repair_from_a_name(const struct trio *trio)
         test_fail("%s", result.errors);
 }
 
+/* A second database under the name of "lite", with a consumer group of its own. */
+static struct sidecar begin_twin(const struct trio *trio)
+{
+    struct sidecar twin = sidecar_make(
+        trio->kafka, "twin", test_format("CREATE TABLE orders (%s)", verify_dialects[0].columns),
+        "apply:\n  order: {table: orders, partitions: 2}\n");
+    const char *rest = strchr(test_read_file(twin.config), '\n');
+    const char *kafka = strstr(rest, "kafka: {");
+    test_write_file(twin.config,
+                    test_format("service: lite%.*skafka: {group.id: twin, %s", (int)(kafka - rest),
+                                rest, kafka + strlen("kafka: {")));
+    sidecar_begin(&twin);
+    sidecar_expect(&twin, "SELECT count(*) FROM orders", "3\n");
+    return twin;
+}
+
+/* Each is asked, and told apart by its id. */
+static void two_copies_of_one_name_are_both_compared(const struct trio *trio)
+{
+    struct sidecar twin = begin_twin(trio);
+    const struct sidecar *post = &trio->services[DATABASE_POSTGRESQL];
+    const struct sidecar *const asker[] = {post, NULL};
+    struct process_result result = {0};
+    for (int i = 0; i < 100; i++) {
+        result = VERIFY(asker, "--json", "order", "--of", "lite");
+        if (strstr(result.output, "\"equal\"") != NULL)
+            break;
+        clock_sleep_us(200000); /* it has not reported yet */
+    }
+    if (verify_count(&result, "equal") != 1 || verify_count(&result, "different") != 1)
+        test_fail("%s%s", result.output, result.errors);
+    const char *id = database_text(twin.url, "SELECT value FROM keepstep_meta WHERE key = "
+                                             "'copy_id'");
+    result = VERIFY(asker, "order", "--of", "lite");
+    const char *line = test_format("  lite/%.36s equal\n", id);
+    if (strstr(result.output, line) == NULL || strstr(result.output, " DIFFERENT: ") == NULL)
+        test_fail("no \"%s\" in %s", line, result.output);
+    sidecar_stop(&twin);
+}
+
+/* A comparison would pass over it, and say that all are equal. */
+static void a_service_without_rows_of_the_type_cannot_be_named(const struct trio *trio)
+{
+    static const char ware[] =
+        "{\"v\":1,\"service\":\"ware\",\"copy\":\"-\",\"instance\":\"1\",\"version\":\"\","
+        "\"at\":\"2026-11-27T22:40:00.123456Z\",\"publishes\":{},\"outbox\":{\"waiting\":-1,"
+        "\"set_aside\":-1},\"applies\":{},\"positions\":{}}";
+    const struct sidecar *const asker[] = {&trio->services[DATABASE_POSTGRESQL], NULL};
+    (void)kafka_produce(trio->kafka, sidecar_topic("keepstep"), 0, "member/ware/-/1", ware, NULL);
+    struct process_result result = VERIFY(asker, "order", "--of", "maria,ware");
+    assert_int_equal(result.exit_code, EX_CONFIG);
+    if (strstr(result.errors, "--of ware: it has no rows of order") == NULL)
+        test_fail("%s", result.errors);
+    result = VERIFY(asker, "--of", "maria,ware");
+    assert_int_equal(result.exit_code, EX_CONFIG);
+    if (strstr(result.errors, "--of ware: it has no rows of any of these types") == NULL)
+        test_fail("%s", result.errors);
+}
+
 static void planted_differences_are_found_over_desks(void **state)
 {
     (void)state;
@@ -116,11 +175,14 @@ static void planted_differences_are_found_over_desks(void **state)
     struct process_result text = sidecar_run(&trio.services[DATABASE_POSTGRESQL], "verify", "order",
                                              "--rows");
     print_message("%s", text.output);
+    a_service_without_rows_of_the_type_cannot_be_named(&trio);
     repair_from_a_name(&trio);
     sidecar_stop(&trio.services[DATABASE_MARIADB]);
     struct process_result silent = ask(&trio, DATABASE_POSTGRESQL, NULL);
     expect(&silent, "order", DATABASE_MARIADB, "not compared: no answer from maria (last heard ");
     expect(&silent, "order", DATABASE_SQLITE, "equal");
+    trio_plant(&trio, DATABASE_SQLITE, "orders");
+    two_copies_of_one_name_are_both_compared(&trio);
     trio_end(&trio);
 }
 

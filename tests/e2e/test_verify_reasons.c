@@ -388,7 +388,7 @@ static void what_makes_no_sense_is_refused(void **state)
         int code;
         const char *error;
     } cases[] = {
-        {one, {"item"}, EX_SOFTWARE, "no sidecar with this `control_topic` has run yet"},
+        {one, {"item"}, EX_CONFIG, "no sidecar with this `control_topic` has run yet"},
         {both, {"order"}, EX_CONFIG, "order: none of these services has rows of it"},
         {both, {"--from", "ware"}, EX_CONFIG, "--from ware: none of these services"},
         {both, {"--every", "soon"}, EX_USAGE, "--every wants a number"},

@@ -99,6 +99,26 @@ static void a_value_that_the_database_refuses_is_held_below_filled_to_as_ever(vo
     copy_finish(copy);
 }
 
+/* The loaded rows are newer than the position: row 2 has the value that row 1 gives up later. What
+ * is refused waits, and what stands up to filled_to cures it: there the rows are those of the log. */
+static void a_value_that_a_newer_row_has_already_waits_and_is_cured_below_filled_to(void)
+{
+    struct copy *copy = filled_copy(3);
+    (void)copy_text(copy, "INSERT INTO orders VALUES (1, 'y', '1'), (2, 'x', '2')");
+    (void)copy_text(copy, "CREATE UNIQUE INDEX orders_a ON orders(a)");
+    copy_add(copy, 1, 1, "c", COPY_ROW("x", "1"));
+    copy_apply(copy);
+    assert_int_equal(copy_parked(copy), 1);
+    copy_add(copy, 2, 1, "u", COPY_ROW("y", "1"));
+    copy_apply(copy);
+    copy_add(copy, 3, 2, "c", COPY_ROW("x", "2"));
+    copy_apply(copy);
+    copy_retry_later(copy, INT64_MAX);
+    assert_int_equal(copy_parked(copy), 0);
+    assert_string_equal(copy_rows(copy), "1|y|1\n2|x|2\n");
+    copy_finish(copy);
+}
+
 int main(void)
 {
     static const struct database_case cases[] = {
@@ -106,6 +126,7 @@ int main(void)
         DATABASE_CASE(an_update_of_an_absent_row_is_held_from_filled_to_on),
         DATABASE_CASE(what_waited_and_was_released_passes_an_absent_row_too),
         DATABASE_CASE(a_value_that_the_database_refuses_is_held_below_filled_to_as_ever),
+        DATABASE_CASE(a_value_that_a_newer_row_has_already_waits_and_is_cured_below_filled_to),
     };
     return database_case_run(cases, sizeof cases / sizeof cases[0]);
 }
