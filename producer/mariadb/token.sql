@@ -28,7 +28,7 @@ END
 -- name: create_token
 CREATE OR REPLACE FUNCTION keepstep_token(ticket TEXT CHARACTER SET utf8mb4)
 RETURNS MEDIUMTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
-READS SQL DATA SQL SECURITY INVOKER COMMENT 'keepstep token 1'
+READS SQL DATA SQL SECURITY INVOKER COMMENT 'keepstep token 2'
 BEGIN
   DECLARE here VARCHAR(300) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     DEFAULT (SELECT CONCAT(origin, '/', incarnation) FROM keepstep_relay);
@@ -59,7 +59,8 @@ BEGIN
     INTO count, waits, held FROM outbox AS o WHERE o.position BETWEEN first AND last;
   IF count = 0 THEN
     SET message = CONCAT('the outbox has no row at positions ', positions, ': its events were '
-      'published long ago and purged, or the transaction was rolled back');
+      'published long ago and purged, or the transaction was rolled back, or is not committed in what '
+      'this session sees');
   ELSEIF held IS NOT NULL THEN
     SET message = CONCAT('the event at position ', held, ' is set aside, or waits behind one that '
       'is: `keepstep outbox list` says why');

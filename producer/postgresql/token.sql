@@ -76,7 +76,8 @@ BEGIN
       'log has those events', parts[1], parts[2], found.origin, found.incarnation;
   ELSIF found.rows = 0 THEN
     RAISE EXCEPTION 'keepstep: the outbox has no row at positions %-%: its events were published long '
-      'ago and purged, or the transaction was rolled back', parts[3], parts[4];
+      'ago and purged, or the transaction was rolled back, or is not committed in what this session sees',
+      parts[3], parts[4];
   ELSIF found.held IS NOT NULL THEN
     RAISE EXCEPTION 'keepstep: the event at position % is set aside, or waits behind one that is: '
       '`keepstep outbox list` says why', found.held;

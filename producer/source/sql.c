@@ -2,12 +2,12 @@
 #include "producer/source/sql.h"
 
 #include "common/clock.h"
-#include "producer/outbox/outbox.h"
 
 #include <stdlib.h>
 
 #define APPLICATION    "keepstep copies"
 #define POSITIONS_SOME 16
+#define TOPIC_SIZE     256 /* Kafka takes 249 bytes */
 
 enum status source_sql_judge(const struct source_sql *self, enum status status, struct error *err)
 {
@@ -120,7 +120,7 @@ static bool stamp_is_full(size_t count)
 static enum status stamp_add(const struct sql_session *session, const char *topic,
                              struct arena *arena, struct source_stamp *stamp, struct error *err)
 {
-    char name[OUTBOX_NAME_SIZE];
+    char name[TOPIC_SIZE];
     sql_column_copy(session, 0, name, sizeof name);
     if (strcmp(name, topic) != 0)
         return STATUS_OK;

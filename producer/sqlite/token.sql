@@ -37,7 +37,8 @@ FROM (SELECT here, waits, CASE
     WHEN k.origin <> here THEN 'the ticket is of ' || k.origin || ', this database of ' || here
       || ': nobody knows whether the log has those events'
     WHEN rows = 0 THEN 'the outbox has no row at positions ' || k.first || '-' || k.last || ': its '
-      || 'events were published long ago and purged, or the transaction was rolled back'
+      || 'events were published long ago and purged, or the transaction was rolled back, or is not '
+      || 'committed in what this connection sees'
     WHEN held IS NOT NULL THEN 'the event at position ' || held || ' is set aside, or waits behind '
       || 'one that is: `keepstep outbox list` says why'
     END AS refused

@@ -67,7 +67,7 @@ static void a_parked_event_at_or_below_the_place_is_not_applied(void)
     reach("shop", INCARNATION, 0, 9);
     reach("shop", ANOTHER, 0, 9);
     park(5, NULL, 0, PARKED_HELD); /* a stranger's: it has no sequence */
-    park(6, INCARNATION, 7, PARKED_SKIPPED);
+    park(6, INCARNATION, 7, PARKED_BEHIND);
     store_case_commit();
     assert_int_equal(verdict_of("shop/" INCARNATION "/order:0=6"), TOKEN_APPLIED);
     assert_int_equal(verdict_of("shop/" INCARNATION "/order:0=7"), TOKEN_WAITS);
@@ -77,6 +77,18 @@ static void a_parked_event_at_or_below_the_place_is_not_applied(void)
     park(7, ANOTHER, 1, PARKED_WAITING);
     store_case_commit();
     assert_int_equal(verdict_of("shop/" ANOTHER "/order:0=1"), TOKEN_WAITS);
+}
+
+/* As for whoever asks elsewhere: a copy does not report it. */
+static void a_parked_event_that_was_skipped_counts_as_applied(void)
+{
+    store_case_begin();
+    reach("shop", INCARNATION, 0, 9);
+    park(5, NULL, 0, PARKED_SKIPPED);
+    park(6, INCARNATION, 7, PARKED_SKIPPED);
+    store_case_commit();
+    assert_int_equal(verdict_of("shop/" INCARNATION "/order:0=7"), TOKEN_APPLIED);
+    assert_int_equal(verdict_of("shop/" INCARNATION "/order:0=9"), TOKEN_APPLIED);
 }
 
 static void nothing_is_known_of_a_copy_that_is_not_complete(void)
@@ -128,6 +140,7 @@ int main(void)
     struct store_case cases[] = {
         STORE_CASE(a_token_is_fulfilled_when_each_partition_has_come_so_far),
         STORE_CASE(a_parked_event_at_or_below_the_place_is_not_applied),
+        STORE_CASE(a_parked_event_that_was_skipped_counts_as_applied),
         STORE_CASE(nothing_is_known_of_a_copy_that_is_not_complete),
         STORE_CASE_OF_SQL(what_an_earlier_version_parked_counts_until_init_has_read_its_headers),
         STORE_CASE(what_an_unfinished_transaction_wrote_does_not_count),

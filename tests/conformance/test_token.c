@@ -322,6 +322,40 @@ static void rows_that_are_gone_count_as_numbered_as_long_as_one_is_left(void)
     token_case_done(&self);
 }
 
+/* Whoever does not see the transaction's rows yet cannot tell them from purged ones. */
+static void a_token_is_asked_for_behind_the_commit(void)
+{
+    struct token_case self;
+    token_case_make(&self);
+    struct session *other = session_open(self.source.shop.url);
+    add_type(&self, "order", "orders");
+    begin(&self);
+    write(&self, "INSERT INTO orders VALUES (1, 'a')");
+    if (!is_sqlite()) /* which has one writer */
+        session_run(other, "INSERT INTO orders VALUES (10, 'other')", NULL);
+    write(&self, "INSERT INTO orders VALUES (2, 'b')");
+    const char *made = ticket(&self);
+    const char *own = positions(&self, is_sqlite() ? "1-1" : "3-3");
+    const char *before = NULL;
+    assert_string_equal(made, positions(&self, is_sqlite() ? "1-2" : "1-3"));
+    if (!is_sqlite())
+        assert_null(ask(&self, test_format("SELECT keepstep_token('%s')", made)));
+    assert_int_equal(try_token(&self, own, &before), STATUS_REJECT);
+    assert_non_null(strstr(before, "is not committed in what this"));
+    if (!is_sqlite()) {
+        number(&self, 2, 0, 1);
+        assert_int_equal(try_token(&self, made, &before), STATUS_OK);
+        assert_string_equal(before, test_format("%s/orders:0=1", self.here));
+    }
+    session_run(self.service, "COMMIT", NULL);
+    assert_null(token_of(&self, made));
+    number(&self, 1, 0, 2);
+    number(&self, is_sqlite() ? 2 : 3, 1, 1);
+    assert_string_equal(token_of(&self, made), test_format("%s/orders:0=2,1=1", self.here));
+    session_close(other);
+    token_case_done(&self);
+}
+
 static void a_ticket_of_another_history_or_service_has_no_token(void)
 {
     struct token_case self;
@@ -444,6 +478,7 @@ static const struct database_case cases[] = {
     DATABASE_CASE(a_token_names_every_topic_also_one_that_a_type_has_left),
     DATABASE_CASE(an_event_that_is_set_aside_has_no_token_nor_has_what_waits_behind_it),
     DATABASE_CASE(rows_that_are_gone_count_as_numbered_as_long_as_one_is_left),
+    DATABASE_CASE(a_token_is_asked_for_behind_the_commit),
     DATABASE_CASE(a_ticket_of_another_history_or_service_has_no_token),
     DATABASE_CASE(what_is_no_ticket_is_refused),
     DATABASE_CASE(a_token_that_is_null_is_not_applied),

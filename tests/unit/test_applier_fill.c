@@ -100,7 +100,7 @@ static void a_value_that_the_database_refuses_is_held_below_filled_to_as_ever(vo
 }
 
 /* The loaded rows are newer than the position: row 2 has the value that row 1 gives up later. What
- * is refused waits, and what stands up to filled_to cures it: there the rows are those of the log. */
+ * is refused waits, and what stands up to filled_to cures it: there the rows are the log's. */
 static void a_value_that_a_newer_row_has_already_waits_and_is_cured_below_filled_to(void)
 {
     struct copy *copy = filled_copy(3);

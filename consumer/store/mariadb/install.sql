@@ -128,7 +128,7 @@ BEGIN
       OR EXISTS (SELECT 1 FROM keepstep_fill AS f WHERE f.topic = w.topic
         AND f.stage IN ('asked', 'clearing', 'loading'))
       OR EXISTS (SELECT 1 FROM keepstep_parked AS k WHERE k.topic = w.topic
-        AND k.`partition` = w.place AND (k.sequence IS NULL OR (k.sequence <= w.sequence
+        AND k.`partition` = w.place AND k.state <> 3 AND (k.sequence IS NULL OR (k.sequence <= w.sequence
           AND k.source = SUBSTRING_INDEX(token, '/', 1)
           AND k.incarnation = SUBSTRING_INDEX(SUBSTRING_INDEX(token, '/', 2), '/', -1))))) = 0 END
   FROM JSON_TABLE(CONCAT('[{"t":"', REPLACE(REPLACE(REPLACE(REPLACE(SUBSTRING(token,
@@ -161,7 +161,7 @@ GRANT SELECT (topic, `partition`, next_offset, filled_to, partial)
     ON keepstep_position TO keepstep_reader;
 GRANT SELECT (source, incarnation, topic, `partition`, last) ON keepstep_sequence TO keepstep_reader;
 GRANT SELECT (topic, stage) ON keepstep_fill TO keepstep_reader;
-GRANT SELECT (topic, `partition`, source, incarnation, sequence)
+GRANT SELECT (topic, `partition`, source, incarnation, sequence, state)
     ON keepstep_parked TO keepstep_reader;
 GRANT EXECUTE ON FUNCTION keepstep_applied TO keepstep_reader;
 GRANT EXECUTE ON FUNCTION keepstep_applied TO keepstep_agent;

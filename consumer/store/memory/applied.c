@@ -26,7 +26,7 @@ static bool is_parked(const struct model *model, const struct token *token,
     for (size_t i = 0; i < model->parked.count; i++) {
         const struct parked_record *parked = list_at(&model->parked, i);
         struct record_sequence at = store_record_sequence(&parked->record);
-        if (strcmp(parked->record.topic, place->topic) == 0 &&
+        if (parked->state != PARKED_SKIPPED && strcmp(parked->record.topic, place->topic) == 0 &&
             parked->record.partition == place->partition && at.sequence > 0 &&
             (uint64_t)at.sequence <= place->sequence && slice_is(at.source, token->source) &&
             slice_is(at.incarnation, token->incarnation))

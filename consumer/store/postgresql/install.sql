@@ -144,7 +144,7 @@ BEGIN
             OR EXISTS (SELECT 1 FROM keepstep_fill AS f WHERE f.topic = w.topic
                 AND f.stage IN ('asked', 'clearing', 'loading'))
             OR EXISTS (SELECT 1 FROM keepstep_parked AS k WHERE k.topic = w.topic
-                AND k.partition = w.partition AND (k.sequence IS NULL OR (k.source = parts[1]
+                AND k.partition = w.partition AND k.state <> 3 AND (k.sequence IS NULL OR (k.source = parts[1]
                     AND k.incarnation = parts[2] AND k.sequence <= w.sequence)))) THEN 0
         ELSE 1 END
     FROM (SELECT split_part(t.text, ':', 1) AS topic, split_part(p.text, '=', 1)::bigint AS partition,
@@ -177,5 +177,6 @@ GRANT SELECT (topic, partition, next_offset, filled_to, partial)
     ON keepstep_position TO keepstep_reader;
 GRANT SELECT (source, incarnation, topic, partition, last) ON keepstep_sequence TO keepstep_reader;
 GRANT SELECT (topic, stage) ON keepstep_fill TO keepstep_reader;
-GRANT SELECT (topic, partition, source, incarnation, sequence) ON keepstep_parked TO keepstep_reader;
+GRANT SELECT (topic, partition, source, incarnation, sequence, state)
+    ON keepstep_parked TO keepstep_reader;
 GRANT EXECUTE ON FUNCTION keepstep_applied(text) TO keepstep_reader, keepstep_agent, keepstep_lag;

@@ -24,7 +24,7 @@ SELECT CASE
     OR EXISTS (SELECT 1 FROM keepstep_fill AS f WHERE f.topic = w.topic
       AND f.stage IN ('asked', 'clearing', 'loading'))
     OR EXISTS (SELECT 1 FROM keepstep_parked AS k WHERE k.topic = w.topic
-      AND k.partition = w.partition AND (k.sequence IS NULL OR (k.source = w.source
+      AND k.partition = w.partition AND k.state <> 3 AND (k.sequence IS NULL OR (k.source = w.source
       AND k.incarnation = w.incarnation AND k.sequence <= w.sequence)))) = 0 END
 FROM wanted AS w
 
