@@ -390,10 +390,8 @@ static void run_case(void **state)
     enum store_case_result *result = &running->run->results[running->back_end];
     const char *reason = back_ends[running->back_end].skip_reason();
     *result = STORE_CASE_FAILED; /* a failed test does not return here */
-    if (reason != NULL) {
-        *result = STORE_CASE_SKIPPED;
+    if (reason != NULL)
         test_skip("%s", reason);
-    }
     open_case(running->back_end);
     running->run->function();
     *result = STORE_CASE_OK;
@@ -401,6 +399,9 @@ static void run_case(void **state)
 
 static int end_case(void **state)
 {
+    const struct case_run *ended = *state;
+    if (test_was_skipped())
+        ended->run->results[ended->back_end] = STORE_CASE_SKIPPED;
     if (store_case_store != NULL && !test_left_threads()) {
         store_case_ops->close(store_case_store);
         partition_state_done(&store_case_owned);
@@ -410,22 +411,27 @@ static int end_case(void **state)
     return test_end(state);
 }
 
-static void print_matrix(const struct store_case *cases, size_t count)
+/* @return how many results say "FAILED". */
+static int print_matrix(const struct store_case *cases, size_t count)
 {
     static const char *const words[] = {[STORE_CASE_NOT_RUN] = "-",
                                         [STORE_CASE_FAILED] = "FAILED",
                                         [STORE_CASE_SKIPPED] = "skipped",
                                         [STORE_CASE_OK] = "ok"};
+    int failed = 0;
     (void)printf("%-76s", "# case");
     for (size_t j = 0; j < BACK_ENDS; j++)
         (void)printf(" %-11s", back_ends[j].url);
     (void)printf("\n");
     for (size_t i = 0; i < count; i++) {
         (void)printf("# %-74s", cases[i].name);
-        for (size_t j = 0; j < BACK_ENDS; j++)
+        for (size_t j = 0; j < BACK_ENDS; j++) {
             (void)printf(" %-11s", words[cases[i].results[j]]);
+            failed += cases[i].results[j] == STORE_CASE_FAILED;
+        }
         (void)printf("\n");
     }
+    return failed;
 }
 
 int store_case_run(struct store_case *cases, size_t count)
@@ -448,6 +454,9 @@ int store_case_run(struct store_case *cases, size_t count)
         }
     }
     int code = test_run(tests, used);
-    print_matrix(cases, count);
+    if (print_matrix(cases, count) > 0 && code == EXIT_SUCCESS) {
+        (void)fprintf(stderr, "the matrix says FAILED of a case that has not failed\n");
+        code = EXIT_FAILURE;
+    }
     return code;
 }

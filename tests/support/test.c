@@ -34,6 +34,7 @@ static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
 static const struct test_case *running;
 static size_t threads_before; /* those that outlive tests */
 static bool ended_early;      /* the test failed or was skipped */
+static bool was_skipped;
 static const char *running_directory;
 static bool any_failed = true; /* test_run() sets it */
 static pid_t owner;
@@ -135,6 +136,7 @@ int test_begin(void **state)
     running_directory = NULL;
     threads_before = threads_running();
     ended_early = false;
+    was_skipped = false;
     (void)alarm(running->limit_seconds * LIMIT_FACTOR);
     return 0;
 }
@@ -170,8 +172,14 @@ void test_skip(const char *format, ...)
     (void)vsnprintf(reason, sizeof reason, format, args);
     va_end(args);
     (void)printf("skip: %s: %s\n", test_name(), reason);
+    was_skipped = true;
     skip();
     abort();
+}
+
+bool test_was_skipped(void)
+{
+    return was_skipped;
 }
 
 void test_fail(const char *format, ...)

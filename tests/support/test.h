@@ -68,6 +68,9 @@ bool test_left_threads(void);
 /** End this test as skipped. The summary of the whole run shows the reason. */
 void test_skip(const char *format, ...) PRINTF_LIKE(1, 2) __attribute__((noreturn));
 
+/** @return whether the test has ended so that runs, or ran last. */
+bool test_was_skipped(void);
+
 /** End this test as failed, with a reason. */
 void test_fail(const char *format, ...) PRINTF_LIKE(1, 2) __attribute__((noreturn));
 
