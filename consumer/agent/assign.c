@@ -129,6 +129,25 @@ static enum status agent_check_topic(struct agent *agent, const struct partition
     return status;
 }
 
+/** A fill may have begun behind the last stable offset: there the copy waits until the transaction
+ * of another producer ends, as everywhere. @return OK; STOP (the log ends before the position);
+ * RETRY. */
+static enum status agent_check_end(struct agent *agent, const struct partition_state *state,
+                                   struct log_bounds bounds, struct error *err)
+{
+    int64_t end = bounds.end;
+    enum status status = STATUS_OK;
+    if (state->next_offset > end)
+        status = feed_written_end(agent->feed, partition_state_tp(state), ASSIGN_TIMEOUT_MS, &end,
+                                  err);
+    if (status == STATUS_OK && state->next_offset > end)
+        status = error_set(err, STATUS_STOP,
+                           "the log ends at %lld and the copy is at %lld: the topic was truncated "
+                           "or recreated; restore it, or take a new copy",
+                           (long long)end, (long long)state->next_offset);
+    return status;
+}
+
 /** Check a partition's log against what the copy knows of it, and set where to begin.
  * @return OK; STOP (this partition must not be read); FATAL; RETRY. */
 static enum status agent_check_log(struct agent *agent, struct partition_state *state,
@@ -155,11 +174,8 @@ static enum status agent_check_log(struct agent *agent, struct partition_state *
                            "`keepstep fill %s --again` clears the copy and gives it the rows of "
                            "another one",
                            (long long)bounds.first, (long long)state->next_offset, state->topic);
-    else if (state->next_offset > bounds.end)
-        status = error_set(err, STATUS_STOP,
-                           "the log ends at %lld and the copy is at %lld: the topic was truncated "
-                           "or recreated; restore it, or take a new copy",
-                           (long long)bounds.end, (long long)state->next_offset);
+    else
+        status = agent_check_end(agent, state, bounds, err);
     if (status == STATUS_OK)
         status = agent_check_topic(agent, state, err);
     if (status != STATUS_OK)

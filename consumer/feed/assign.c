@@ -1,6 +1,7 @@
 /* The partitions of the feed: rebalances, offsets, pauses, hints, the bounds of their logs. */
 #include "consumer/feed/internal.h"
 
+#include "common/kafka_channel.h"
 #include "common/kafka_group.h"
 #include "common/log.h"
 
@@ -327,4 +328,19 @@ enum status feed_stable_end(struct feed *feed, struct topic_partition tp, int ti
                             int64_t *ret_end, struct error *err)
 {
     return kafka_log_end(feed->handle, tp, timeout_ms, ret_end, err);
+}
+
+enum status feed_written_end(struct feed *feed, struct topic_partition tp, int timeout_ms,
+                             int64_t *ret_end, struct error *err)
+{
+    const struct kafka_channel_options options = {.settings = feed->config->kafka,
+                                                  .setting_count = feed->config->kafka_count,
+                                                  .group = feed->group};
+    struct kafka_channel channel;
+    enum status status = kafka_channel_open(&channel, &options, err);
+    if (status != STATUS_OK)
+        return status;
+    status = kafka_log_end(channel.consumer, tp, timeout_ms, ret_end, err);
+    kafka_channel_close(&channel, 0);
+    return status;
 }

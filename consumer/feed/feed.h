@@ -135,6 +135,11 @@ enum status feed_read_hint(struct feed *feed, struct topic_partition tp, int tim
 enum status feed_log_bounds(struct feed *feed, struct topic_partition tp, int timeout_ms,
                             struct log_bounds *ret_bounds, struct error *err) MUST_CHECK;
 
+/** Ask the broker where a log ends, with what open transactions withhold, on a handle of its own:
+ * it costs a connection. @return OK; RETRY; STOP (as before). */
+enum status feed_written_end(struct feed *feed, struct topic_partition tp, int timeout_ms,
+                             int64_t *ret_end, struct error *err) MUST_CHECK;
+
 /** Ask the broker for the last stable offset alone. @return OK; RETRY. */
 enum status feed_stable_end(struct feed *feed, struct topic_partition tp, int timeout_ms,
                             int64_t *ret_end, struct error *err) MUST_CHECK;

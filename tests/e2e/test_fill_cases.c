@@ -284,6 +284,31 @@ static void a_copy_whose_log_was_cut_is_filled(void **state)
     sidecar_stop(&shop.shop);
 }
 
+/* Another program's transaction withholds what stands behind its first record. The copy is filled
+ * up to there, and reads on when that has ended. */
+static void a_copy_that_was_filled_behind_an_open_transaction_waits_for_its_end(void **state)
+{
+    static const char theirs[] = "{\"id\":50,\"name\":\"theirs\",\"amount\":1}";
+    (void)state;
+    struct shop shop;
+    shop_begin(&shop);
+    write_items(&shop, 1, 3);
+    wait_published(&shop);
+    (void)kafka_open_transaction(shop.kafka, sidecar_topic("item"), "{\"id\":50}",
+                                 test_format("{\"op\":\"c\",\"before\":null,\"after\":%s}", theirs));
+    write_items(&shop, 4, 6);
+    wait_published(&shop);
+    (void)FILL_OK(&shop.billing, &shop.shop, "item");
+    sidecar_start(&shop.billing, NULL);
+    assert_true(process_wait_for(shop.billing.process, "goes on at 7 of 3", 20000));
+    kafka_end_transaction(shop.kafka, false);
+    write_items(&shop, 7, 8);
+    sidecar_assert_equal(&shop.shop, &shop.billing, "items", 20000);
+    sidecar_expect(&shop.billing, "SELECT next_offset > 8, stopped FROM keepstep_position", "1|\n");
+    sidecar_stop(&shop.billing);
+    sidecar_stop(&shop.shop);
+}
+
 /* The source is named when it cannot be one; nothing is changed then. */
 static void a_fill_that_makes_no_sense_is_refused(void **state)
 {
@@ -371,6 +396,7 @@ int main(void)
         TEST_WITH_LIMIT(late_duplicates_change_nothing_at_a_filled_copy, 120),
         TEST_WITH_LIMIT(an_event_that_is_published_again_is_known_at_a_filled_copy, 120),
         TEST_WITH_LIMIT(a_copy_whose_log_was_cut_is_filled, 120),
+        TEST_WITH_LIMIT(a_copy_that_was_filled_behind_an_open_transaction_waits_for_its_end, 120),
         TEST_WITH_LIMIT(a_fill_that_makes_no_sense_is_refused, 120),
         TEST_WITH_LIMIT(a_topic_is_filled_whole, 120),
     };
