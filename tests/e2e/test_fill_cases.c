@@ -294,8 +294,9 @@ static void a_copy_that_was_filled_behind_an_open_transaction_waits_for_its_end(
     shop_begin(&shop);
     write_items(&shop, 1, 3);
     wait_published(&shop);
-    (void)kafka_open_transaction(shop.kafka, sidecar_topic("item"), "{\"id\":50}",
-                                 test_format("{\"op\":\"c\",\"before\":null,\"after\":%s}", theirs));
+    (void)kafka_open_transaction(
+        shop.kafka, sidecar_topic("item"), "{\"id\":50}",
+        test_format("{\"op\":\"c\",\"before\":null,\"after\":%s}", theirs));
     write_items(&shop, 4, 6);
     wait_published(&shop);
     (void)FILL_OK(&shop.billing, &shop.shop, "item");
