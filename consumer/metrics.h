@@ -5,6 +5,7 @@
 #include "common/histogram.h"
 #include "common/status.h"
 #include "common/topic_partition.h"
+#include "schemas/paused.h"
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -92,6 +93,8 @@ struct agent_metrics {
     atomic_bool ready;
     atomic_bool database_checked; /* once since the start */
     atomic_size_t topics_missing;
+    /** Wall clock, when a type was paused; 0: it is not. Parallel to the configuration's apply. */
+    atomic_llong paused_at_us[PAUSED_SHOWN_MAX];
     atomic_size_t fill_count;
     struct agent_fill_metrics fills[AGENT_METRICS_FILLS];
     atomic_size_t type_count;

@@ -57,6 +57,10 @@ static void append_labels(struct buffer *text, const struct metric *metric,
         append_text_label(text, "type", of->type->type);
         append_text_label(text, "topic", of->type->topic);
     }
+    if (metric->scope == METRIC_ENTRY) {
+        append_text_label(text, "type", of->entry->entity_type);
+        append_text_label(text, "topic", of->entry->topic);
+    }
     if (metric->scope == METRIC_FILL)
         append_text_label(text, "topic", of->fill->topic);
 }
@@ -114,12 +118,35 @@ static void append_partitions(struct buffer *text, const struct metric *metric,
     }
 }
 
+/* A type that is applied and published has one value. */
+static void append_entries(struct buffer *text, const struct metric *metric,
+                           struct metric_subject *of)
+{
+    const struct config *config = of->sources->config;
+    size_t applied = of->agent == NULL ? 0 : config->apply_count;
+    bool publishes = of->relay != NULL && atomic_load(&of->relay->holds_lease);
+    for (size_t i = 0; i < applied && i < PAUSED_SHOWN_MAX; i++) {
+        of->entry = &config->apply[i];
+        of->paused_at_us = atomic_load(&of->agent->paused_at_us[i]);
+        append_metric(text, metric, of);
+    }
+    for (size_t i = 0; publishes && i < config->publish_count && i < PAUSED_SHOWN_MAX; i++) {
+        of->entry = &config->publish[i];
+        of->paused_at_us = atomic_load(&of->relay->paused_at_us[i]);
+        if (config_find(config->apply, applied, of->entry->entity_type,
+                        strlen(of->entry->entity_type)) == NULL)
+            append_metric(text, metric, of);
+    }
+}
+
 static void append_all(struct buffer *text, const struct metric *metric, struct metric_subject *of)
 {
     size_t fills = metric->scope == METRIC_FILL ? atomic_load(&of->agent->fill_count) : 0;
     size_t types = metric->scope == METRIC_APPLIED ? atomic_load(&of->agent->type_count) : 0;
     if (metric->scope == METRIC_PARTITION || metric->scope == METRIC_STOP)
         append_partitions(text, metric, of);
+    else if (metric->scope == METRIC_ENTRY)
+        append_entries(text, metric, of);
     else if (metric->scope != METRIC_FILL && metric->scope != METRIC_APPLIED)
         append_metric(text, metric, of);
     for (size_t i = 0; i < fills; i++) {
@@ -141,6 +168,8 @@ static bool is_shown(enum metric_scope scope, const struct metric_subject *of)
     case METRIC_APPLIED:
     case METRIC_FILL:
         return of->agent != NULL;
+    case METRIC_ENTRY:
+        return of->agent != NULL || of->relay != NULL;
     case METRIC_RELAY:
         return of->relay != NULL;
     case METRIC_LEASE:
@@ -198,12 +227,12 @@ void metrics_describe(struct buffer *text)
         [METRIC_STOP] = ", `topic`, `partition`, `reason`",
         [METRIC_APPLIED] = ", `type`, `topic`",
         [METRIC_FILL] = ", `topic`",
+        [METRIC_ENTRY] = ", `type`, `topic`",
         [METRIC_LEASE] = "; only while it publishes"};
-    static const char *const who[METRIC_SCOPES] = {[METRIC_PROCESS] = "process",
-                                                   [METRIC_SERVICE] = "process",
-                                                   [METRIC_RELAY] = "relay",
-                                                   [METRIC_LEASE] = "relay",
-                                                   [METRIC_DESK] = "desk"};
+    static const char *const who[METRIC_SCOPES] = {
+        [METRIC_PROCESS] = "process",      [METRIC_SERVICE] = "process",
+        [METRIC_ENTRY] = "agent or relay", [METRIC_RELAY] = "relay",
+        [METRIC_LEASE] = "relay",          [METRIC_DESK] = "desk"};
     buffer_append_text(
         text, "# Metrics\n\n"
               "<!-- Written by metrics_describe(); change operate/metrics_table.c instead. -->\n\n"

@@ -201,6 +201,8 @@ static double oldest_parked_s(const struct metric_subject *of)
       "How far the fill of the copy is: 1 asked, 2 clearing, 3 loading, 4 replaying, 5 done.",     \
       atomic_load(&of->fill->stage))                                                               \
     X(FILL, gauge, fill_rows, "Rows that the last fill has loaded.", atomic_load(&of->fill->rows)) \
+    X(ENTRY, gauge, paused, "1 while an operator has paused the entity type.",                     \
+      of->paused_at_us != 0)                                                                       \
     X(RELAY, counter, events_published_total, "Events that Kafka acknowledged.",                   \
       atomic_load(&of->relay->acknowledged))                                                       \
     X(RELAY, counter, events_sent_total, "Events handed to Kafka, also again.",                    \

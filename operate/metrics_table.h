@@ -15,6 +15,8 @@ struct metric_subject {
     const struct agent_partition_metrics *partition;
     const struct agent_fill_metrics *fill;
     const struct agent_type_metrics *type;
+    const struct config_entry *entry;
+    int64_t paused_at_us; /* the entry's type; 0: it is not paused */
 };
 
 /** Whose metric it is, and so where it is shown. */
@@ -26,6 +28,7 @@ enum metric_scope {
     METRIC_STOP,      /* one value for each of those that is stopped */
     METRIC_APPLIED,   /* one value for each entity type under apply: */
     METRIC_FILL,      /* one value for each topic that was ever filled */
+    METRIC_ENTRY,     /* one value for each type that is applied, or published with the lease */
     METRIC_RELAY,     /* one value, where a relay runs */
     METRIC_LEASE,     /* as RELAY, while it holds the lease: what it counted before is old */
     METRIC_DESK,      /* one value, where a desk answers questions */

@@ -13,6 +13,7 @@
 #include "operate/running.h"
 #include "operate/service.h"
 #include "operate/status_fills.h"
+#include "operate/status_paused.h"
 #include "operate/verdict_lines.h"
 #include "producer/capture/watch.h"
 
@@ -242,9 +243,12 @@ static enum status status_published(struct status_page *page, struct error *err)
     if (status != STATUS_OK)
         return status;
     status = status_outbox(page, outbox, err);
-    outbox->ops->close(outbox);
     if (status == STATUS_OK)
         status = status_captures(page, err);
+    if (status == STATUS_OK)
+        status = status_paused_published(outbox, page->service->config, &page->text, &page->json,
+                                         err);
+    outbox->ops->close(outbox);
     buffer_append_text(&page->json, "}");
     return status;
 }
@@ -391,6 +395,8 @@ static enum status status_applied(struct status_page *page, struct error *err)
     status = status_partitions(page, store, err);
     if (status == STATUS_OK)
         status = status_fills_append(store, &page->text, &page->json, &page->is_held, err);
+    if (status == STATUS_OK)
+        status = status_paused_applied(store, page->service->config, &page->text, &page->json, err);
     buffer_append_text(&page->json, "}");
 out:
     if (store != NULL)

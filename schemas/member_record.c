@@ -2,6 +2,7 @@
  * another program. */
 #include "schemas/member_record.h"
 
+#include "common/clock.h"
 #include "schemas/record_fields.h"
 
 #include <inttypes.h>
@@ -168,6 +169,28 @@ static void member_append_without_rows(const struct member_record *member, struc
     buffer_append_text(out, count == 0 ? "" : "]");
 }
 
+/* A type that is published and applied is paused once. */
+static void member_append_paused(const struct member_record *member, struct buffer *out)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < member->applied_count + member->published_count; i++) {
+        bool applies = i < member->applied_count;
+        size_t j = i - member->applied_count;
+        const char *type = applies ? member->applied[i].entity_type
+                                   : member->published[j].entity_type;
+        int64_t at_us = applies ? member->applied[i].paused_at_us
+                                : member->published[j].paused_at_us;
+        char time[CLOCK_TEXT_SIZE];
+        if (at_us == 0 || (!applies && member_applies(member, type)))
+            continue;
+        clock_format_utc(at_us, time);
+        buffer_append_text(out, count++ == 0 ? ",\"paused\":{" : ",");
+        buffer_append_json(out, slice_of(type));
+        buffer_append_format(out, ":\"%s\"", time);
+    }
+    buffer_append_text(out, count == 0 ? "" : "}");
+}
+
 void member_record_append(const struct member_record *member, struct buffer *out)
 {
     buffer_append_format(out, "{\"v\":%d", MEMBER_VERSION);
@@ -190,6 +213,7 @@ void member_record_append(const struct member_record *member, struct buffer *out
     member_append_parked(member, out);
     member_append_columns(member, out);
     member_append_without_rows(member, out);
+    member_append_paused(member, out);
     buffer_append_text(out, "}");
 }
 
@@ -221,6 +245,13 @@ static bool member_read_without_rows(const json_t *json, const char *type)
     return false;
 }
 
+/* @return when a type was paused; 0: it is not, as in a record of an earlier version. */
+static int64_t member_read_paused(struct fields *fields, const json_t *json, const char *type)
+{
+    const json_t *paused = json_object_get(json, "paused");
+    return json_object_get(paused, type) == NULL ? 0 : fields_time(fields, paused, type);
+}
+
 static void member_read_published(struct fields *fields, const json_t *json,
                                   struct member_record *member)
 {
@@ -238,6 +269,7 @@ static void member_read_published(struct fields *fields, const json_t *json,
         published->topic = fields_copy(fields, json_string_value(topic), "publishes");
         published->columns = member_read_columns(fields, json, type);
         published->has_no_rows = member_read_without_rows(json, type);
+        published->paused_at_us = member_read_paused(fields, json, type);
     }
 }
 
@@ -271,6 +303,7 @@ static void member_read_applied(struct fields *fields, const json_t *json,
         applied->lag_ms = fields_integer(fields, json_object_get(value, "lag_ms"), -1, "lag_ms");
         applied->reason = fields_text(fields, value, "reason");
         applied->columns = member_read_columns(fields, json, type);
+        applied->paused_at_us = member_read_paused(fields, json, type);
     }
 }
 

@@ -38,8 +38,9 @@ enum member_state {
 struct member_published {
     const char *entity_type;
     const char *topic;
-    const char *columns; /* digest of names and types (row_columns_digest()); "": not known */
-    bool has_no_rows;    /* it has no `table:`, so its rows are not known */
+    const char *columns;  /* digest of names and types (row_columns_digest()); "": not known */
+    bool has_no_rows;     /* it has no `table:`, so its rows are not known */
+    int64_t paused_at_us; /* wall clock, when an operator paused it; 0: it is not paused */
 };
 
 struct member_applied {
@@ -50,6 +51,7 @@ struct member_applied {
     int64_t lag_ms;      /* -1: not known */
     const char *reason;  /* why it is stopped, or how far it is filled; "": neither */
     const char *columns; /* as of a published type */
+    int64_t paused_at_us;
 };
 
 struct member_position {

@@ -76,6 +76,7 @@ void agent_free(struct agent *agent)
     batch_done(&agent->next);
     free(agent->partitions);
     free(agent->fills);
+    paused_types_done(&agent->pauses);
     agent_drop_loading(agent);
     free(agent->wants_fill);
     free(agent->owns_first);
@@ -138,9 +139,11 @@ static enum status agent_on_record(struct agent *agent, const struct feed_event 
     if (!pass)
         return STATUS_OK;
     enum status status = batch_add(batch, &record, index, applier_finder(agent->applier), err);
-    if (status == STATUS_OK)
-        agent_note_waiting(&agent->partitions[index], batch_last(batch));
-    return status;
+    if (status != STATUS_OK)
+        return status;
+    agent_note_waiting(&agent->partitions[index], batch_last(batch));
+    return agent->partitions[index].type_is_paused ? agent_hold_paused(agent, index, err)
+                                                   : STATUS_OK;
 }
 
 static void agent_on_end(struct agent *agent, const struct feed_event *event)
@@ -358,7 +361,7 @@ static enum status agent_look_for_parked(struct agent *agent, struct error *err)
 
 static enum status agent_prune(struct agent *agent, struct error *err)
 {
-    return applier_prune(agent->applier, err);
+    return applier_prune(agent->applier, agent->pauses.count > 0, err);
 }
 
 static enum status agent_write_images(struct agent *agent, struct error *err)
@@ -380,6 +383,7 @@ static const struct agent_step {
     {"write kept images", agent_write_images, AGENT_IMAGES_US},
     {"make durable", agent_make_durable, 0},
     {"follow fills", agent_follow_fills, AGENT_CHECK_US},
+    {"follow pauses", agent_follow_pauses, AGENT_CHECK_US},
     {"fill", agent_load, 0},
     {"check revisions", agent_check_revisions, AGENT_CHECK_US},
     {"look for the oldest parked", agent_look_for_parked, AGENT_PARKED_US},

@@ -264,6 +264,7 @@ static enum status agent_take(struct agent *agent, struct feed_position *assigne
     agent->partitions[agent->partition_count] = (struct agent_partition){
         .tp = assigned->tp,
         .form = applier_form(agent->applier, assigned->tp.topic),
+        .type_is_paused = agent_is_paused(agent, assigned->tp.topic),
         .metrics = agent_metrics_partition(agent->metrics, assigned->tp),
         .hinted_offset = -1,
         .next_end = -1,
@@ -276,6 +277,8 @@ static enum status agent_take(struct agent *agent, struct feed_position *assigne
         error_clear(err);
         status = agent_take_stopped(agent, &state, &stop, err);
     }
+    if (status == STATUS_OK && agent->partitions[agent->partition_count - 1].type_is_paused)
+        applier_set_paused(agent->applier, agent->partition_count - 1);
 out:
     partition_state_done(&state);
     return status;
@@ -289,7 +292,9 @@ static enum status agent_take_all(struct agent *agent, const struct feed_event *
 {
     bool ignored = false;
     *ret_count = 0;
-    enum status status = agent_read_fills(agent, &ignored, err);
+    enum status status = agent_read_pauses(agent, &ignored, err);
+    if (status == STATUS_OK)
+        status = agent_read_fills(agent, &ignored, err);
     if (status == STATUS_OK)
         status = agent_find_wanted_fills(agent, event, err);
     for (size_t i = 0; i < event->assigned_count && status == STATUS_OK; i++) {

@@ -16,7 +16,9 @@ struct agent_partition {
     char anchor_id[STORE_ID_SIZE];
     int64_t hinted_offset; /* that the group was told last */
     int64_t next_end;      /* the log's end, read and not noted yet; -1: none */
-    bool paused;           /* it has stopped: until an operator resumes it */
+    bool paused;           /* it is not read: it has stopped, or its type is paused */
+    bool type_is_paused;   /* so it is read up to its first event, which says since when it lags */
+    bool is_overtaken;     /* latch: that the log lost events while it was paused was logged */
 };
 
 struct reader;
@@ -51,6 +53,7 @@ struct agent {
     struct agent_loading *loading; /* the topics that it fills, one at a time: the first */
     struct fill_state *fills;      /* of all topics, as they were read last */
     size_t fill_count;
+    struct paused_types pauses; /* as they were read last */
     struct agent_partition *partitions;
     size_t partition_count;
     bool has_outbox;    /* the service writes in this database too: give it time (rule 19) */
@@ -143,6 +146,22 @@ bool agent_is_held(const struct agent *agent, const char *topic);
 /** Give a topic up when it is going to be filled, and read it when all its rows are there. End a
  * fill that has come to its filled_to. Statuses as applier_apply(). */
 enum status agent_follow_fills(struct agent *agent, struct error *err) MUST_CHECK;
+
+/* pauses.c */
+
+/** Read what is paused, and log what changed.
+ * @param ret_changed  whether another set of topics is paused since the last call.
+ * @return OK; RETRY; ABORT; FATAL. */
+enum status agent_read_pauses(struct agent *agent, bool *ret_changed, struct error *err) MUST_CHECK;
+
+/** @return whether a type of the topic is paused: then nothing of the topic is written. */
+bool agent_is_paused(const struct agent *agent, const char *topic);
+
+/** The first event of a paused partition was read: forget it, and read on when it is resumed. */
+enum status agent_hold_paused(struct agent *agent, size_t index, struct error *err) MUST_CHECK;
+
+/** Read the partitions of topics anew that were paused or resumed. Statuses as applier_apply(). */
+enum status agent_follow_pauses(struct agent *agent, struct error *err) MUST_CHECK;
 
 /* hints.c */
 

@@ -408,7 +408,8 @@ static bool loading_is_wanted(const struct agent *agent, const char *topic)
 {
     for (size_t i = 0; i < agent->topic_count; i++) {
         if (strcmp(agent->topics[i], topic) == 0)
-            return agent->owns_first[i] && agent_is_held(agent, topic);
+            return agent->owns_first[i] && agent_is_held(agent, topic) &&
+                   !agent_is_paused(agent, topic);
     }
     return false;
 }

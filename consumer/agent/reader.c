@@ -43,7 +43,7 @@ static bool reader_note(struct reader *reader, const struct feed_event *event, s
         partition->next_end = event->offset;
         return true;
     }
-    if (partition->anchor_offset >= 0)
+    if (partition->anchor_offset >= 0 || partition->type_is_paused)
         return false;
     struct record record = event->record;
     record.form = partition->form;

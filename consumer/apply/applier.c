@@ -226,6 +226,11 @@ void applier_set_reloaded(struct applier *applier, size_t index, bool reloaded)
         applier->owned[index].end_offset = 0; /* events before it are dropped and read again */
 }
 
+void applier_set_paused(struct applier *applier, size_t index)
+{
+    applier->owned[index].is_paused = true;
+}
+
 void applier_note_end(struct applier *applier, size_t index, int64_t next_offset)
 {
     if (!applier->owned[index].reloaded) /* else it was read before the position moved */
@@ -251,11 +256,11 @@ static int64_t applier_old_before(int64_t kept_s)
     return kept_s == 0 ? 0 : clock_wall_us() - kept_s * 1000000;
 }
 
-enum status applier_prune(struct applier *applier, struct error *err)
+enum status applier_prune(struct applier *applier, bool keeps_keys, struct error *err)
 {
     const struct config_limits *limits = &applier->config->limits;
     const struct prune prune = {
-        .keys_before_us = applier_old_before(limits->idempotency_window_s),
+        .keys_before_us = keeps_keys ? 0 : applier_old_before(limits->idempotency_window_s),
         .skipped_before_us = applier_old_before(limits->parked_skipped_retention_s),
         .limit = APPLIER_PRUNE_LIMIT};
     size_t pruned = 0;

@@ -119,6 +119,14 @@ void applier_set_reloaded(struct applier *applier, size_t index, bool reloaded);
 enum status applier_list(struct applier *applier, struct partition_state **ret_states,
                          size_t *ret_count, struct error *err) MUST_CHECK;
 
+/** List what is paused. @return OK, then the caller frees it; RETRY; FATAL. */
+enum status applier_list_paused(struct applier *applier, struct paused_types *ret_paused,
+                                struct error *err) MUST_CHECK;
+
+/** Retry nothing that is parked of an owned partition, and write no kept image of it, until it is
+ * taken anew. */
+void applier_set_paused(struct applier *applier, size_t index);
+
 /** List the fills of all topics. The caller frees the array. @return OK; RETRY; FATAL. */
 enum status applier_list_fills(struct applier *applier, struct fill_state **ret_fills,
                                size_t *ret_count, struct error *err) MUST_CHECK;
@@ -129,7 +137,8 @@ enum status applier_finish_fill(struct applier *applier, const struct fill_state
                                 struct error *err) MUST_CHECK;
 
 /** Delete single keys and skipped records that were kept long enough, a bounded number of each.
+ * @param keeps_keys  delete no single key: a paused topic may have its record again, unread.
  * @return OK; RETRY; FATAL. */
-enum status applier_prune(struct applier *applier, struct error *err) MUST_CHECK;
+enum status applier_prune(struct applier *applier, bool keeps_keys, struct error *err) MUST_CHECK;
 
 #endif

@@ -1,5 +1,5 @@
-/* Fills as the applier sees them: it reads their stages, ends them, and passes what a row that is
- * gone by filled_to cannot take (rule 39). */
+/* Pauses and fills as the applier sees them: it reads them and the fills' stages, ends them, and
+ * passes what a row that is gone by filled_to cannot take (rule 39). */
 #include "consumer/apply/internal.h"
 
 #include <stdlib.h>
@@ -20,6 +20,15 @@ enum status applier_list_fills(struct applier *applier, struct fill_state **ret_
     enum status status = applier_ready(applier, err);
     if (status == STATUS_OK)
         status = applier->ops->list_fills(applier->store, ret_fills, ret_count, err);
+    return applier_note(applier, status, err);
+}
+
+enum status applier_list_paused(struct applier *applier, struct paused_types *ret_paused,
+                                struct error *err)
+{
+    enum status status = applier_ready(applier, err);
+    if (status == STATUS_OK)
+        status = applier->ops->list_paused(applier->store, ret_paused, err);
     return applier_note(applier, status, err);
 }
 

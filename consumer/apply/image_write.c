@@ -141,7 +141,7 @@ enum status applier_write_images(struct applier *applier, struct error *err)
     applier_begin_work(applier); /* so that nothing is blocked by the last transaction's work */
     for (size_t i = 0; i < applier->owned_count && status == STATUS_OK; i++) {
         struct owned *owned = &applier->owned[applier->turns.images_index++ % applier->owned_count];
-        if (owned->images.are_possible && !owned->reloaded)
+        if (owned->images.are_possible && !owned->reloaded && !owned->is_paused)
             status = image_write_partition(applier, owned, until_us, err);
         if (clock_monotonic_us() >= until_us)
             break;

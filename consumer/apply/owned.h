@@ -69,6 +69,7 @@ struct partition_work {
 struct owned {
     struct partition_state state; /* as committed */
     bool reloaded;                /* its position was read anew: drop what was read from the log */
+    bool is_paused;               /* no row of it is written (rule 49) */
     int64_t end_offset; /* the log has no events from the position up to here; 0: unknown */
     struct partition_stop stop;
     struct retry_state retry;

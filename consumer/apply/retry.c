@@ -103,7 +103,7 @@ enum status applier_retry_parked(struct applier *applier, int64_t now_us, struct
     turns->is_retrying = false;
     for (size_t i = 0; i < applier->owned_count && status == STATUS_OK; i++) {
         struct owned *owned = &applier->owned[turns->retry_index++ % applier->owned_count];
-        if (owned->state.parked_count == 0)
+        if (owned->state.parked_count == 0 || owned->is_paused)
             continue;
         do
             status = applier_retry_partition(applier, owned, now_us, until_us, err);

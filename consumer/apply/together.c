@@ -411,7 +411,8 @@ static enum status applier_together(struct applier *applier, bool *ret_done, str
     if (all == NULL)
         status = applier_no_memory(err);
     for (size_t i = 0; i < applier->owned_count && status == STATUS_OK; i++) {
-        if (applier->owned[i].state.waiting_count > 0 && !applier->owned[i].retry.unordered)
+        const struct owned *owned = &applier->owned[i];
+        if (owned->state.waiting_count > 0 && !owned->retry.unordered && !owned->is_paused)
             status = group_collect(&group, &applier->owned[i], &arena, err);
     }
     group_choose(&group);
@@ -434,7 +435,7 @@ enum status applier_retry_together(struct applier *applier, struct error *err)
     int64_t waiting = 0;
     bool done = false;
     for (size_t i = 0; i < applier->owned_count; i++)
-        waiting += applier->owned[i].state.waiting_count;
+        waiting += applier->owned[i].is_paused ? 0 : applier->owned[i].state.waiting_count;
     if (waiting > together->waiting) /* more are parked: try soon */
         together->pause_us = 0;
     bool is_time = now - together->tried_us >=

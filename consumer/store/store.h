@@ -13,7 +13,7 @@
 #include "consumer/store/blocked.h"
 #include "consumer/store/fill.h"
 #include "schemas/change.h"
-#include "schemas/config/config.h"
+#include "schemas/paused.h"
 #include "schemas/row_scan.h"
 
 #define STORE_SCHEMA_VERSION 2 /* of Keepstep's tables beside a copy; `init` makes it */
@@ -375,6 +375,10 @@ struct store_ops {
      * @return OK; RETRY; ABORT (another attempt, or another stage: read it again). */
     enum status (*fill)(struct store *store, enum fill_edit edit, const struct fill_state *fill,
                         const struct fill_partitions *partitions, struct error *err);
+    /** List what is paused (rule 49). Legal outside a transaction, and in a snapshot.
+     * @return OK, then the caller frees it; RETRY; FATAL. */
+    enum status (*list_paused)(struct store *store, struct paused_types *ret_paused,
+                               struct error *err);
     /** Find whether all events that a token names are applied here (rule 47).
      * @param token  a text that token_read() can read. @return OK; RETRY. */
     enum status (*applied)(struct store *store, const char *token, enum token_verdict *ret_verdict,

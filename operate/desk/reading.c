@@ -281,6 +281,9 @@ static void desk_reading_add_applied(struct desk_reading *reading,
             applied->reason = fill;
         }
         applied->columns = desk_reading_columns(&reading->arena, options->service->applied[i]);
+        applied->paused_at_us = i < PAUSED_SHOWN_MAX
+                                    ? atomic_load(&options->sources->agent->paused_at_us[i])
+                                    : 0;
         applied->lag_ms = desk_reading_lag_ms(options->sources->agent, entry->topic);
         applied->joined = applied->state == MEMBER_COMPLETE || applied->state == MEMBER_STOPPED ||
                           desk_reading_joined(members, record, entry->entity_type);
@@ -313,7 +316,10 @@ static void desk_reading_add_published(struct arena *arena, const struct desk_op
             .entity_type = config->publish[i].entity_type,
             .topic = config->publish[i].topic,
             .columns = desk_reading_columns(arena, options->service->published[i]),
-            .has_no_rows = config->publish[i].table == NULL};
+            .has_no_rows = config->publish[i].table == NULL,
+            .paused_at_us = is_counted && i < PAUSED_SHOWN_MAX
+                                ? atomic_load(&relay->paused_at_us[i])
+                                : 0};
 }
 
 enum status desk_reading_record(struct desk_reading *reading, const struct desk_options *options,

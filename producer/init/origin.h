@@ -7,6 +7,7 @@
 #include "common/buffer.h"
 #include "schemas/config/config.h"
 #include "schemas/entity_schema.h"
+#include "schemas/paused.h"
 
 #define ORIGIN_NAME_SIZE 256
 
@@ -212,6 +213,14 @@ struct origin_ops {
 
     /** Write events into the outbox in one durable transaction, in their order. */
     enum status (*write)(struct origin *origin, const struct origin_event *events, size_t count,
+                         struct error *err);
+
+    /** List what is paused. @return OK, then the caller frees it; RETRY; FATAL. */
+    enum status (*list_paused)(struct origin *origin, struct paused_types *ret_paused,
+                               struct error *err);
+    /** Pause types, or resume them, in one durable transaction. A type that is paused already keeps
+     * its time, its name and its reason. @return OK; RETRY; FATAL (no such table, no right). */
+    enum status (*pause)(struct origin *origin, const struct paused_types *types, bool pause,
                          struct error *err);
 };
 

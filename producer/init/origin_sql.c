@@ -227,3 +227,38 @@ enum status origin_sql_write(struct origin *origin, const struct origin_event *e
     free(rows);
     return status;
 }
+
+enum status origin_sql_list_paused(struct origin *origin, struct paused_types *ret_paused,
+                                   struct error *err)
+{
+    return sql_list_paused(origin_sql_of(origin)->session, STATEMENT_PAUSED_LIST, ret_paused, err);
+}
+
+enum status origin_sql_pause(struct origin *origin, const struct paused_types *types, bool pause,
+                             struct error *err)
+{
+    struct sql_session *session = origin_sql_of(origin)->session;
+    struct sql_parameter(*rows)[ORIGIN_PAUSE_COLUMNS] = calloc(types->count + 1, sizeof *rows);
+    if (rows == NULL)
+        return error_set(err, STATUS_RETRY, "no memory");
+    const size_t columns = pause ? ORIGIN_PAUSE_COLUMNS : 1;
+    for (size_t i = 0; i < types->count; i++) {
+        const struct paused_type *type = &types->types[i];
+        struct sql_parameter *row = &rows[0][i * columns];
+        row[0] = sql_string(type->entity_type);
+        if (!pause)
+            continue;
+        row[1] = sql_integer(type->at_us);
+        row[2] = sql_string(type->by);
+        row[3] = sql_string(type->reason);
+    }
+    const struct sql_step step = {.statement = pause ? STATEMENT_PAUSE_TYPE : STATEMENT_RESUME_TYPE,
+                                  .parameters = rows[0],
+                                  .columns = columns,
+                                  .rows = types->count};
+    enum status status = session->ops->run_steps(session, &step, 1, err);
+    if (status != STATUS_OK)
+        sql_judge_tables(session, err);
+    free(rows);
+    return status;
+}

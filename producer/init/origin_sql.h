@@ -10,6 +10,7 @@
 #define ORIGIN_NOTES_MAX     1000
 #define ORIGIN_NOTE_COLUMNS  5 /* parameters of NOTE_IN_LOG */
 #define ORIGIN_EVENT_COLUMNS 6 /* parameters of WRITE_EVENTS */
+#define ORIGIN_PAUSE_COLUMNS 4 /* parameters of PAUSE_TYPE */
 
 struct origin_sql;
 
@@ -101,6 +102,10 @@ enum status origin_sql_publish_keys(struct origin *origin, const struct origin_t
                                     struct origin_key *keys, size_t count, struct error *err);
 enum status origin_sql_write(struct origin *origin, const struct origin_event *events, size_t count,
                              struct error *err);
+enum status origin_sql_list_paused(struct origin *origin, struct paused_types *ret_paused,
+                                   struct error *err);
+enum status origin_sql_pause(struct origin *origin, const struct paused_types *types, bool pause,
+                             struct error *err);
 
 #define ORIGIN_TABLE(table_name, text)                                                             \
     {                                                                                              \
@@ -113,14 +118,15 @@ enum status origin_sql_write(struct origin *origin, const struct origin_event *e
         .kind = "column", .name = "outbox.id", .sql = SQL_FREE_OUTBOX_ID                           \
     }
 
-/** The tables of the relay's state, which every database has. */
+/** The tables that the relay reads, which every database has. */
 #define ORIGIN_RELAY_TABLES                                                                        \
     ORIGIN_TABLE("keepstep_relay", SQL_CREATE_RELAY),                                              \
         ORIGIN_TABLE("keepstep_relay_partition", SQL_CREATE_RELAY_PARTITION),                      \
         ORIGIN_TABLE("keepstep_relay_type", SQL_CREATE_RELAY_TYPE),                                \
         ORIGIN_TABLE("keepstep_relay_read", SQL_CREATE_RELAY_READ),                                \
         ORIGIN_TABLE("keepstep_relay_moved", SQL_CREATE_RELAY_MOVED),                              \
-        ORIGIN_TABLE("keepstep_relay_wait", SQL_CREATE_RELAY_WAIT)
+        ORIGIN_TABLE("keepstep_relay_wait", SQL_CREATE_RELAY_WAIT),                                \
+        ORIGIN_TABLE("keepstep_paused", SQL_CREATE_PAUSED)
 
 /** All slots but open, close, begin, chunk, and those that read the catalogue. */
 #define ORIGIN_SQL_SLOTS                                                                           \
@@ -129,6 +135,7 @@ enum status origin_sql_write(struct origin *origin, const struct origin_event *e
     .note_in_log = origin_sql_note_in_log, .note_log_end = origin_sql_note_log_end,                \
     .captured = origin_sql_captured, .write_captured = origin_sql_write_captured,                  \
     .republish = origin_sql_republish, .progress = origin_sql_progress,                            \
-    .publish_keys = origin_sql_publish_keys, .write = origin_sql_write
+    .publish_keys = origin_sql_publish_keys, .write = origin_sql_write,                            \
+    .list_paused = origin_sql_list_paused, .pause = origin_sql_pause
 
 #endif

@@ -34,6 +34,9 @@
     X(REPUBLISH_NEWS)                                                                              \
     X(READ_PROGRESS)                                                                               \
     X(WRITE_PROGRESS)                                                                              \
+    X(PAUSED_LIST)                                                                                 \
+    X(PAUSE_TYPE)                                                                                  \
+    X(RESUME_TYPE)                                                                                 \
     X(WRITE_EVENTS)
 
 enum origin_statement {

@@ -112,6 +112,15 @@ CREATE TABLE IF NOT EXISTS keepstep_relay_wait (
   PRIMARY KEY (topic, `partition`)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin COMMENT = 'keepstep relay wait 1'
 
+-- What an operator has paused, by entity type (rule 49). The applying side makes it too.
+-- name: create_paused
+CREATE TABLE IF NOT EXISTS keepstep_paused (
+  entity_type VARCHAR(255) NOT NULL PRIMARY KEY,
+  paused_at BIGINT NOT NULL,
+  paused_by VARCHAR(255) NOT NULL,
+  reason BLOB NOT NULL
+) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin COMMENT = 'keepstep paused 1'
+
 -- How far the rows that were there before `init` have been published.
 -- name: create_existing
 CREATE TABLE IF NOT EXISTS keepstep_existing (
@@ -349,6 +358,12 @@ WHERE e.entity_type = ?1 AND (e.done OR c.news <> '')
 -- name: republish_news
 UPDATE keepstep_captured SET news = '' WHERE entity_type = ?1
 
+-- name: pause_type
+INSERT IGNORE INTO keepstep_paused VALUES (?1, ?2, ?3, ?4)
+
+-- name: resume_type
+DELETE FROM keepstep_paused WHERE entity_type = ?1
+
 -- name: read_progress
 SELECT COALESCE(MAX(`rows`), 0), COALESCE(MAX(done), 0),
   EXISTS (SELECT 1 FROM keepstep_relay_type WHERE entity_type = ?1)
@@ -395,6 +410,7 @@ GRANT SELECT, INSERT, UPDATE ON keepstep_relay_read TO keepstep_relay;
 GRANT SELECT ON keepstep_relay_wait TO keepstep_relay;
 GRANT SELECT ON keepstep_existing TO keepstep_relay;
 GRANT EXECUTE ON FUNCTION keepstep_catalogue TO keepstep_relay;
+GRANT SELECT, INSERT, DELETE ON keepstep_paused TO keepstep_relay;
 GRANT SELECT ON keepstep_position TO keepstep_relay;
 GRANT SELECT ON keepstep_fill TO keepstep_relay;
 GRANT SELECT ON keepstep_sequence TO keepstep_relay;
@@ -405,6 +421,7 @@ GRANT SELECT (position, aggregatetype, created_at, kafka_partition, sequence, se
   ON outbox TO keepstep_lag;
 GRANT SELECT ON keepstep_relay TO keepstep_lag;
 GRANT SELECT ON keepstep_relay_partition TO keepstep_lag;
+GRANT SELECT ON keepstep_paused TO keepstep_lag;
 GRANT SELECT ON keepstep_relay_type TO keepstep_lag;
 GRANT EXECUTE ON FUNCTION keepstep_catalogue TO keepstep_lag;
 GRANT SELECT (origin, incarnation) ON keepstep_relay TO keepstep_reader;

@@ -1,6 +1,7 @@
 /* What `init` makes in MariaDB: outbox, relay state, triggers, and a new history. */
 #include "producer/mariadb/origin_internal.h"
 #include "producer_mariadb_sql.h"
+#include "schemas_sql.h"
 
 #include <stdio.h>
 #include <stdlib.h>

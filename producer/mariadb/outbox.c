@@ -2,6 +2,7 @@
 #include "producer/mariadb/sql_session.h"
 #include "producer/outbox/sql.h"
 #include "producer_mariadb_sql.h"
+#include "schemas_sql.h"
 
 #include <stdlib.h>
 

@@ -49,6 +49,7 @@ SELECT o.position, o.id, o.aggregatetype, o.aggregateid, o.type,
     AND sequence IS NULL AND position <= ?4 ORDER BY position LIMIT ?6) AS b)
 FROM outbox AS o FORCE INDEX (outbox_claimed)
 WHERE o.kafka_partition IS NULL AND o.sequence IS NULL AND o.set_aside IS NULL AND o.position > ?4
+AND o.aggregatetype NOT IN (SELECT entity_type FROM keepstep_paused)
 AND (NOT EXISTS (SELECT 1 FROM outbox FORCE INDEX (outbox_set_aside) WHERE blocks IS NOT NULL)
   OR NOT EXISTS (SELECT 1 FROM outbox AS s FORCE INDEX (outbox_set_aside)
     WHERE s.blocks = UNHEX(MD5(CONCAT(o.aggregatetype, ' ', o.aggregateid)))
@@ -64,6 +65,7 @@ SELECT COUNT(*) FROM (SELECT SUM(bytes)
     FROM outbox AS o FORCE INDEX (outbox_claimed)
     WHERE o.kafka_partition IS NULL AND o.sequence IS NULL AND o.set_aside IS NULL
     AND o.position > ?4
+    AND o.aggregatetype NOT IN (SELECT entity_type FROM keepstep_paused)
     AND (NOT EXISTS (SELECT 1 FROM outbox FORCE INDEX (outbox_set_aside) WHERE blocks IS NOT NULL)
       OR NOT EXISTS (SELECT 1 FROM outbox AS s FORCE INDEX (outbox_set_aside)
         WHERE s.blocks = UNHEX(MD5(CONCAT(o.aggregatetype, ' ', o.aggregateid)))

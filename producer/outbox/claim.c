@@ -25,14 +25,6 @@ static void outbox_sql_fetch_partition(const struct sql_session *session,
     sql_column_copy(session, 6, ret_row->acknowledged_id, sizeof ret_row->acknowledged_id);
 }
 
-void outbox_sql_judge_tables(const struct outbox_sql *self, struct error *err)
-{
-    if (err == NULL || !self->session->ops->lacks_table(err))
-        return;
-    error_mark_config(err);
-    error_prefix(err, "run `keepstep init` again: this version needs more tables");
-}
-
 enum status outbox_sql_load_partitions(struct outbox *outbox,
                                        struct relay_partition **ret_partitions, size_t *ret_count,
                                        struct error *err)
@@ -53,7 +45,7 @@ enum status outbox_sql_load_partitions(struct outbox *outbox,
     }
     session->ops->finish(session);
     if (status != STATUS_OK) {
-        outbox_sql_judge_tables(outbox_sql_of(outbox), err);
+        sql_judge_tables(session, err);
         free(partitions);
         return status;
     }

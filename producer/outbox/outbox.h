@@ -3,7 +3,7 @@
 #define PRODUCER_OUTBOX_OUTBOX_H
 
 #include "schemas/change.h"
-#include "schemas/config/config.h"
+#include "schemas/paused.h"
 
 #define OUTBOX_UUID_SIZE 37
 #define OUTBOX_ID_SIZE   64
@@ -163,10 +163,10 @@ struct outbox_ops {
     enum status (*load_partitions)(struct outbox *outbox, struct relay_partition **ret_partitions,
                                    size_t *ret_count, struct error *err);
     /** Read unclaimed rows in position order without those set aside and without later rows of an
-     * entity (aggregatetype and aggregateid, bytewise) that has one set aside; in one statement, as
-     * an operator may let a row wait again any time. No more than `extent` has in memory.
-     * Positions become visible out of order. So the same statement, in one snapshot, fills
-     * `complete`: without that, rows above a position must not be numbered. */
+     * entity (aggregatetype and aggregateid, bytewise) that has one set aside, and without those of
+     * a type that is paused; in one statement, as an operator may change that any time. No more
+     * than `extent` has in memory. Positions become visible out of order. So the same statement, in
+     * one snapshot, fills `complete`: without that, rows above a position must not be numbered. */
     enum status (*load_waiting)(struct outbox *outbox, const struct outbox_extent *extent,
                                 struct arena *arena, struct outbox_rows *ret_rows,
                                 struct error *err);
@@ -241,6 +241,9 @@ struct outbox_ops {
      * @return OK; RETRY; REJECT (there will be none, with the reason); FATAL. */
     enum status (*token)(struct outbox *outbox, const char *ticket, struct arena *arena,
                          struct slice *ret_token, struct error *err);
+    /** List what is paused (rule 49). @return OK, then the caller frees it; RETRY; FATAL. */
+    enum status (*list_paused)(struct outbox *outbox, struct paused_types *ret_paused,
+                               struct error *err);
     /** Read the lease row without taking it. */
     enum status (*read_lease)(struct outbox *outbox, struct lease *ret_lease, struct error *err);
 };

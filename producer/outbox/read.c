@@ -272,6 +272,12 @@ enum status outbox_sql_resolve_set_aside(struct outbox *outbox, int64_t position
     return status;
 }
 
+enum status outbox_sql_list_paused(struct outbox *outbox, struct paused_types *ret_paused,
+                                   struct error *err)
+{
+    return sql_list_paused(outbox_sql_of(outbox)->session, STATEMENT_PAUSED_LIST, ret_paused, err);
+}
+
 /** A statement that names a topic, and the one that tells whether the tables that it reads are
  * there. */
 struct topic_query {

@@ -63,9 +63,6 @@ enum status outbox_sql_run_counted(struct outbox_sql *self, const struct lease *
 void outbox_sql_fill_extent(const struct outbox_extent *extent,
                             struct sql_parameter ret_values[static OUTBOX_EXTENT_VALUES]);
 
-/** Where `err` says that a table is missing, say what to run, and let the process exit with 78. */
-void outbox_sql_judge_tables(const struct outbox_sql *self, struct error *err);
-
 /* The slots: outbox.h says what each one does. */
 void outbox_sql_close(struct outbox *outbox);
 enum status outbox_sql_take_lease(struct outbox *outbox, int64_t duration_us,
@@ -115,6 +112,8 @@ enum status outbox_sql_list(struct outbox *outbox, const struct outbox_selection
                             struct arena *arena, struct outbox_rows *ret_rows, struct error *err);
 enum status outbox_sql_count(struct outbox *outbox, struct outbox_counts *ret_counts,
                              struct error *err);
+enum status outbox_sql_list_paused(struct outbox *outbox, struct paused_types *ret_paused,
+                                   struct error *err);
 enum status outbox_sql_resolve_set_aside(struct outbox *outbox, int64_t position, bool drop,
                                          struct error *err);
 
@@ -136,6 +135,6 @@ enum status outbox_sql_resolve_set_aside(struct outbox *outbox, int64_t position
     .find = outbox_sql_find, .purge = outbox_sql_purge, .held_back = outbox_sql_held_back,         \
     .unread = outbox_sql_unread, .list = outbox_sql_list, .count = outbox_sql_count,               \
     .resolve_set_aside = outbox_sql_resolve_set_aside, .token = outbox_sql_token,                  \
-    .read_lease = outbox_sql_read_lease
+    .read_lease = outbox_sql_read_lease, .list_paused = outbox_sql_list_paused
 
 #endif

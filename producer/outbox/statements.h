@@ -31,6 +31,7 @@
     X(COUNT_ROWS)                                                                                  \
     X(RETRY_ROW)                                                                                   \
     X(DROP_ROW)                                                                                    \
+    X(PAUSED_LIST)                                                                                 \
     X(TOKEN)                                                                                       \
     X(HAS_POSITION_TABLE)                                                                          \
     X(HAS_WAIT_TABLES)

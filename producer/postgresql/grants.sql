@@ -23,7 +23,7 @@ GRANT SELECT, DELETE, UPDATE (aggregateid, kafka_partition, sequence, set_aside)
 GRANT SELECT, UPDATE (holder, epoch, lease_until_us) ON keepstep_relay TO keepstep_relay;
 GRANT SELECT, INSERT, UPDATE ON keepstep_relay_partition, keepstep_relay_type, keepstep_relay_read
   TO keepstep_relay;
-GRANT SELECT, INSERT, DELETE ON keepstep_relay_moved TO keepstep_relay;
+GRANT SELECT, INSERT, DELETE ON keepstep_relay_moved, keepstep_paused TO keepstep_relay;
 GRANT SELECT ON keepstep_relay_wait, keepstep_existing, keepstep_position, keepstep_sequence,
   keepstep_fill TO keepstep_relay;
 GRANT SELECT (id, position, aggregatetype, aggregateid, kafka_partition, sequence, set_aside)
@@ -31,7 +31,8 @@ GRANT SELECT (id, position, aggregatetype, aggregateid, kafka_partition, sequenc
 GRANT SELECT ON keepstep_relay, keepstep_relay_partition, keepstep_relay_type TO keepstep_agent;
 GRANT SELECT (position, aggregatetype, kafka_partition, sequence, set_aside, created_at)
   ON outbox TO keepstep_lag;
-GRANT SELECT ON keepstep_relay, keepstep_relay_partition, keepstep_relay_type TO keepstep_lag;
+GRANT SELECT ON keepstep_relay, keepstep_relay_partition, keepstep_relay_type, keepstep_paused
+  TO keepstep_lag;
 GRANT SELECT (origin, incarnation) ON keepstep_relay TO keepstep_reader;
 GRANT SELECT (position, aggregatetype, aggregateid, kafka_partition, sequence, set_aside, xmin)
   ON outbox TO keepstep_reader;

@@ -176,6 +176,12 @@ CREATE TABLE IF NOT EXISTS keepstep_relay_wait (
   topic text COLLATE "C" NOT NULL, partition integer NOT NULL, until_offset bigint NOT NULL,
   PRIMARY KEY (topic, partition))
 
+-- What an operator has paused, by entity type (rule 49). The applying side makes it too.
+-- name: create_paused
+CREATE TABLE IF NOT EXISTS keepstep_paused (
+  entity_type text COLLATE "C" PRIMARY KEY, paused_at bigint NOT NULL, paused_by text NOT NULL,
+  reason text NOT NULL)
+
 -- How far the rows that were there before `init` have been published.
 -- name: create_existing
 CREATE TABLE IF NOT EXISTS keepstep_existing (
@@ -321,6 +327,13 @@ FROM pg_trigger AS t WHERE t.tgname = $1 AND t.tgrelid = to_regclass($2)
 INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent, partition_key)
 SELECT t, k, n, p, r, q FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
   $6::text[]) WITH ORDINALITY AS e (t, k, n, p, r, q, ordinal) ORDER BY ordinal
+
+-- name: pause_type
+INSERT INTO keepstep_paused SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[])
+ON CONFLICT (entity_type) DO NOTHING
+
+-- name: resume_type
+DELETE FROM keepstep_paused WHERE entity_type IN (SELECT * FROM unnest($1::text[]))
 
 -- name: read_progress
 SELECT coalesce(max(rows), 0), coalesce(max(done::integer), 0),

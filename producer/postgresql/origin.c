@@ -4,6 +4,7 @@
 #include "common/postgresql_name.h"
 #include "producer/postgresql/origin_internal.h"
 #include "producer_postgresql_sql.h"
+#include "schemas_sql.h"
 
 #include <stdlib.h>
 

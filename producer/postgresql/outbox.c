@@ -1,6 +1,7 @@
 /* The outbox in a service's PostgreSQL database. */
 #include "producer/postgresql/outbox_internal.h"
 #include "producer_postgresql_sql.h"
+#include "schemas_sql.h"
 
 #include <stdlib.h>
 

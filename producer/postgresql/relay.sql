@@ -53,7 +53,8 @@ FROM (SELECT *, octet_length(payload) AS bytes, sum(octet_length(payload))
     FILTER (WHERE octet_length(payload) <= $2::bigint)
     OVER (ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
   FROM outbox AS o
-  WHERE sequence IS NULL AND set_aside IS NULL AND position > $4::bigint AND NOT EXISTS (
+  WHERE sequence IS NULL AND set_aside IS NULL AND position > $4::bigint
+  AND aggregatetype <> ALL (ARRAY(SELECT entity_type FROM keepstep_paused)) AND NOT EXISTS (
     SELECT 1 FROM outbox AS s WHERE s.set_aside IS NOT NULL
     AND hashtextextended(s.aggregateid, hashtextextended(s.aggregatetype, 0)) =
       hashtextextended(o.aggregateid, hashtextextended(o.aggregatetype, 0))

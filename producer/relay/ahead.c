@@ -13,11 +13,11 @@
  * of them in its entity, or belongs to an entity of which the snapshot has nothing.
  *
  * That holds only while nothing else changes the rows' turn. So nothing is ordered while a row may
- * be set aside (later rows of its entity would wait), or if the batch is not all that was loaded.
- * What was ordered is void after any change of the relay's state: that covers a claim that failed
- * or is in doubt, a lost lease, a new one, a recovery, and types that move to another topic. It is
- * void after a lost connection too, the relay's or the loader's; and once it is old, as while the
- * broker is away: people may have changed rows by hand meanwhile. */
+ * be set aside (later rows of its entity would wait) or a type is paused, or if the batch is not
+ * all that was loaded. What was ordered is void after any change of the relay's state: that covers
+ * a claim that failed or is in doubt, a lost lease, a new one, a recovery, and types that move to
+ * another topic. It is void after a lost connection too, the relay's or the loader's; and once it
+ * is old, as while the broker is away: people may have changed rows by hand meanwhile. */
 #include "producer/relay/internal.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -44,7 +44,7 @@ void relay_order_ahead(struct relay *relay)
     struct relay_ahead *ahead = &relay->ahead;
     const struct outbox_claim *claim = &relay->batch.claim;
     struct error failed = ERROR_INIT;
-    bool may_order = ahead->may_order && !relay->waiting.has_set_aside &&
+    bool may_order = ahead->may_order && !relay->waiting.has_set_aside && !relay->paused.any &&
                      clock_monotonic_us() >= ahead->order_at_us && loader_is_free(ahead->loader);
     ahead->wanted = false;
     if (!may_order)

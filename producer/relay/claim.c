@@ -198,7 +198,9 @@ enum status relay_claim(struct relay *relay, struct error *err)
     relay->waiting.loaded_at_us = clock_monotonic_us();
     relay->waiting.more = true; /* unless the load says otherwise */
     bool held = false;
-    enum status status = relay_check_hold(relay, &held, err);
+    enum status status = relay_check_paused(relay, err);
+    if (status == STATUS_OK)
+        status = relay_check_hold(relay, &held, err);
     if (status != STATUS_OK || held)
         return status;
     bool ahead = relay_take_ahead(relay, &rows);

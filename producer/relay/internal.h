@@ -118,6 +118,13 @@ struct relay_waiting {
     struct buffer both_topics; /* JSON array of what it reads of the topics that are published */
 };
 
+/** What an operator has paused, as it was read last. */
+struct relay_paused {
+    struct paused_types types;
+    bool any;         /* fact: of the types that are published here */
+    int64_t again_us; /* when it is read again */
+};
+
 /** The rows that are loaded ahead (ahead.c). */
 struct relay_ahead {
     struct loader *loader;
@@ -181,6 +188,7 @@ struct relay {
     size_t topic_count;
     struct relay_flights flights;
     struct relay_waiting waiting;
+    struct relay_paused paused;
     struct relay_ahead ahead;
     struct relay_batch batch; /* the rows that were claimed last */
     struct record_maker maker;
@@ -253,6 +261,12 @@ enum status relay_list_topics(struct relay *relay, struct error *err) MUST_CHECK
 /** See whether nothing may be published yet (rules 13 and 41). @return OK; RETRY; FATAL (what is
  * waited for never comes). */
 enum status relay_check_hold(struct relay *relay, bool *ret_held, struct error *err) MUST_CHECK;
+
+/* paused.c */
+
+/** From time to time, read which types are paused. load_waiting leaves out their rows by itself.
+ * @return OK; RETRY; FATAL with exit code 78 (an older `init` made the tables). */
+enum status relay_check_paused(struct relay *relay, struct error *err) MUST_CHECK;
 
 /* ahead.c */
 

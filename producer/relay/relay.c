@@ -144,6 +144,7 @@ void relay_free(struct relay *relay)
     arena_done(&relay->headers);
     buffer_done(&relay->waiting.read_topics);
     buffer_done(&relay->waiting.both_topics);
+    paused_types_done(&relay->paused.types);
     if (relay->wakeup >= 0)
         (void)close(relay->wakeup);
     free(relay);

@@ -41,6 +41,8 @@ struct relay_metrics {
     /** Of an entry of config->publish whose topic the own agent does not read yet, the index from 1
      * on: nothing is published (rule 41). 0: none. */
     atomic_size_t held_entry;
+    /** Wall clock, when a type was paused; 0: it is not. Parallel to config->publish. */
+    atomic_int_fast64_t paused_at_us[PAUSED_SHOWN_MAX];
 };
 
 struct relay_options {

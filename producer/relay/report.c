@@ -45,7 +45,7 @@ static void relay_report_oldest(struct relay *relay, int64_t under_way_us)
 {
     struct relay_metrics *metrics = relay->options.metrics;
     bool all_taken = relay->waiting.caught_up && relay->waiting.is_read && !relay->waiting.more &&
-                     !relay->waiting.has_set_aside;
+                     !relay->waiting.has_set_aside && !relay->paused.any;
     if (!relay_is_recovered(relay))
         return;
     if (all_taken) {

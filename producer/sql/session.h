@@ -5,6 +5,7 @@
 
 #include "common/arena.h"
 #include "common/status.h"
+#include "schemas/paused.h"
 
 #include <stdint.h>
 
@@ -145,5 +146,14 @@ void sql_column_copy(const struct sql_session *session, size_t column, char *tar
  * @return false where the arena is full. */
 bool sql_column_text(const struct sql_session *session, size_t column, struct arena *arena,
                      struct slice *ret_text) MUST_CHECK;
+
+/** Read what is paused. @param statement  the session's number of schemas/paused.sql.
+ * @return OK, then the caller frees it; RETRY; FATAL, with exit code 78 where the table is missing.
+ */
+enum status sql_list_paused(struct sql_session *session, unsigned statement,
+                            struct paused_types *ret_paused, struct error *err) MUST_CHECK;
+
+/** Where `err` says that a table is missing, say what to run, and let the process exit with 78. */
+void sql_judge_tables(const struct sql_session *session, struct error *err);
 
 #endif

@@ -89,6 +89,12 @@ CREATE TABLE IF NOT EXISTS keepstep_relay_moved (
 -- name: create_applying
 CREATE TABLE IF NOT EXISTS keepstep_applying (table_name TEXT PRIMARY KEY) WITHOUT ROWID
 
+-- What an operator has paused, by entity type (rule 49). The applying side makes it too.
+-- name: create_paused
+CREATE TABLE IF NOT EXISTS keepstep_paused (
+  entity_type TEXT PRIMARY KEY NOT NULL, paused_at INTEGER NOT NULL, paused_by TEXT NOT NULL,
+  reason TEXT NOT NULL) WITHOUT ROWID
+
 -- How far the rows that were there before `init` have been published.
 -- name: create_existing
 CREATE TABLE IF NOT EXISTS keepstep_existing (
@@ -240,6 +246,12 @@ FROM pragma_table_info('outbox', 'main')
 UPDATE sqlite_schema SET sql = 'CREATE TABLE ' || replace(
   substr(?1, instr(?1, 'outbox (')), ' id TEXT,', ' id TEXT UNIQUE,')
 WHERE type = 'table' AND name = 'outbox'
+
+-- name: pause_type
+INSERT INTO keepstep_paused VALUES (?1, ?2, ?3, ?4) ON CONFLICT (entity_type) DO NOTHING
+
+-- name: resume_type
+DELETE FROM keepstep_paused WHERE entity_type = ?1
 
 -- name: read_progress
 SELECT coalesce(max(rows), 0), coalesce(max(done), 0),

@@ -2,6 +2,7 @@
 #include "producer/sqlite/origin_internal.h"
 #include "producer/sqlite/capture.h"
 #include "producer_sqlite_sql.h"
+#include "schemas_sql.h"
 
 #include <stdlib.h>
 

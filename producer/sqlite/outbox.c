@@ -2,6 +2,7 @@
 #include "producer/outbox/sql.h"
 #include "producer/sqlite/sql_session.h"
 #include "producer_sqlite_sql.h"
+#include "schemas_sql.h"
 
 #include <stdlib.h>
 
@@ -43,7 +44,7 @@ static enum status outbox_sqlite_prepare(struct outbox_sqlite *self, struct erro
             status = sql_sqlite_prepare(&self->session, i, err);
     }
     if (status != STATUS_OK)
-        outbox_sql_judge_tables(&self->shared, err);
+        sql_judge_tables(self->shared.session, err);
     return status;
 }
 

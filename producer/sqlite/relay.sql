@@ -33,7 +33,8 @@ SELECT position, id, aggregatetype, aggregateid, type,
     SELECT position FROM outbox INDEXED BY outbox_waiting
     WHERE sequence IS NULL AND position <= ?4 ORDER BY position LIMIT ?6))
 FROM outbox AS o INDEXED BY outbox_waiting
-WHERE sequence IS NULL AND set_aside IS NULL AND position > ?4 AND NOT EXISTS (
+WHERE sequence IS NULL AND set_aside IS NULL AND position > ?4
+AND aggregatetype NOT IN (SELECT entity_type FROM keepstep_paused) AND NOT EXISTS (
   SELECT 1 FROM outbox AS s WHERE s.set_aside IS NOT NULL AND s.aggregatetype = o.aggregatetype
   AND s.aggregateid = o.aggregateid AND s.position < o.position)
 ORDER BY position LIMIT ?1

@@ -97,6 +97,13 @@ CREATE TABLE IF NOT EXISTS keepstep_fill(
     asked_at BIGINT NOT NULL,
     reason BLOB NOT NULL
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+-- The publishing side makes it too.
+CREATE TABLE IF NOT EXISTS keepstep_paused(
+    entity_type VARCHAR(255) NOT NULL PRIMARY KEY,
+    paused_at BIGINT NOT NULL,
+    paused_by VARCHAR(255) NOT NULL,
+    reason BLOB NOT NULL
+) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin COMMENT = 'keepstep paused 1';
 -- Version 1 lacks these columns.
 ALTER TABLE keepstep_position ADD COLUMN IF NOT EXISTS filled_to BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE keepstep_idempotency_key
@@ -150,7 +157,9 @@ GRANT SELECT, INSERT, DELETE ON keepstep_idempotency_key TO keepstep_agent;
 GRANT SELECT, INSERT, UPDATE, DELETE ON keepstep_superseded TO keepstep_agent;
 GRANT SELECT, INSERT, UPDATE, DELETE ON keepstep_parked TO keepstep_agent;
 GRANT SELECT, INSERT, DELETE ON keepstep_blocked TO keepstep_agent;
+GRANT SELECT, INSERT, DELETE ON keepstep_paused TO keepstep_agent;
 GRANT SELECT ON keepstep_meta TO keepstep_lag;
+GRANT SELECT ON keepstep_paused TO keepstep_lag;
 GRANT SELECT ON keepstep_position TO keepstep_lag;
 GRANT SELECT ON keepstep_fill TO keepstep_lag;
 GRANT SELECT ON keepstep_sequence TO keepstep_lag;

@@ -3,6 +3,7 @@
 
 #include "common/buffer.h"
 #include "consumer_mariadb_sql.h"
+#include "schemas_sql.h"
 
 #include <stdlib.h>
 

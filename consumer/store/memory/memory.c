@@ -498,6 +498,15 @@ static enum status store_memory_copy_sql(const struct copies *copies, struct buf
     return STATUS_OK;
 }
 
+/* Only an origin pauses something, and a model has none. */
+static enum status store_memory_list_paused(struct store *store, struct paused_types *ret_paused,
+                                            struct error *err)
+{
+    (void)store, (void)err;
+    *ret_paused = (struct paused_types){0};
+    return STATUS_OK;
+}
+
 const struct store_ops store_memory_ops = {
     .scheme = "memory",
     .excludes_writers = true,
@@ -518,6 +527,7 @@ const struct store_ops store_memory_ops = {
     .defer = store_memory_defer,
     .read_pending = store_memory_read_pending,
     .list_fills = store_memory_list_fills,
+    .list_paused = store_memory_list_paused,
     .fill = store_memory_fill,
     .applied = store_memory_applied,
     .claim_keys = store_memory_claim_keys,

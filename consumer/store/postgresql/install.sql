@@ -106,6 +106,13 @@ CREATE TABLE IF NOT EXISTS keepstep_fill(
     asked_at BIGINT NOT NULL,
     reason TEXT NOT NULL
 );
+-- The publishing side makes it too.
+CREATE TABLE IF NOT EXISTS keepstep_paused(
+    entity_type TEXT COLLATE "C" PRIMARY KEY,
+    paused_at BIGINT NOT NULL,
+    paused_by TEXT NOT NULL,
+    reason TEXT NOT NULL
+);
 -- Version 1 lacks these columns.
 DO $keepstep$
 BEGIN
@@ -169,8 +176,9 @@ GRANT SELECT ON keepstep_meta TO keepstep_lag;
 GRANT SELECT, INSERT, UPDATE ON keepstep_position, keepstep_fill TO keepstep_agent;
 GRANT SELECT, INSERT, UPDATE, DELETE ON keepstep_sequence, keepstep_idempotency_key,
     keepstep_superseded, keepstep_parked, keepstep_blocked TO keepstep_agent;
-GRANT SELECT ON keepstep_position, keepstep_fill, keepstep_sequence, keepstep_blocked
-    TO keepstep_lag;
+GRANT SELECT, INSERT, DELETE ON keepstep_paused TO keepstep_agent;
+GRANT SELECT ON keepstep_position, keepstep_fill, keepstep_sequence, keepstep_blocked,
+    keepstep_paused TO keepstep_lag;
 GRANT SELECT (parked_id, topic, partition, "offset", state, source, incarnation, sequence)
     ON keepstep_parked TO keepstep_lag;
 GRANT SELECT (topic, partition, next_offset, filled_to, partial)

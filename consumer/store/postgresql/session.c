@@ -4,6 +4,7 @@
 #include "common/postgresql_scan.h"
 
 #include "consumer_postgresql_sql.h"
+#include "schemas_sql.h"
 
 #include <endian.h>
 #include <stdio.h>

@@ -24,6 +24,7 @@
     X(SEQUENCE_CLEAR)                                                                              \
     X(KEY_CLEAR)                                                                                   \
     X(KEY_SCAN)                                                                                    \
+    X(PAUSED_LIST)                                                                                 \
     X(FILL_LIST)                                                                                   \
     X(FILL_ASK)                                                                                    \
     X(FILL_EDIT)                                                                                   \
@@ -298,6 +299,8 @@ enum status store_sql_snapshot(struct store *store, bool begin, struct error *er
 enum status store_sql_keep(struct store *store, struct error *err);
 enum status store_sql_scan(struct store *store, const struct store_scan *scan, struct error *err);
 
+enum status store_sql_list_paused(struct store *store, struct paused_types *ret_paused,
+                                  struct error *err);
 enum status store_sql_list_fills(struct store *store, struct fill_state **ret_fills,
                                  size_t *ret_count, struct error *err);
 enum status store_sql_fill(struct store *store, enum fill_edit edit, const struct fill_state *fill,
@@ -328,7 +331,7 @@ enum status store_sql_place_parked(struct store_sql *self, struct error *err) MU
     .read_image = store_sql_read_image, .drop_image = store_sql_drop_image,                        \
     .commit = store_sql_commit, .rollback = store_sql_rollback, .prune = store_sql_prune,          \
     .keep = store_sql_keep, .scan = store_sql_scan, .list_fills = store_sql_list_fills,            \
-    .fill = store_sql_fill, .applied = store_sql_applied
+    .list_paused = store_sql_list_paused, .fill = store_sql_fill, .applied = store_sql_applied
 
 /** Write the ranges that were recorded since the last call. */
 enum status store_sql_write_ranges(struct store_sql *self, struct error *err) MUST_CHECK;

@@ -97,6 +97,13 @@ CREATE TABLE IF NOT EXISTS keepstep_fill(
     asked_at INTEGER NOT NULL,
     reason TEXT NOT NULL
 ) WITHOUT ROWID;
+-- The publishing side makes it too.
+CREATE TABLE IF NOT EXISTS keepstep_paused(
+    entity_type TEXT PRIMARY KEY NOT NULL,
+    paused_at INTEGER NOT NULL,
+    paused_by TEXT NOT NULL,
+    reason TEXT NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS keepstep_applying(
     table_name TEXT PRIMARY KEY
 );

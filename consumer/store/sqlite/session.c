@@ -3,6 +3,7 @@
 
 #include "common/sqlite_scan.h"
 #include "consumer_sqlite_sql.h"
+#include "schemas_sql.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,0 +1,291 @@
+/* Entity types that are paused at a service stand still there, on every database and through kills,
+ * while everything else goes on; resumed, all copies become equal (rule 49). */
+#include "common/buffer.h"
+#include "common/clock.h"
+#include "operate/http_client.h"
+#include "tests/support/load.h"
+#include "tests/support/trio.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+#define WAIT_MS   30000
+#define SETTLE_US 1500000 /* three times what an agent or a relay needs to see a pause */
+#define PAGE_MAX  ((size_t)1024 * 1024)
+#define FILL_ROWS 4000
+
+static const char *type_of(size_t kind)
+{
+    return verify_dialects[kind % VERIFY_KINDS].entity_type;
+}
+
+static void command(const struct sidecar *service, const char *verb, const char *type,
+                    const char *said)
+{
+    struct process_result result = sidecar_run(service, verb, type, NULL);
+    if (result.exit_code != 0 || strstr(result.output, said) == NULL)
+        test_fail("%s: %s %s has %d, %s%s", service->name, verb, type, result.exit_code,
+                  result.output, result.errors);
+}
+
+static void expect_log(const struct sidecar *service, const char *expression)
+{
+    if (!process_wait_for(service->process, expression, WAIT_MS))
+        test_fail("%s: no \"%s\" in %s", service->name, expression,
+                  process_errors(service->process));
+}
+
+static void insert(const struct sidecar *service, const char *type, int id)
+{
+    (void)database_text(service->url,
+                        test_format("INSERT INTO %ss VALUES (%d, 'n', '1.50', 0.1)", type, id));
+}
+
+static const char *ids(const struct sidecar *service, const char *type)
+{
+    return database_text(service->url, test_format("SELECT id FROM %ss ORDER BY id", type));
+}
+
+static void expect_ids(const struct sidecar *service, const char *type, const char *wanted)
+{
+    const char *sql = test_format("SELECT id FROM %ss ORDER BY id", type);
+    if (!database_wait_for(service->url, sql, wanted, WAIT_MS))
+        test_fail("%s has %ss %s: %s", service->name, type, ids(service, type),
+                  process_errors(service->process));
+}
+
+static const char *page(int port, const char *path)
+{
+    struct buffer body;
+    buffer_init(&body, PAGE_MAX);
+    (void)http_get("127.0.0.1", test_format("%d", port), path, &body);
+    const char *text = test_format("%s", buffer_text(&body));
+    buffer_done(&body);
+    return text;
+}
+
+struct asked {
+    const struct sidecar *service;
+    int port;
+    const char *path; /* of its page, or a command without a page */
+    const char *said;
+    const char *seen;
+};
+
+static bool is_said(void *context)
+{
+    struct asked *asked = context;
+    asked->seen = asked->path[0] == '/'
+                      ? page(asked->port, asked->path)
+                      : sidecar_run(asked->service, asked->path, NULL, NULL).output;
+    return strstr(asked->seen, asked->said) != NULL;
+}
+
+static void expect_said(const struct sidecar *service, int port, const char *path, const char *said)
+{
+    struct asked asked = {.service = service, .port = port, .path = path, .said = said};
+    if (!test_wait(is_said, &asked, WAIT_MS))
+        test_fail("%s: no \"%s\" in %s: %s", service->name, said, path, asked.seen);
+}
+
+/* Each service pauses the type of the next one, which it applies. */
+static void pause_applied(struct trio *trio, const int ports[])
+{
+    for (size_t i = 0; i < VERIFY_KINDS; i++) {
+        const char *type = type_of(i + 1);
+        command(&trio->services[i], "pause", type, "is paused: nothing of it is applied");
+        expect_log(&trio->services[i], test_format("\\.%s is paused since .* by ", type));
+    }
+    for (size_t i = 0; i < VERIFY_KINDS; i++)
+        insert(&trio->services[i], type_of(i), 4);
+    for (size_t i = 0; i < VERIFY_KINDS; i++) {
+        const struct sidecar *service = &trio->services[i];
+        const char *type = type_of(i + 1);
+        expect_ids(service, type_of(i + 2), "1\n2\n3\n4\n");
+        assert_string_equal(ids(service, type), "1\n2\n3\n");
+        expect_said(service, ports[i], "/metrics",
+                    test_format("keepstep_paused{service=\"%s\",type=\"%s\",topic=\"%s\"} 1\n",
+                                service->name, type, sidecar_topic(type)));
+        expect_said(service, ports[i], "/metrics",
+                    test_format("keepstep_paused{service=\"%s\",type=\"%s\",topic=\"%s\"} 0\n",
+                                service->name, type_of(i), sidecar_topic(type_of(i))));
+        expect_said(service, ports[i], "status", test_format("  PAUSED     %s, since 20", type));
+        expect_said(service, ports[i], "copies", "    PAUSED since 20");
+        assert_string_equal(page(ports[i], "/readyz"), "ready\n");
+    }
+}
+
+/* @return the sum of a metric over the partitions of a topic. */
+static double sum_of(const char *text, const char *name, const struct asked *asked)
+{
+    const char *start = test_format("\n%s{service=\"%s\",topic=\"%s\"", name, asked->service->name,
+                                    sidecar_topic(asked->said));
+    double sum = 0;
+    for (const char *at = strstr(text, start); at != NULL; at = strstr(at + 1, start))
+        sum += strtod(strchr(at, ' '), NULL);
+    return sum;
+}
+
+static bool is_behind(void *context)
+{
+    const struct asked *asked = context;
+    const char *text = page(asked->port, "/metrics");
+    return sum_of(text, "keepstep_consumer_lag_records", asked) == 1 &&
+           sum_of(text, "keepstep_consumer_lag_seconds", asked) > 0;
+}
+
+static void what_is_paused_stands_still_through_kills_and_catches_up(void **state)
+{
+    struct trio trio;
+    int ports[VERIFY_KINDS];
+    (void)state;
+    trio_make(&trio, "");
+    for (size_t i = 0; i < VERIFY_KINDS; i++)
+        ports[i] = sidecar_listen(&trio.services[i]);
+    for (size_t i = 0; i < VERIFY_KINDS; i++)
+        sidecar_begin(&trio.services[i]);
+    trio_insert(&trio);
+    trio_settle(&trio);
+    pause_applied(&trio, ports);
+    for (size_t i = 0; i < VERIFY_KINDS; i++) {
+        struct asked asked = {
+            .service = &trio.services[i], .port = ports[i], .said = type_of(i + 1)};
+        if (!test_wait(is_behind, &asked, WAIT_MS))
+            test_fail("the lag of what is paused is not told: %s", page(ports[i], "/metrics"));
+        load_kill(&trio.services[i]);
+        expect_log(&trio.services[i], test_format("\\.%s is paused since .* by ", type_of(i + 1)));
+        insert(&trio.services[i], "stock", 100 + (int)i);
+    }
+    for (size_t i = 0; i < VERIFY_KINDS; i++) {
+        expect_ids(&trio.services[i], "stock", "100\n101\n102\n");
+        assert_string_equal(ids(&trio.services[i], type_of(i + 1)), "1\n2\n3\n");
+        command(&trio.services[i], "pause", type_of(i + 1), "was paused before, since 20");
+        command(&trio.services[i], "resume", type_of(i + 1), "is resumed: it is applied again");
+        command(&trio.services[i], "resume", type_of(i + 1), "was not paused");
+    }
+    for (size_t i = 0; i < VERIFY_KINDS; i++)
+        expect_ids(&trio.services[i], type_of(i + 1), "1\n2\n3\n4\n");
+    trio_settle(&trio);
+    trio_end(&trio);
+}
+
+/* "stock" is published and applied by all. */
+static void what_a_relay_may_not_publish_waits_in_the_outbox(void **state)
+{
+    struct trio trio;
+    (void)state;
+    trio_begin(&trio);
+    trio_insert(&trio);
+    trio_settle(&trio);
+    for (size_t i = 0; i < VERIFY_KINDS; i++) {
+        const struct sidecar *service = &trio.services[i];
+        command(service, "pause", type_of(i), "is paused: its rows wait in the outbox");
+        expect_log(service,
+                   test_format("component=relay message=\"%s is paused since .* by ", type_of(i)));
+        insert(service, type_of(i), 4);
+        insert(service, "stock", 100 + (int)i);
+    }
+    for (size_t i = 0; i < VERIFY_KINDS; i++)
+        load_kill(&trio.services[i]);
+    for (size_t i = 0; i < VERIFY_KINDS; i++)
+        expect_ids(&trio.services[i], "stock", "100\n101\n102\n");
+    for (size_t i = 0; i < VERIFY_KINDS; i++) {
+        const struct sidecar *service = &trio.services[i];
+        expect_log(service,
+                   test_format("component=relay message=\"%s is paused since .* by ", type_of(i)));
+        insert(service, type_of(i), 5);
+        insert(service, "stock", 200 + (int)i);
+    }
+    for (size_t i = 0; i < VERIFY_KINDS; i++) {
+        expect_ids(&trio.services[i], "stock", "100\n101\n102\n200\n201\n202\n");
+        assert_string_equal(ids(&trio.services[i], type_of(i + 1)), "1\n2\n3\n");
+        assert_string_equal(database_text(trio.services[i].url,
+                                          "SELECT count(*) FROM outbox WHERE sequence IS NULL"),
+                            "2\n");
+        expect_said(&trio.services[i], 0, "status", "outbox     2 waiting, 0 under way");
+        expect_said(&trio.services[i], 0, "status",
+                    test_format("  PAUSED     %s, since 20", type_of(i)));
+    }
+    for (size_t i = 0; i < VERIFY_KINDS; i++) /* all that is paused, without naming it */
+        command(
+            &trio.services[i], "resume", NULL,
+            test_format("%s is resumed: its rows of the outbox are published again", type_of(i)));
+    trio_settle(&trio);
+    for (size_t i = 0; i < VERIFY_KINDS; i++)
+        expect_ids(&trio.services[i], type_of(i + 1), "1\n2\n3\n4\n5\n");
+    trio_end(&trio);
+}
+
+static bool counts_settle(void *context)
+{
+    const char *before = sqlite_text(context, "SELECT count(*) FROM items");
+    clock_sleep_us(SETTLE_US);
+    return strcmp(before, sqlite_text(context, "SELECT count(*) FROM items")) == 0;
+}
+
+static void a_fill_stands_still_too_and_begins_anew_when_it_is_resumed(void **state)
+{
+    static const char publish[] = "publish:\n  item: {table: items, partitions: 1}\n";
+    static const char apply[] = "limits: {batch_events: 10}\n"
+                                "apply:\n  item: {table: items, partitions: 1, fill: always}\n";
+    struct kafka *kafka = kafka_start();
+    (void)state;
+    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, publish);
+    struct sidecar copy = sidecar_make(kafka, "copy", SIDECAR_ITEM_DDL, apply);
+    sidecar_begin(&shop);
+    sqlite_format(shop.database,
+                  "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) "
+                  "INSERT INTO items SELECT i, 'n', i FROM n",
+                  FILL_ROWS);
+    sidecar_init(&copy, NULL);
+    sidecar_start(&copy, "fill_after_rows:3:stop");
+    assert_true(process_wait_stopped(copy.process, WAIT_MS));
+    command(&copy, "pause", "item", "item is paused");
+    process_signal(copy.process, SIGCONT);
+    expect_log(&copy, "item is paused since");
+    assert_true(test_wait(counts_settle, (void *)(uintptr_t)copy.database, WAIT_MS));
+    assert_true(sqlite_number(copy.database, "SELECT count(*) FROM items") < FILL_ROWS);
+    assert_string_equal(sqlite_text(copy.database, "SELECT stage FROM keepstep_fill"), "loading\n");
+    (void)sqlite_text(shop.database, "UPDATE items SET name = 'later' WHERE id = 1");
+    load_kill(&copy);
+    expect_log(&copy, "item is paused since");
+    command(&copy, "resume", "item", "item is resumed");
+    sidecar_assert_equal(&shop, &copy, "items", WAIT_MS);
+    sidecar_expect(&copy, "SELECT stage FROM keepstep_fill", "done\n");
+    sidecar_stop(&copy);
+    sidecar_stop(&shop);
+}
+
+static void types_that_share_a_topic_are_paused_together(void **state)
+{
+    struct kafka *kafka = kafka_start();
+    (void)state;
+    const char *entries = test_format("publish:\n"
+                                      "  item: {table: items, partitions: 1, topic: %s}\n"
+                                      "  extra: {table: extras, partitions: 1, topic: %s}\n",
+                                      sidecar_topic("all"), sidecar_topic("all"));
+    struct sidecar shop = sidecar_make(
+        kafka, "shop", SIDECAR_ITEM_DDL "CREATE TABLE extras(" SIDECAR_ITEM_COLUMNS ");", entries);
+    sidecar_init(&shop, NULL);
+    command(&shop, "pause", "item", "extra is paused (it shares the topic): its rows wait");
+    command(&shop, "resume", "extra", "item is resumed (it shares the topic): its rows");
+    struct process_result result = sidecar_run(&shop, "pause", "order", NULL);
+    assert_int_equal(result.exit_code, 64);
+    assert_non_null(strstr(result.errors, "shop neither publishes nor applies order"));
+    result = sidecar_run(&shop, "pause", "item", "--reason=the table is rebuilt");
+    assert_int_equal(result.exit_code, 0);
+    result = sidecar_run(&shop, "pause", "item", "--json");
+    assert_non_null(strstr(result.output, "\"entity_type\":\"item\",\"topic\":\""));
+    assert_non_null(strstr(result.output, "\"reason\":\"the table is rebuilt\"}"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_WITH_LIMIT(types_that_share_a_topic_are_paused_together, 60),
+        TEST_WITH_LIMIT(what_is_paused_stands_still_through_kills_and_catches_up, 240),
+        TEST_WITH_LIMIT(what_a_relay_may_not_publish_waits_in_the_outbox, 240),
+        TEST_WITH_LIMIT(a_fill_stands_still_too_and_begins_anew_when_it_is_resumed, 120),
+    };
+    return TEST_RUN(tests);
+}
