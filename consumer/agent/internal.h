@@ -30,7 +30,7 @@ struct agent_timer {
     int64_t wait_us; /* the last wait of agent_is_due_seldom() */
 };
 
-#define AGENT_STEPS 14
+#define AGENT_STEPS 15
 
 struct agent {
     const struct config *config;
