@@ -19,7 +19,8 @@
 #define POSITIONS ",\"positions\":{\"order\":[[0,12,104213,104200,-1],[1,12,99871,99871,98000]]}"
 #define PARKED    ",\"parked\":[[\"order\",1,98000,98010]]"
 #define COLUMNS   ",\"columns\":{\"order\":\"9f3c\",\"invoice\":\"\"}"
-#define RECORD    HEAD PUBLISHES OUTBOX APPLIES POSITIONS PARKED COLUMNS "}"
+#define PAUSED    ",\"paused\":{\"order\":\"2026-11-30T01:02:03.000004Z\"}"
+#define RECORD    HEAD PUBLISHES OUTBOX APPLIES POSITIONS PARKED COLUMNS PAUSED "}"
 
 static void take(struct members *members, const char *key, const char *value, int64_t offset)
 {
@@ -58,6 +59,8 @@ static void a_record_reads_as_it_was_written(void **state)
     assert_int_equal(record.parked[0].count, 2);
     assert_int_equal(record.parked[0].offsets[1], 98010);
     assert_string_equal(record.applied[0].columns, "9f3c");
+    assert_int_equal(record.applied[0].paused_at_us, INT64_C(1796000523000004));
+    assert_int_equal(record.published[0].paused_at_us, 0);
     member_record_append(&record, &value);
     member_key_append(&record, &key);
     assert_string_equal(buffer_text(&value), RECORD);
@@ -139,6 +142,7 @@ static void every_record_of_another_form_is_refused(void **state)
         HEAD PUBLISHES OUTBOX APPLIES ",\"positions\":{\"order\":[[0,1,2,-3,-1]]}}",
         HEAD PUBLISHES OUTBOX APPLIES ",\"positions\":{\"order\":[[0,1,2.5,3,-1]]}}",
         HEAD PUBLISHES OUTBOX APPLIES POSITIONS ",\"parked\":{}}",
+        HEAD PUBLISHES OUTBOX APPLIES POSITIONS PARKED ",\"paused\":{\"order\":\"now\"}}",
         HEAD PUBLISHES OUTBOX APPLIES POSITIONS ",\"parked\":[[\"order\"]]}",
         HEAD PUBLISHES OUTBOX APPLIES POSITIONS ",\"parked\":[[\"order\",0,-1]]}",
         HEAD PUBLISHES OUTBOX APPLIES POSITIONS
