@@ -53,7 +53,12 @@ enum status page_token_init(struct page_token *ret_token, const struct config *c
     const char *from = "KEEPSTEP_LISTEN_TOKEN";
     enum status status = STATUS_OK;
     *ret_token = (struct page_token){0};
-    if (config->listen_token[0] != '\0') {
+    if (strlen(config->listen_token) >= TOKEN_LENGTH_MAX) {
+        status = error_set(
+            error_config(err), STATUS_FATAL,
+            "the token in %s is longer than a token may be; %d characters are enough", from,
+            TOKEN_LENGTH_MAX - 1);
+    } else if (config->listen_token[0] != '\0') {
         (void)snprintf(ret_token->secret, sizeof ret_token->secret, "%s", config->listen_token);
     } else if (config->listen_token_file[0] != '\0') {
         from = "the file that listen_token_file: names";

@@ -207,8 +207,9 @@ static void judge_dropped(const struct page_facts *facts, struct page_question *
         judge_parked(agent, question);
     else if (relay->set_aside > 0)
         say(question, PAGE_STOPPED, "outbox list",
-            "%" PRId64 " row%s of the outbox set aside: %s cannot be published", relay->set_aside,
-            relay->set_aside == 1 ? " is" : "s are", relay->set_aside == 1 ? "it" : "they");
+            "%" PRId64 " row%s of the outbox %s set aside: %s cannot be published",
+            relay->set_aside, plural(relay->set_aside), relay->set_aside == 1 ? "is" : "are",
+            relay->set_aside == 1 ? "it" : "they");
     else if (relay->voided > 0)
         say(question, PAGE_STOPPED, "status",
             "%" PRId64 " event%s went out without the change since the start: write those "
