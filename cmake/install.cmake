@@ -46,11 +46,11 @@ install(FILES README.md CONTRIBUTING.md NOTICE COMPONENT keepstep
     DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT keepstep
     FILES_MATCHING PATTERN *.md)
-install(FILES deploy/shop/keepstep.yaml DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples
-    RENAME shop.yaml COMPONENT keepstep)
+install(FILES deploy/compose/orders/keepstep.yaml DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples
+    RENAME orders.yaml COMPONENT keepstep)
 install(DIRECTORY deploy/prometheus deploy/grafana DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples
     COMPONENT keepstep)
-install(DIRECTORY deploy/schemas DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT keepstep)
+install(DIRECTORY deploy/compose/schemas DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT keepstep)
 install(FILES LICENSE CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT plain)
 
 # The unit has the program's path, which is known only at the installation.

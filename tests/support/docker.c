@@ -60,34 +60,35 @@ static const char *docker_begin(void)
         return result.errors;
     if (result.exit_code != 0)
         test_fail("docker.sh ended with %d: %s%s", result.exit_code, result.output, result.errors);
-    (void)docker_must("compose", (const char *const[]){"build", NULL}, DOCKER_BUILD_MS);
     return NULL;
 }
 
-void docker_up(void)
+const char *docker_up(void)
 {
     static bool done;
     static const char *problem = "the project did not come up for an earlier test";
+    static const char *printed;
     if (!done) {
         done = true;
         unsigned int left = alarm(0); /* downloads and builds do not count as the test's time */
         problem = docker_begin();
         (void)alarm(left);
         if (problem == NULL)
-            (void)DOCKER_COMPOSE("up", "-d");
+            printed = DOCKER_RUN("up");
     }
     if (problem != NULL)
         test_skip("%.*s", (int)strcspn(problem, "\n"), problem);
+    return printed;
+}
+
+const char *docker_run(const char *const arguments[])
+{
+    return docker_must("run", arguments, DOCKER_BUILD_MS);
 }
 
 const char *docker_output(const char *const arguments[])
 {
     return docker_must("docker", arguments, DOCKER_CALL_MS);
-}
-
-const char *docker_compose_output(const char *const arguments[])
-{
-    return docker_must("compose", arguments, DOCKER_CALL_MS);
 }
 
 struct process_result docker_exec(const char *service, const char *const arguments[])
@@ -103,7 +104,10 @@ struct process_result docker_exec(const char *service, const char *const argumen
 
 const char *docker_container(const char *service)
 {
-    const char *id = DOCKER_COMPOSE("ps", "-a", "-q", service);
+    const char *id = DOCKER("ps", "-a", "-q", "--filter",
+                            test_format("label=com.docker.compose.project=%s", docker_project()),
+                            "--filter",
+                            test_format("label=com.docker.compose.service=%s", service));
     if (*id == '\0' || strchr(id, '\n') != NULL)
         test_fail("not one container of %s: \"%s\"", service, id);
     return id;
@@ -138,6 +142,13 @@ void docker_wait_health(const char *service, const char *status, int64_t limit_m
 
 const char *docker_project(void)
 {
-    return DOCKER("inspect", "-f", "{{index .Config.Labels \"com.docker.compose.project\"}}",
-                  docker_container("kafka"));
+    static const char *project;
+    if (project == NULL)
+        project = docker_must("project", NULL, DOCKER_CALL_MS);
+    return project;
+}
+
+const char *docker_secret(const char *name)
+{
+    return test_format("%s/secrets/%s", directory, name);
 }

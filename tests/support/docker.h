@@ -4,19 +4,21 @@
 
 #include "tests/support/process.h"
 
-/** Start docker-compose.yml as a project of its own, at the first call. Skips the test with a
- * reason if no engine answers and none may be started, or if the images cannot be had; see
- * docker/docker.sh. Downloading and building images does not count as the test's time. All is
- * removed when the program ends, however it ends. */
-void docker_up(void);
+/** Run `./run up` as a project of its own, at the first call. Skips the test with a reason if no
+ * engine answers and none may be started, or if the images cannot be had; see docker/docker.sh.
+ * Downloading and building images does not count as the test's time. All is removed when the
+ * program ends, however it ends. @return what `./run up` has printed. */
+const char *docker_up(void);
 
-/** Run the docker client, or compose on the project. The arguments end with NULL. The test fails if
- * they fail. @return stdout without its last line break, valid until the program ends. */
+/** Run `./run` with arguments, on the project. The test fails if it fails. @return its output. */
+const char *docker_run(const char *const arguments[]);
+
+/** Run the docker client. The arguments end with NULL. The test fails if it fails. @return stdout
+ * without its last line break, valid until the program ends. */
 const char *docker_output(const char *const arguments[]);
-const char *docker_compose_output(const char *const arguments[]);
 
-#define DOCKER(...)         docker_output((const char *const[]){__VA_ARGS__, NULL})
-#define DOCKER_COMPOSE(...) docker_compose_output((const char *const[]){__VA_ARGS__, NULL})
+#define DOCKER_RUN(...) docker_run((const char *const[]){__VA_ARGS__, NULL})
+#define DOCKER(...)     docker_output((const char *const[]){__VA_ARGS__, NULL})
 
 /** Run a program in the running container of a service. @return its exit code and output. */
 struct process_result docker_exec(const char *service, const char *const arguments[]);
@@ -34,5 +36,8 @@ void docker_wait_health(const char *service, const char *status, int64_t limit_m
 
 /** @return the name of the project: the label com.docker.compose.project. */
 const char *docker_project(void);
+
+/** @return the path of a password's file. */
+const char *docker_secret(const char *name);
 
 #endif

@@ -2,18 +2,20 @@
 # A Docker engine, the images, and the project of docker-compose.yml, for one test program.
 #
 #   docker.sh begin DIR         find an engine or start one; all of it ends with the caller
-#   docker.sh images DIR        get the images that the project's files name
+#   docker.sh images DIR        get the images that the project's files name, and build our own
+#   docker.sh run DIR ...       ./run up and ./run down on that engine, with passwords in DIR/secrets
 #   docker.sh docker DIR ...    run the docker client on that engine
-#   docker.sh compose DIR ...   run compose on that engine: the plugin (v2), or docker-compose
+#   docker.sh project DIR       print the project's name
 #   docker.sh end DIR           remove the project, the images built here, and our own engine
 #
 # An engine is started only by root and with TEST_DOCKERD=1. It is Debian's dockerd, with its data,
 # state and socket in DIR. It needs cgroups (v1 or v2), iptables, and overlayfs or vfs. What it changes
 # in the host's network is put back at the end.
 #
-# An image that cannot be pulled gets a stand-in under its name. debian:bookworm-slim is made by
-# debootstrap with this machine's apt settings, and kept under build/docker. apache/kafka is made of
-# that and of the jars of tests/support/kafka.
+# An image that cannot be pulled gets a stand-in under its name, with the users, folders and variables of
+# the official one. debian:bookworm-slim is made by debootstrap with this machine's apt settings, and kept
+# under build/docker. The others are made of that and of Debian's packages, which servers/Dockerfile
+# installs once for all of them; apache/kafka also of the jars of tests/support/kafka.
 #
 # Exit code 69: this machine cannot do it; stderr says why.
 set -euo pipefail
@@ -28,14 +30,12 @@ die() { # TEXT
     exit 69
 }
 
-compose() {
-    local -a program=(docker-compose)
-    ! docker compose version >/dev/null 2>&1 || program=(docker compose)
-    "${program[@]}" -f "$root/docker-compose.yml" -p "$(project)" "$@"
-}
-
 project() { # the last part of DIR, with the characters that a project's name may have
     basename "$dir" | tr '[:upper:]' '[:lower:]' | tr -cd 'a-z0-9-'
+}
+
+run() {
+    COMPOSE_PROJECT_NAME=$(project) KEEPSTEP_SECRETS=$dir/secrets "$root/run" "$@"
 }
 
 # -- engine
@@ -92,13 +92,11 @@ stop_engine() {
 }
 
 take_down() {
-    compose logs --no-color >"$dir/compose.log" 2>&1 || true
+    run down --volumes || true # this also removes the networks on the host
     if [ -e "$dir/host" ]; then
-        compose down --volumes --timeout 5 || true # this also removes the networks on the host
         stop_engine
-    else
-        compose down --volumes --remove-orphans --rmi local --timeout 5 || true
-        [ ! -e "$dir/stand_ins" ] || xargs docker rmi --force <"$dir/stand_ins" || true
+    elif [ -e "$dir/stand_ins" ]; then
+        xargs docker rmi --force <"$dir/stand_ins" || true
     fi
     rm -f "$dir/watch.pid"
 }
@@ -133,35 +131,60 @@ end() {
 
 have() { # IMAGE BUILDER: does nothing if it exists; pulls it, or lets BUILDER build it
     docker image inspect "$1" >/dev/null 2>&1 && return
-    timeout 300 docker pull -q "$1" 2>>"$dir/pull.log" && return
-    "$2" "$1"
+    timeout 300 docker pull -q "$1" >>"$dir/pull.log" 2>&1 && return
+    "$2" "$1" >>"$dir/build.log" 2>&1 || die "$1 cannot be pulled, nor its stand-in be built: $(tail -n 1 "$dir/build.log")"
     echo "$1" >>"$dir/stand_ins"
 }
 
 build_debian() { # IMAGE
     local tar
-    tar=$(debian_base "$cache" "$dir") || die "$1 cannot be pulled, nor its stand-in be built"
-    docker import "$tar" "$1"
+    tar=$(debian_base "$cache" "$dir") && docker import "$tar" "$1"
+}
+
+build_servers() { # IMAGE
+    docker build -t "$1" "$here/servers"
+}
+
+build_stand_in() { # IMAGE: the folder has the name of the image without its owner and its version
+    local name=${1##*/}
+    [ "$name" != "$1" ] || name=${1%%:*}
+    have keepstep-test-servers build_servers
+    docker build -t "$1" "$here/${name%%:*}"
 }
 
 build_kafka() { # IMAGE
     local libs
-    grep -q "<version>${1#*:}</version>" "$root/tests/support/kafka/pom.xml" ||
-        die "$1 cannot be pulled, and tests/support/kafka has another version"
+    if ! grep -q "<version>${1#*:}</version>" "$root/tests/support/kafka/pom.xml"; then
+        echo "tests/support/kafka has another version"
+        return 1
+    fi
+    have keepstep-test-servers build_servers
     libs=$("$root/tests/support/kafka/kafka.sh" fetch)
     tar -c --transform "s,^$(basename "$libs"),libs," -C "$here/kafka" . \
         -C "$root/tests/support/kafka" log4j2.xml -C "$(dirname "$libs")" "$(basename "$libs")" |
-        docker build -t "$1" - || die "$1 cannot be pulled, and its stand-in cannot be built"
+        docker build -t "$1" -
+}
+
+official_images() { # those that the compose files name; ours are called keepstep...:local
+    sed -n 's/^ *image: *\([^ ]*\).*/\1/p' "$root/docker-compose.yml" "$root/deploy/compose/parts.yml" |
+        grep -v '^keepstep' | sort -u
 }
 
 images() {
-    local kafka
-    kafka=$(sed -n 's/^ *image: *\(apache\/kafka:.*\)$/\1/p' "$root/docker-compose.yml")
+    local image ours
     have debian:bookworm-slim build_debian
-    have "$kafka" build_kafka
+    "$root/deploy/compose/compose.sh" build >"$dir/ours.log" 2>&1 &
+    ours=$!
+    for image in $(official_images); do
+        case $image in
+        apache/kafka:*) have "$image" build_kafka ;;
+        *) have "$image" build_stand_in ;;
+        esac
+    done
+    wait "$ours" || { tail -n 30 "$dir/ours.log" >&2 && exit 1; }
 }
 
-[ $# -ge 2 ] || die "usage: docker.sh begin | images | docker | compose | end DIR ..."
+[ $# -ge 2 ] || die "usage: docker.sh begin | images | run | docker | end DIR ..."
 command=$1
 dir=$2
 shift 2
@@ -169,6 +192,6 @@ shift 2
 
 case $command in
 docker) docker "$@" ;;
-begin | images | compose | watch | end) "$command" "$@" ;;
+begin | images | run | project | watch | end) "$command" "$@" ;;
 *) die "unknown command $command" ;;
 esac
