@@ -138,7 +138,6 @@ static bool parked_others_find(struct parked_others *others, const struct parked
                                struct refusal *ret_refusal)
 {
     struct error ignored = ERROR_INIT;
-    size_t own = 0;
     size_t type = parked_others_type(others, parked);
     if (type == others->count)
         return false;
@@ -150,12 +149,8 @@ static bool parked_others_find(struct parked_others *others, const struct parked
             return false;
         others->current = type;
     }
-    while (own < others->quorum.member_count &&
-           (strcmp(others->quorum.members[own].service, others->config->service) != 0 ||
-            strcmp(others->quorum.members[own].copy, others->meta.copy_id) != 0))
-        own++;
-    *ret_refusal = refusal_find(&others->quorum, own, parked->record.partition,
-                                parked->record.offset);
+    *ret_refusal = refusal_of_copy(&others->quorum, others->config->service, others->meta.copy_id,
+                                   &parked->record);
     return true;
 }
 

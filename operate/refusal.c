@@ -3,6 +3,8 @@
 
 #include "operate/member.h"
 
+#include <string.h>
+
 enum fate { FATE_APPLIED, FATE_PARKED, FATE_BEHIND, FATE_UNKNOWN };
 
 static bool refusal_is_listed(const struct member_parked *parked, int64_t offset)
@@ -46,6 +48,16 @@ struct refusal refusal_find(const struct quorum *quorum, size_t own, int32_t par
         refusal.unknown += fate == FATE_UNKNOWN;
     }
     return refusal;
+}
+
+struct refusal refusal_of_copy(const struct quorum *quorum, const char *service, const char *copy,
+                               const struct record *record)
+{
+    size_t own = 0;
+    while (own < quorum->member_count && (strcmp(quorum->members[own].service, service) != 0 ||
+                                          strcmp(quorum->members[own].copy, copy) != 0))
+        own++;
+    return refusal_find(quorum, own, record->partition, record->offset);
 }
 
 void refusal_append_text(const char *service, const struct refusal *refusal, struct buffer *out)

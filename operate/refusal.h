@@ -5,6 +5,7 @@
 
 #include "common/buffer.h"
 #include "operate/quorum.h"
+#include "schemas/change.h"
 
 /** How many of the other copies have done what with one record of the log. */
 struct refusal {
@@ -17,6 +18,10 @@ struct refusal {
 /** @param own  the number of the copy that asks; it is not counted. */
 struct refusal refusal_find(const struct quorum *quorum, size_t own, int32_t partition,
                             int64_t offset);
+
+/** The same, for a record that is parked at the copy of a service. */
+struct refusal refusal_of_copy(const struct quorum *quorum, const char *service, const char *copy,
+                               const struct record *record);
 
 /** Append one sentence: "billing alone refuses it: 2 other copies have applied it". Nothing where
  * there is no other copy. */

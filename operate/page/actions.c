@@ -54,6 +54,7 @@ struct answer {
 struct actions {
     const struct service *service;
     struct page_token *token;
+    struct fleet *fleet; /* says what other copies do */
     pthread_mutex_t lock;
     pthread_cond_t added;
     bool is_open;
@@ -69,7 +70,7 @@ struct worker {
 };
 
 enum status actions_new(const struct service *service, struct page_token *token,
-                        struct actions **ret_actions, struct error *err)
+                        struct fleet *fleet, struct actions **ret_actions, struct error *err)
 {
     pthread_condattr_t monotonic;
     struct actions *actions = calloc(1, sizeof *actions);
@@ -77,6 +78,7 @@ enum status actions_new(const struct service *service, struct page_token *token,
         return error_set(err, STATUS_RETRY, "out of memory");
     actions->service = service;
     actions->token = token;
+    actions->fleet = fleet;
     (void)pthread_mutex_init(&actions->lock, NULL);
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -138,19 +140,33 @@ static enum status worker_open(struct worker *worker, bool read_only, struct sto
     return status;
 }
 
-static enum status do_list(struct store *store, const struct job *job, struct answer *answer,
-                           struct error *err)
+/* With what is known of the record at other copies. */
+static void append_record(const struct worker *worker, const struct store_meta *meta,
+                          const struct parked_record *parked, bool whole, struct buffer *out)
+{
+    struct refusal refusal;
+    bool is_known = fleet_refusal(worker->actions->fleet, parked,
+                                  worker->actions->service->config->service, meta->copy_id,
+                                  &refusal);
+    parked_append_json(parked, whole, is_known ? &refusal : NULL, out);
+}
+
+static enum status do_list(const struct worker *worker, struct store *store, const struct job *job,
+                           struct answer *answer, struct error *err)
 {
     const struct parked_filter filter = {
         .partition = -1, .by_id = true, .after_id = job->parked_id, .limit = job->limit + 1};
+    struct store_meta meta;
     struct parked_list list;
     parked_list_init(&list);
-    enum status status = parked_read(store, &filter, &list, err);
+    enum status status = store->ops->meta(store, &meta, err);
+    if (status == STATUS_OK)
+        status = parked_read(store, &filter, &list, err);
     size_t count = list.read.count < job->limit ? list.read.count : job->limit;
     member_begin(&answer->body, NULL, "{");
     member_begin(&answer->body, "records", "[");
     for (size_t i = 0; status == STATUS_OK && i < count; i++)
-        parked_append_json(&list.read.records[i], false, NULL, &answer->body);
+        append_record(worker, &meta, &list.read.records[i], false, &answer->body);
     buffer_append_text(&answer->body, "]");
     bool has_more = status == STATUS_OK && list.read.count > job->limit;
     member_known_number(&answer->body, "more_after",
@@ -174,14 +190,17 @@ static enum status find_record(struct store *store, const struct job *job, struc
     return status;
 }
 
-static enum status do_show(struct store *store, const struct job *job, struct answer *answer,
-                           struct error *err)
+static enum status do_show(const struct worker *worker, struct store *store, const struct job *job,
+                           struct answer *answer, struct error *err)
 {
+    struct store_meta meta;
     struct parked_list list;
     parked_list_init(&list);
-    enum status status = find_record(store, job, &list, answer, err);
+    enum status status = store->ops->meta(store, &meta, err);
+    if (status == STATUS_OK)
+        status = find_record(store, job, &list, answer, err);
     if (status == STATUS_OK && !answer->is_ready) {
-        parked_append_json(&list.read.records[0], true, NULL, &answer->body);
+        append_record(worker, &meta, &list.read.records[0], true, &answer->body);
         buffer_append_text(&answer->body, "\n");
         answer->is_ready = true;
     }
@@ -279,9 +298,9 @@ static void work_at(struct worker *worker, struct job *job, struct answer *answe
     struct error err = ERROR_INIT;
     enum status status = worker_open(worker, read_only, &store, &err);
     if (status == STATUS_OK && job->kind == JOB_LIST)
-        status = do_list(store, job, answer, &err);
+        status = do_list(worker, store, job, answer, &err);
     else if (status == STATUS_OK && job->kind == JOB_SHOW)
-        status = do_show(store, job, answer, &err);
+        status = do_show(worker, store, job, answer, &err);
     else if (status == STATUS_OK && job->kind == JOB_SKIP)
         status = do_skip(store, job, worker->stop, answer, &err);
     else if (status == STATUS_OK && !job->is_watched)

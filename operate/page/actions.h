@@ -4,6 +4,7 @@
 #define OPERATE_PAGE_ACTIONS_H
 
 #include "operate/http.h"
+#include "operate/page/fleet.h"
 #include "operate/page/token.h"
 #include "operate/service.h"
 
@@ -15,9 +16,10 @@
 
 struct actions;
 
-/** @param service  and `token`: borrowed. @return OK; RETRY (no memory). */
+/** @param service  and `token` and `fleet`: borrowed. @return OK; RETRY (no memory). */
 enum status actions_new(const struct service *service, struct page_token *token,
-                        struct actions **ret_actions, struct error *err) MUST_CHECK;
+                        struct fleet *fleet, struct actions **ret_actions,
+                        struct error *err) MUST_CHECK;
 
 /** NULL is a no-op. No server may call a handler any more. */
 void actions_free(struct actions *actions);

@@ -74,6 +74,16 @@ static void read_fills(const struct agent_metrics *metrics, struct page_agent_fa
     }
 }
 
+/* Note a pause of an entry of the configuration, unless an earlier one is noted. */
+static void note_paused(const struct config_entry *entry, int64_t paused_at_us,
+                        const char **paused_type, double *paused_s)
+{
+    if (paused_at_us == 0 || *paused_type != NULL)
+        return;
+    *paused_type = entry->entity_type;
+    *paused_s = metrics_age_s(paused_at_us);
+}
+
 static void read_agent(const struct metrics_sources *sources, struct page_reading *reading)
 {
     const struct agent_metrics *metrics = sources->agent;
@@ -89,6 +99,10 @@ static void read_agent(const struct metrics_sources *sources, struct page_readin
     /* A loop that does not come round waits for one of the two. */
     if (agent->broker_silent_s == 0 && agent->database_silent_s == 0)
         agent->database_silent_s = (double)metrics_agent_silence_us(metrics) / 1e6;
+    const struct config *config = sources->config;
+    for (size_t i = 0; i < config->apply_count && i < PAUSED_SHOWN_MAX; i++)
+        note_paused(&config->apply[i], atomic_load(&metrics->paused_at_us[i]), &agent->paused_type,
+                    &agent->paused_s);
     agent->topics_missing = (int64_t)atomic_load(&metrics->topics_missing);
     agent->diverged = (int64_t)atomic_load(&metrics->entities_diverged);
     read_partitions(metrics, reading);
@@ -113,6 +127,9 @@ static void read_relay(const struct metrics_sources *sources, struct page_relay_
     relay->broker_silent_s = metrics_since_s(atomic_load(&metrics->broker_silent_since_us));
     relay->database_silent_s = metrics_since_s(atomic_load(&metrics->database_lost_since_us));
     relay->stalled_s = metrics_since_s(atomic_load(&metrics->stalled_since_us));
+    for (size_t i = 0; i < config->publish_count && i < PAUSED_SHOWN_MAX; i++)
+        note_paused(&config->publish[i], atomic_load(&metrics->paused_at_us[i]),
+                    &relay->paused_type, &relay->paused_s);
     relay->voided = atomic_load(&metrics->voided);
     relay->capture_broken = atomic_load(&metrics->capture_broken);
     relay->capture_unknown = atomic_load(&metrics->capture_unknown);

@@ -51,6 +51,7 @@ struct fleet_type {
     size_t copy_count;
     int64_t *ends; /* -1: not known */
     int32_t partition_count;
+    struct quorum quorum; /* for refusal_find(): without what that does not read */
 };
 
 /* All of it is in the arena. */
@@ -172,6 +173,34 @@ static void view_add_copy(struct fleet_view *view, struct fleet_type *type,
         copy->verdict = *verdict;
 }
 
+/* The quorum itself points into records that change. */
+static void view_keep_quorum(struct fleet_view *view, struct fleet_type *type,
+                             const struct quorum *quorum)
+{
+    static const struct member_applied applied = {0};
+    size_t count = quorum->member_count * (size_t)quorum->partition_count;
+    struct quorum_member *members = view_array(view, quorum->member_count, sizeof *members);
+    struct quorum_position *positions = view_array(view, count, sizeof *positions);
+    for (size_t i = 0; members != NULL && i < quorum->member_count; i++) {
+        members[i].service = view_text(view, quorum->members[i].service);
+        members[i].copy = view_text(view, quorum->members[i].copy);
+        members[i].applied = quorum->members[i].applied == NULL ? NULL : &applied;
+    }
+    for (size_t i = 0; positions != NULL && i < count; i++) {
+        positions[i] = quorum->positions[i];
+        if (positions[i].parked == NULL)
+            continue;
+        struct member_parked *parked = view_array(view, 1, sizeof *parked);
+        if (parked != NULL)
+            *parked = *quorum->positions[i].parked;
+        positions[i].parked = parked;
+    }
+    type->quorum = (struct quorum){.members = members,
+                                   .member_count = quorum->member_count,
+                                   .partition_count = quorum->partition_count,
+                                   .positions = positions};
+}
+
 static void view_ask_ends(struct fleet_view *view, struct fleet_type *type,
                           struct control_topic *topic)
 {
@@ -201,6 +230,7 @@ static enum status view_add_type(struct fleet_view *view, const struct members *
         type->majority = quorum.majority;
         type->partition_count = quorum.partition_count;
         type->copies = view_array(view, quorum.member_count, sizeof *type->copies);
+        view_keep_quorum(view, type, &quorum);
         view_ask_ends(view, type, topic);
     }
     for (size_t i = 0; status == STATUS_OK && !view->failed && i < quorum.member_count; i++)
@@ -348,6 +378,24 @@ void fleet_append(struct fleet *fleet, struct buffer *out)
         append_type(&view->types[i], out);
     buffer_append_text(out, "]}\n");
     (void)pthread_mutex_unlock(&fleet->lock);
+}
+
+bool fleet_refusal(struct fleet *fleet, const struct parked_record *parked, const char *service,
+                   const char *copy, struct refusal *ret_refusal)
+{
+    bool is_known = false;
+    (void)pthread_mutex_lock(&fleet->lock);
+    for (size_t i = 0; fleet->view != NULL && !is_known && i < fleet->view->type_count; i++) {
+        const struct fleet_type *type = &fleet->view->types[i];
+        /* A record that cannot be read has no type; it concerns all copies of the topic alike. */
+        is_known = strcmp(type->topic, parked->record.topic) == 0 &&
+                   (parked->entity_type.length == 0 ||
+                    slice_is(parked->entity_type, type->entity_type));
+        if (is_known)
+            *ret_refusal = refusal_of_copy(&type->quorum, service, copy, &parked->record);
+    }
+    (void)pthread_mutex_unlock(&fleet->lock);
+    return is_known;
 }
 
 static bool is_listed(const struct config_entry *entries, size_t count,

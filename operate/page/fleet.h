@@ -4,8 +4,10 @@
 #define OPERATE_PAGE_FLEET_H
 
 #include "common/buffer.h"
+#include "consumer/store/store.h"
 #include "operate/members.h"
 #include "operate/page/verdict.h"
+#include "operate/refusal.h"
 
 #include <pthread.h>
 
@@ -29,6 +31,11 @@ void fleet_write(struct fleet *fleet, const struct members *members, struct cont
 
 /** Append the JSON of GET /api/fleet. @thread any. */
 void fleet_append(struct fleet *fleet, struct buffer *out);
+
+/** Find out what other copies have done with a record that is parked at a copy of a service.
+ * @return false where that is not known. @thread any. */
+bool fleet_refusal(struct fleet *fleet, const struct parked_record *parked, const char *service,
+                   const char *copy, struct refusal *ret_refusal);
 
 #define FLEET_NAME_SIZE 256
 

@@ -224,7 +224,7 @@ enum status page_open(const struct service *service, const struct metrics_source
     if (status == STATUS_OK)
         status = page_read_hosts(page, err);
     if (status == STATUS_OK)
-        status = actions_new(service, &page->token, &page->actions, err);
+        status = actions_new(service, &page->token, fleet, &page->actions, err);
     if (status == STATUS_OK)
         status = waiters_new(service, wait_look, &page->waiters, err);
     if (status == STATUS_OK)

@@ -102,6 +102,9 @@ static void judge_fresh(const struct page_facts *facts, struct page_question *qu
     if (agent->partitions == 0)
         say(question, PAGE_UNKNOWN, "lag",
             "this agent has no partition: another one of its copy has them, or it has just begun");
+    else if (agent->paused_type != NULL)
+        say(question, PAGE_STOPPED, "resume", "%s is paused here for %s", agent->paused_type,
+            duration(agent->paused_s, text));
     else if (agent->filling_topic != NULL)
         say(question, PAGE_BEHIND, "status", "%s is being filled; %" PRId64 " row%s so far",
             agent->filling_topic, agent->filling_rows, plural(agent->filling_rows));
@@ -273,6 +276,9 @@ static bool judge_relay(const struct page_relay_facts *relay, struct page_questi
             duration(relay->broker_silent_s, text));
     else if (!relay->holds_lease && !relay->is_standby)
         say(question, PAGE_STALLED, "status", "this relay does not have the lease yet");
+    else if (relay->paused_type != NULL)
+        say(question, PAGE_STOPPED, "resume", "%s is paused for %s: its changes wait in the outbox",
+            relay->paused_type, duration(relay->paused_s, text));
     else if (relay->is_held_back)
         say(question, PAGE_BEHIND, "status",
             "nothing is published until the service's own copy has all rows");

@@ -35,7 +35,9 @@ struct page_agent_facts {
     const char *stopped_topic; /* of the first one that stands still; NULL: none */
     int32_t stopped_partition;
     const char *stopped_reason; /* "": not known */
-    const char *filling_topic;  /* NULL: no copy is being filled */
+    const char *paused_type;    /* the first one; NULL: none is */
+    double paused_s;
+    const char *filling_topic; /* NULL: no copy is being filled */
     int64_t filling_rows;
     double lag_s; /* the longest */
     const char *lag_topic;
@@ -61,6 +63,8 @@ struct page_relay_facts {
     int64_t set_aside;
     double oldest_s;
     int64_t voided;
+    const char *paused_type; /* the first one; NULL: none is */
+    double paused_s;
     int64_t capture_broken;
     int64_t capture_unknown;
     const char *capture_type; /* the first broken one */

@@ -201,6 +201,8 @@ static void look_at_parked(struct world *world, struct copy *copy)
                              .body;
     assert_non_null(strstr(record, "\\\"name\\\":\\\"two\\\""));
     assert_non_null(strstr(record, "\"state\":\"held\""));
+    (void)wait_for(copy->port, test_format("/api/parked/%lld", id),
+                   "\"other_copies\":{\"applied\":0,\"parked\":2,\"behind\":0,\"unknown\":0}");
     (void)expect(world, copy->port, "GET /api/parked/{id}", "/api/parked/999999", "", 404);
     (void)expect(world, copy->port, "GET /api/parked/{id}", "/api/parked/none", "", 404);
     (void)expect(world, copy->port, "GET /api/parked", "/api/parked?limit=501", "", 400);
@@ -218,6 +220,7 @@ static struct http_reply act(struct world *world, const struct copy *copy, const
 /* A retry without a cure parks it again; with one it is applied. The next record is skipped. */
 static void heal(struct world *world, struct copy *copy)
 {
+    bool is_last = copy == &world->copies[COPIES - 1];
     const char *again = act(world, copy, "retry", BEARER WHO, 200).body;
     assert_non_null(strstr(again, "\"outcome\":\"parked_again\",\"reason\":\""));
     refuse_large(copy, false);
@@ -227,6 +230,11 @@ static void heal(struct world *world, struct copy *copy)
     assert_string_equal(database_text(copy->sidecar.url, "SELECT name FROM items WHERE id = 2"),
                         "two\n");
     (void)act(world, copy, "retry", BEARER, 404);
+    if (!is_last) /* the next one hears that this one has applied it */
+        (void)wait_for(copy[1].port, test_format("/api/parked/%lld", (long long)copy[1].parked_id),
+                       test_format("\"other_copies\":{\"applied\":%d,\"parked\":%d,\"behind\":0",
+                                   (int)(copy - world->copies) + 1,
+                                   COPIES - 2 - (int)(copy - world->copies)));
     copy->parked_id++;
     assert_non_null(strstr(act(world, copy, "skip", BEARER, 200).body, "\"outcome\":\"skipped\""));
     (void)act(world, copy, "skip", BEARER, 409);

@@ -88,6 +88,8 @@ static void freshness_is_told_by_what_holds_the_oldest_change_up(void **state)
     WHEN(agent->partitions = 0, FRESH, PAGE_UNKNOWN, "lag", "has no partition");
     WHEN(agent->filling_topic = "shop.order"; agent->filling_rows = 1, FRESH, PAGE_BEHIND, "status",
                                               "shop.order is being filled; 1 row so far");
+    WHEN(agent->paused_type = "order"; agent->paused_s = 300;
+         agent->lag_s = 300, FRESH, PAGE_STOPPED, "resume", "order is paused here for 5 min");
     WHEN(agent->partitions_unknown = 2, FRESH, PAGE_UNKNOWN, "lag", "the lag of 2 partitions");
     WHEN(agent->lag_s = 12.3;
          agent->lag_partition = 3, FRESH, PAGE_BEHIND, "lag", "is 12 s old, in shop.order [3]");
@@ -191,6 +193,9 @@ static void the_source_breaks_by_triggers_retention_outbox_lease_or_disk(void **
     WHEN(relay->holds_lease = false;
          relay->is_standby = true, SOURCE, PAGE_OK, NULL, "another relay publishes");
     WHEN(relay->is_held_back = true, SOURCE, PAGE_BEHIND, "status", "nothing is published until");
+    WHEN(relay->paused_type = "order"; relay->paused_s = 3;
+         relay->oldest_s = 90, SOURCE, PAGE_STOPPED, "resume",
+         "order is paused for 3.0 s: its changes wait in the outbox");
     WHEN(relay->oldest_s = 90, SOURCE, PAGE_BEHIND, "status",
          "the oldest change that is not published is 90 s old; 2 wait");
     WHEN(relay->pending = 1, SOURCE, PAGE_OK, NULL, "1 change waits in the outbox");
