@@ -47,7 +47,8 @@ static struct member_position *add_copy(struct world *world, const char *service
 static void add_publisher(struct world *world, const char *service)
 {
     size_t i = world->count++;
-    world->published[i] = (struct member_published){"order", "order", "", false};
+    world->published[i] = (struct member_published){
+        .entity_type = "order", .topic = "order", .columns = ""};
     world->records[i] = (struct member_record){.service = service,
                                                .copy = MEMBER_NONE,
                                                .instance = "1",
@@ -175,7 +176,8 @@ static void a_service_that_publishes_and_applies_counts_by_its_copy(void **state
     struct world world = {0};
     (void)state;
     (void)add_copy(&world, "a", "1", 7);
-    world.published[0] = (struct member_published){"order", "order", "", false};
+    world.published[0] = (struct member_published){
+        .entity_type = "order", .topic = "order", .columns = ""};
     world.records[0].published = &world.published[0];
     world.records[0].published_count = 1;
     expect(&world, 1, 7);
