@@ -51,6 +51,9 @@
     X(FILL_AFTER_ROWS, "fill_after_rows")                                                          \
     X(FILL_BEFORE_END, "fill_before_end")                                                          \
     X(FILL_AFTER_END, "fill_after_end")                                                            \
+    X(FILL_BEFORE_HAND_OVER, "fill_before_hand_over")                                              \
+    X(FILL_AFTER_HAND_OVER, "fill_after_hand_over")                                                \
+    X(FILL_BEFORE_TAKE_BACK, "fill_before_take_back")                                              \
     X(FILL_SOURCE_BEGUN, "fill_source_begun")                                                      \
     X(FILL_SOURCE_ROW, "fill_source_row")                                                          \
     X(FILL_SOURCE_BEFORE_END, "fill_source_before_end")                                            \

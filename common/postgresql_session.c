@@ -220,7 +220,9 @@ void postgresql_session_close(PGconn *connection)
 
 PGresult *postgresql_session_result(PGconn *connection)
 {
-    int answer_ms = PQisBusy(connection) == 0 ? -1 : connections_answer_ms(connection);
+    if (PQisBusy(connection) == 0)
+        return PQgetResult(connection);
+    int answer_ms = connections_answer_ms(connection);
     int64_t until = clock_monotonic_us() + (int64_t)answer_ms * 1000;
     while (answer_ms >= 0 && PQstatus(connection) == CONNECTION_OK && PQisBusy(connection) != 0) {
         struct pollfd socket = {.fd = PQsocket(connection), .events = POLLIN};

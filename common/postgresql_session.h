@@ -16,6 +16,7 @@
 #define SQLSTATE_DIVISION_BY_ZERO       "22012"
 #define SQLSTATE_LOCK_NOT_AVAILABLE     "55P03"
 #define SQLSTATE_DEADLOCK_DETECTED      "40P01"
+#define SQLSTATE_FEATURE_NOT_SUPPORTED  "0A000"
 
 /** Open a session whose settings do not depend on the defaults of the role or the database: UTF8,
  * UTC, ISO dates, extra_float_digits, standard strings, READ COMMITTED, timeouts for locks,

@@ -83,6 +83,8 @@ struct change {
     const struct entity_schema
         *schema;          /* NULL for kinds other than change, unknown or ignored types */
     struct value *values; /* schema->column_count of them: `after`; for a delete only the key */
+    bool
+        is_new; /* its whole image is for a row that is not there; a store rejects it where it is */
 };
 
 /** Finds the schema of an entity type. */

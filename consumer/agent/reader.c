@@ -2,25 +2,14 @@
 #include "consumer/agent/reader.h"
 
 #include "common/failpoint.h"
+#include "common/worker.h"
 
-#include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sysexits.h>
 
 #define READER_POLL_MS 50
 
-enum reader_state {
-    READER_RESTING, /* it waits for a loan */
-    READER_READING, /* it fills the batch of the loan */
-    READER_ENDING,  /* the thread is to return */
-};
-
 struct reader {
-    pthread_t thread;
-    pthread_mutex_t lock; /* of the state */
-    pthread_cond_t changed;
-    enum reader_state state;
+    struct worker *worker;
     atomic_bool is_wanted_back; /* the loan: stop after this record */
     struct reader_loan loan;
     size_t last_index; /* of the partition that was read last: mostly the next one too */
@@ -69,30 +58,10 @@ static void reader_fill(struct reader *reader)
     }
 }
 
-/** The one setter. The caller holds the lock. */
-static void reader_set_state(struct reader *reader, enum reader_state state)
+static void reader_work(void *context)
 {
-    reader->state = state;
-    (void)pthread_cond_signal(&reader->changed); /* only one thread waits at a time */
-}
-
-static void *reader_run(void *context)
-{
-    struct reader *reader = context;
-    (void)pthread_mutex_lock(&reader->lock);
-    while (reader->state != READER_ENDING) {
-        if (reader->state == READER_RESTING) {
-            (void)pthread_cond_wait(&reader->changed, &reader->lock);
-            continue;
-        }
-        (void)pthread_mutex_unlock(&reader->lock);
-        reader_fill(reader);
-        failpoint(FAILPOINT_AGENT_READER_AFTER_FILL);
-        (void)pthread_mutex_lock(&reader->lock);
-        reader_set_state(reader, READER_RESTING);
-    }
-    (void)pthread_mutex_unlock(&reader->lock);
-    return NULL;
+    reader_fill(context);
+    failpoint(FAILPOINT_AGENT_READER_AFTER_FILL);
 }
 
 enum status reader_new(struct reader **ret_reader, struct error *err)
@@ -100,44 +69,28 @@ enum status reader_new(struct reader **ret_reader, struct error *err)
     struct reader *reader = calloc(1, sizeof *reader);
     if (reader == NULL)
         return error_set(err, STATUS_FATAL, "no memory for the reader");
-    (void)pthread_mutex_init(&reader->lock, NULL);
-    (void)pthread_cond_init(&reader->changed, NULL);
-    int code = pthread_create(&reader->thread, NULL, reader_run, reader);
-    if (code != 0) {
-        (void)pthread_cond_destroy(&reader->changed);
-        (void)pthread_mutex_destroy(&reader->lock);
+    enum status status = worker_new(reader_work, reader, &reader->worker, err);
+    if (status == STATUS_OK)
+        *ret_reader = reader;
+    else
         free(reader);
-        err->exit_code = EX_OSERR;
-        return error_set_native(err, STATUS_FATAL, code,
-                                "no thread to read with: %s; allow this process more threads "
-                                "(ulimit -u, TasksMax= of the unit, pids of the container)",
-                                strerror(code));
-    }
-    *ret_reader = reader;
-    return STATUS_OK;
+    return status;
 }
 
 void reader_free(struct reader *reader)
 {
     if (reader == NULL)
         return;
-    (void)pthread_mutex_lock(&reader->lock);
-    reader_set_state(reader, READER_ENDING);
-    (void)pthread_mutex_unlock(&reader->lock);
-    (void)pthread_join(reader->thread, NULL);
-    (void)pthread_cond_destroy(&reader->changed);
-    (void)pthread_mutex_destroy(&reader->lock);
+    worker_free(reader->worker);
     free(reader);
 }
 
 void reader_begin(struct reader *reader, const struct reader_loan *loan)
 {
     failpoint(FAILPOINT_AGENT_BEFORE_HAND_OVER);
-    (void)pthread_mutex_lock(&reader->lock);
     reader->loan = *loan;
     atomic_store(&reader->is_wanted_back, false);
-    reader_set_state(reader, READER_READING);
-    (void)pthread_mutex_unlock(&reader->lock);
+    worker_begin(reader->worker);
     failpoint(FAILPOINT_AGENT_AFTER_HAND_OVER);
 }
 
@@ -145,11 +98,8 @@ void reader_end(struct reader *reader)
 {
     failpoint(FAILPOINT_AGENT_BEFORE_TAKE_BACK);
     atomic_store(&reader->is_wanted_back, true);
-    (void)pthread_mutex_lock(&reader->lock);
-    if (reader->state == READER_READING)
+    if (worker_is_busy(reader->worker))
         feed_wake(reader->loan.feed);
-    while (reader->state == READER_READING)
-        (void)pthread_cond_wait(&reader->changed, &reader->lock);
-    (void)pthread_mutex_unlock(&reader->lock);
+    worker_wait(reader->worker);
     failpoint(FAILPOINT_AGENT_AFTER_TAKE_BACK);
 }

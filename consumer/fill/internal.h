@@ -2,6 +2,7 @@
 #ifndef CONSUMER_FILL_INTERNAL_H
 #define CONSUMER_FILL_INTERNAL_H
 
+#include "common/worker.h"
 #include "consumer/apply/batch.h"
 #include "consumer/fill/loader.h"
 
@@ -27,6 +28,15 @@ struct clearing {
     struct error error; /* the first of these */
 };
 
+/** What one transaction writes. */
+struct load {
+    struct batch batch;
+    struct key_claim *keys; /* FILL_KEYS_MAX of them, in the batch's arena */
+    size_t key_count;
+    struct fill_state fill; /* how far the attempt is behind it */
+    int64_t took_us;
+};
+
 struct fill_loader {
     struct fill_loader_options options;
     struct store *store; /* NULL: not open */
@@ -45,10 +55,15 @@ struct fill_loader {
     struct fill_sums sums;
     bool has_end;
 
-    /* What waits to be written: */
-    struct batch batch;
-    struct key_claim *keys; /* FILL_KEYS_MAX of them, in the batch's arena */
-    size_t key_count;
+    /* One load is filled while the worker writes the other one. Then the session, the arena and
+     * `written` are the worker's; what it reads besides does not change meanwhile. */
+    struct load loads[2];
+    struct load *filled;
+    struct load *written; /* empty; or a transaction is under way, or has failed */
+    struct worker *worker;
+    bool is_writing; /* nobody has looked yet how it ended */
+    enum status write_status;
+    struct error write_error;
     struct arena arena; /* of one transaction */
 };
 
@@ -89,7 +104,29 @@ enum status loader_clear(struct fill_loader *loader, bool *ret_done, struct erro
 /** Refuse rows that are no own changes under way. @return OK; RETRY; FATAL with exit code 78. */
 enum status loader_refuse_rows(struct fill_loader *loader, struct error *err) MUST_CHECK;
 
-/** Write what waits. Statuses as fill_loader_step(). */
+/** Write the load of loader->written, in one transaction. Statuses as fill_loader_step().
+ * @thread the worker's, or the caller's where the worker rests. */
 enum status loader_write(struct fill_loader *loader, struct error *err) MUST_CHECK;
+
+/* loads.c */
+
+/** @return OK; FATAL (memory, no thread). */
+enum status loader_init_loads(struct fill_loader *loader, struct error *err) MUST_CHECK;
+void loader_free_loads(struct fill_loader *loader);
+
+/** Wait for the worker and forget what was filled or written, whatever became of it. */
+void loader_reset_loads(struct fill_loader *loader);
+
+/** Wait for the worker, so that the session is the caller's. How it ended is kept. */
+void loader_settle(struct fill_loader *loader);
+
+/** Let transactions begin small: the service writes in this database too. */
+void loader_begin_small(struct fill_loader *loader);
+
+/** Hand over what was filled, when the load before it is written.
+ * @return OK, with whether there was anything; else how the load before it ended, which the next
+ * call writes once more. */
+enum status loader_hand_over(struct fill_loader *loader, bool *ret_any,
+                             struct error *err) MUST_CHECK;
 
 #endif

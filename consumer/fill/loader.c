@@ -11,16 +11,13 @@
 enum status fill_loader_new(const struct fill_loader_options *options,
                             struct fill_loader **ret_loader, struct error *err)
 {
-    const struct config_limits *limits = &options->config->limits;
     struct fill_loader *loader = calloc(1, sizeof *loader);
     if (loader == NULL)
         return error_set(err, STATUS_FATAL, "no memory for a fill");
     loader->options = *options;
     arena_init(&loader->arena, LOADER_ARENA_MAX);
     loader->orders = calloc(options->mapping_count + 1, sizeof *loader->orders);
-    enum status status = batch_init(&loader->batch, (size_t)limits->batch_events,
-                                    (size_t)limits->batch_bytes, (size_t)limits->message_bytes,
-                                    err);
+    enum status status = loader_init_loads(loader, err);
     if (status == STATUS_OK && loader->orders == NULL)
         status = error_set(err, STATUS_FATAL, "no memory for a fill");
     (void)snprintf(loader->fill.topic, sizeof loader->fill.topic, "%s", options->topic);
@@ -40,6 +37,7 @@ static void loader_close(struct fill_loader *loader)
 
 void loader_forget(struct fill_loader *loader)
 {
+    loader_reset_loads(loader);
     for (size_t i = 0; i < loader->partition_count; i++)
         partition_state_done(&loader->partitions[i]);
     free(loader->partitions);
@@ -53,17 +51,15 @@ void loader_forget(struct fill_loader *loader)
     loader->clearing = (struct clearing){0};
     loader->sums = (struct fill_sums){0};
     loader->has_end = false;
-    loader->key_count = 0;
-    batch_reset(&loader->batch);
 }
 
 void fill_loader_free(struct fill_loader *loader)
 {
     if (loader == NULL)
         return;
-    loader_close(loader);
     loader_forget(loader);
-    batch_done(&loader->batch);
+    loader_free_loads(loader);
+    loader_close(loader);
     arena_done(&loader->arena);
     free(loader->orders);
     free(loader);
@@ -86,8 +82,6 @@ enum status loader_open(struct fill_loader *loader, struct error *err)
                              loader->orders, err);
     if (status != STATUS_OK)
         loader_close(loader);
-    if (loader->meta.incarnation[0] != '\0')
-        batch_begin_small(&loader->batch);
     return status;
 }
 
@@ -119,6 +113,7 @@ const struct mapping *loader_mapping(const struct fill_loader *loader, struct sl
 enum status fill_loader_read(struct fill_loader *loader, struct fill_state *ret_fill,
                              struct error *err)
 {
+    loader_settle(loader);
     enum status status = loader_open(loader, err);
     if (status == STATUS_OK)
         status = store_fill_read(loader->store, loader->options.topic, ret_fill, err);
@@ -250,6 +245,8 @@ enum status fill_loader_begin(struct fill_loader *loader, const struct fill_begi
         status = take_partition(&loader->partitions[i], begin, i, err);
     if (status == STATUS_OK)
         status = loader_make_ranges(loader, err);
+    if (loader->meta.incarnation[0] != '\0')
+        loader_begin_small(loader);
     loader->fill.rows_offset = 1;
     loader->fill.rows = 0;
     loader->fill.digest = 0;
@@ -273,7 +270,8 @@ enum status fill_loader_row(struct fill_loader *loader, const struct fill_row *r
     if (mapping == NULL)
         return error_set(err, STATUS_ABORT, "a row of %.*s came, which nobody wants",
                          SLICE_ARGS(row->entity_type));
-    enum status status = batch_add_row(&loader->batch, mapping->schema, row->key, row->value, err);
+    enum status status = batch_add_row(&loader->filled->batch, mapping->schema, row->key,
+                                       row->value, err);
     if (status == STATUS_REJECT) {
         error_prefix(err, "%.*s %.*s", SLICE_ARGS(row->entity_type), SLICE_ARGS(row->key));
         return err->status = STATUS_STOP;
@@ -288,18 +286,20 @@ enum status fill_loader_row(struct fill_loader *loader, const struct fill_row *r
 enum status fill_loader_key(struct fill_loader *loader, const struct fill_key *key,
                             struct error *err)
 {
-    if (loader->key_count == 0)
-        loader->keys = arena_alloc(&loader->batch.arena, FILL_KEYS_MAX * sizeof *loader->keys);
-    if (loader->keys == NULL)
+    struct load *load = loader->filled;
+    struct arena *arena = &load->batch.arena;
+    if (load->key_count == 0)
+        load->keys = arena_alloc(arena, FILL_KEYS_MAX * sizeof *load->keys);
+    if (load->keys == NULL)
         return error_set(err, STATUS_RETRY, "no memory for idempotency keys");
-    struct key_claim *claim = &loader->keys[loader->key_count];
+    struct key_claim *claim = &load->keys[load->key_count];
     *claim = (struct key_claim){.topic = loader->options.topic,
-                                .source = arena_copy(&loader->batch.arena, key->source),
-                                .id = arena_copy(&loader->batch.arena, key->id),
+                                .source = arena_copy(arena, key->source),
+                                .id = arena_copy(arena, key->id),
                                 .digest = key->digest};
     if (claim->source.data == NULL || claim->id.data == NULL)
         return error_set(err, STATUS_RETRY, "no memory for idempotency keys");
-    loader->key_count++;
+    load->key_count++;
     fill_sums_add_key(&loader->sums, key);
     loader_took(loader);
     return STATUS_OK;
@@ -325,8 +325,8 @@ bool fill_loader_is_busy(const struct fill_loader *loader)
     case LOADER_FINISHED:
         return false;
     case LOADER_LOAD:
-        return loader->has_end || batch_is_full(&loader->batch) ||
-               loader->key_count == FILL_KEYS_MAX;
+        return loader->has_end || batch_is_full(&loader->filled->batch) ||
+               loader->filled->key_count == FILL_KEYS_MAX;
     case LOADER_MARK:
     case LOADER_CLEAR:
     case LOADER_INSTALL:

@@ -214,6 +214,13 @@ static enum status step_end(struct fill_loader *loader, struct error *err)
     return status;
 }
 
+static enum status step_load(struct fill_loader *loader, struct error *err)
+{
+    bool is_under_way = false;
+    enum status status = loader_hand_over(loader, &is_under_way, err);
+    return status == STATUS_OK && !is_under_way && loader->has_end ? step_end(loader, err) : status;
+}
+
 enum status fill_loader_step(struct fill_loader *loader, struct error *err)
 {
     switch (loader->next) {
@@ -224,9 +231,7 @@ enum status fill_loader_step(struct fill_loader *loader, struct error *err)
     case LOADER_INSTALL:
         return step_install(loader, err);
     case LOADER_LOAD:
-        if (loader->batch.count > 0 || loader->key_count > 0)
-            return loader_write(loader, err);
-        return loader->has_end ? step_end(loader, err) : STATUS_OK;
+        return step_load(loader, err);
     case LOADER_NOTHING:
     case LOADER_FINISHED:
         break;
@@ -237,6 +242,7 @@ enum status fill_loader_step(struct fill_loader *loader, struct error *err)
 static enum status loader_note(struct fill_loader *loader, const struct fill_state *fill,
                                struct error *err)
 {
+    loader_settle(loader);
     enum status status = loader_open(loader, err);
     if (status == STATUS_OK)
         status = loader->store->ops->begin(loader->store, NULL, 0, err);

@@ -23,7 +23,7 @@ static int find_compare(const void *key, const void *change)
 /* Leaves out what has an own change under way. @return OK with how many rows that are more. */
 static enum status leave_out(struct fill_loader *loader, size_t *ret_more, struct error *err)
 {
-    struct batch *batch = &loader->batch;
+    struct batch *batch = &loader->written->batch;
     size_t count = 0;
     *ret_more = 0;
     if (loader->range_count == 0 || batch->count == 0)
@@ -50,6 +50,11 @@ static enum status leave_out(struct fill_loader *loader, size_t *ret_more, struc
     return status;
 }
 
+/** How the rows of a transaction are written; each one where the database rejected the one before.
+ * A table that was cleared has no row of the attempt, but the service may have made one meanwhile.
+ */
+enum way { WAY_INSERT, WAY_UPSERT, WAY_SINGLY };
+
 /* Writes rows of one type that follow each other. */
 static enum status write_run(struct fill_loader *loader, const struct change **changes,
                              size_t count, struct error *err)
@@ -58,16 +63,17 @@ static enum status write_run(struct fill_loader *loader, const struct change **c
     return loader->store->ops->apply(loader->store, mapping, changes, count, err);
 }
 
-static enum status write_bulk(struct fill_loader *loader, struct error *err)
+static enum status write_bulk(struct fill_loader *loader, enum way way, struct error *err)
 {
-    const struct batch *batch = &loader->batch;
+    struct batch *batch = &loader->written->batch;
     const struct change **run = arena_alloc(&loader->arena, (batch->count + 1) * sizeof *run);
     enum status status = STATUS_OK;
     size_t count = 0;
     if (run == NULL)
         return error_set(err, STATUS_RETRY, "no memory for the rows of a fill");
     for (size_t i = 0; status == STATUS_OK && i < batch->count; i++) {
-        const struct batch_event *event = &batch->events[i];
+        struct batch_event *event = &batch->events[i];
+        event->change.is_new = way == WAY_INSERT;
         if (event->outcome != EVENT_APPLY)
             continue;
         if (count > 0 && run[0]->schema != event->change.schema) {
@@ -103,7 +109,7 @@ static enum status write_rejected(struct fill_loader *loader, struct batch_event
 
 static enum status write_singly(struct fill_loader *loader, struct error *err)
 {
-    struct batch *batch = &loader->batch;
+    struct batch *batch = &loader->written->batch;
     enum status status = STATUS_OK;
     for (size_t i = 0; status == STATUS_OK && i < batch->count; i++) {
         struct batch_event *event = &batch->events[i];
@@ -126,39 +132,40 @@ static enum status write_singly(struct fill_loader *loader, struct error *err)
 }
 
 /* A savepoint that nobody goes back to costs SQLite a copy of each page. */
-static enum status write_begin(struct fill_loader *loader, bool singly, struct error *err)
+static enum status write_begin(struct fill_loader *loader, enum way way, struct error *err)
 {
     struct store *store = loader->store;
     enum status status = store->ops->begin(store, NULL, 0, err);
-    if (status == STATUS_OK && !singly && store->ops->excludes_writers)
+    if (status == STATUS_OK && way != WAY_SINGLY && store->ops->excludes_writers)
         status = store->ops->drop_savepoint(store, err);
     if (status == STATUS_OK)
-        status = store->ops->fill(store, FILL_PROGRESS, &loader->fill, NULL, err);
+        status = store->ops->fill(store, FILL_PROGRESS, &loader->written->fill, NULL, err);
     return status;
 }
 
 /* @return OK; AGAIN (an own change was committed meanwhile); REJECT (of a run); STOP (of a row). */
-static enum status write_all(struct fill_loader *loader, bool singly, struct error *err)
+static enum status write_all(struct fill_loader *loader, enum way way, struct error *err)
 {
     struct store *store = loader->store;
     size_t more = 0;
     enum status status = leave_out(loader, &more, err);
     if (status == STATUS_OK)
-        status = singly ? write_singly(loader, err) : write_bulk(loader, err);
-    if (status == STATUS_OK && loader->key_count > 0)
-        status = store->ops->claim_keys(store, loader->keys, loader->key_count, err);
+        status = way == WAY_SINGLY ? write_singly(loader, err) : write_bulk(loader, way, err);
+    if (status == STATUS_OK && loader->written->key_count > 0)
+        status = store->ops->claim_keys(store, loader->written->keys, loader->written->key_count,
+                                        err);
     if (status != STATUS_OK || store->ops->excludes_writers)
         return status;
     status = leave_out(loader, &more, err);
     return status == STATUS_OK && more > 0 ? STATUS_AGAIN : status;
 }
 
-static enum status write_transaction(struct fill_loader *loader, bool singly, struct error *err)
+static enum status write_transaction(struct fill_loader *loader, enum way way, struct error *err)
 {
     arena_reset(&loader->arena);
-    enum status status = write_begin(loader, singly, err);
+    enum status status = write_begin(loader, way, err);
     if (status == STATUS_OK)
-        status = write_all(loader, singly, err);
+        status = write_all(loader, way, err);
     if (status != STATUS_OK)
         return status;
     failpoint(FAILPOINT_FILL_BEFORE_ROWS);
@@ -168,34 +175,17 @@ static enum status write_transaction(struct fill_loader *loader, bool singly, st
     return status;
 }
 
-/* Forgets what is written. With an outbox the service gets its turn, and shorter transactions where
- * this one took too long (rule 19). */
-static void loader_wrote(struct fill_loader *loader, int64_t took_us)
-{
-    struct batch *batch = &loader->batch;
-    for (size_t i = 0; i < batch->count; i++)
-        loader->progress.own += batch->events[i].outcome == EVENT_SUPERSEDED;
-    loader->progress.rows += batch->count;
-    loader->progress.keys += loader->key_count;
-    if (loader->meta.incarnation[0] != '\0') {
-        batch_adapt(batch, took_us, loader->options.config->limits.batch_time_ms * 1000);
-        clock_sleep_us(LOADER_FREE_US);
-    }
-    loader->key_count = 0;
-    batch_reset(batch);
-}
-
 enum status loader_write(struct fill_loader *loader, struct error *err)
 {
-    bool singly = false;
+    enum way way = WAY_INSERT;
     int rounds = 0;
     enum status status = loader_open(loader, err);
     int64_t begun_us = clock_monotonic_us();
     while (status == STATUS_OK) {
-        status = write_transaction(loader, singly, err);
+        status = write_transaction(loader, way, err);
         bool is_rejected = status == STATUS_REJECT || status == STATUS_STOP;
-        bool again = status == STATUS_AGAIN || (is_rejected && !singly);
-        singly = singly || is_rejected;
+        bool again = status == STATUS_AGAIN || (is_rejected && way != WAY_SINGLY);
+        way += is_rejected && way != WAY_SINGLY;
         if (!again)
             break;
         loader->store->ops->rollback(loader->store);
@@ -206,8 +196,9 @@ enum status loader_write(struct fill_loader *loader, struct error *err)
     }
     status = loader_undo(loader, status, err);
     if (status == STATUS_ABORT)
-        status = loader_was_done(loader, FILL_LOADING, loader->fill.rows_offset, err);
-    if (status == STATUS_OK)
-        loader_wrote(loader, clock_monotonic_us() - begun_us);
+        status = loader_was_done(loader, FILL_LOADING, loader->written->fill.rows_offset, err);
+    loader->written->took_us = clock_monotonic_us() - begun_us;
+    if (status == STATUS_OK && loader->meta.incarnation[0] != '\0')
+        clock_sleep_us(LOADER_FREE_US); /* the service's turn (rule 19) */
     return status;
 }

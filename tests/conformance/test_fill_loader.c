@@ -251,6 +251,7 @@ static void a_loader_that_was_overtaken_writes_nothing_more(void)
     drain();
     load(1, 7, "x");
     load(8, 10, "x");
+    assert_int_equal(stored().rows, 7); /* it waits until they are written */
     struct fill_loader *overtaken = loader;
     loader = another_loader();
     must(ask(ATTEMPT_2, false));
@@ -261,6 +262,11 @@ static void a_loader_that_was_overtaken_writes_nothing_more(void)
     for (int id = 11; id <= 14; id++)
         must(push(id, "x"));
     assert_true(fill_loader_is_busy(loader));
+    must(fill_loader_step(loader, &err)); /* it is handed over */
+    assert_int_equal(fill_loader_end(loader, &(struct fill_end){0}, &err), STATUS_ABORT);
+    error_clear(&err);
+    for (int id = 15; id <= 21; id++)
+        must(push(id, "x"));
     assert_int_equal(fill_loader_step(loader, &err), STATUS_ABORT);
     error_clear(&err);
     int64_t voids = 0;
@@ -382,10 +388,29 @@ static void a_row_that_the_database_refuses_is_named(void)
     for (int id = 1; id <= 7; id++)
         must(push(id, id == 6 ? "n3" : test_format("n%d", id)));
     assert_true(fill_loader_is_busy(loader));
+    must(fill_loader_step(loader, &err)); /* it is handed over */
+    must(end_at(9));
     assert_int_equal(fill_loader_step(loader, &err), STATUS_STOP);
     print_message("%s\n", err.text);
     assert_non_null(strstr(err.text, "order {\"id\":6}"));
     error_clear(&err);
+    end_case();
+}
+
+/* Rows are inserted: the table was cleared. One that came meanwhile is written over all the same.
+ */
+static void a_row_that_came_meanwhile_is_written_over(void)
+{
+    begin_case();
+    must(ask(ATTEMPT_1, false));
+    must(begin_at(ATTEMPT_1, 8));
+    drain();
+    write_row(9, "meanwhile");
+    load(1, 9, "x");
+    finish(9);
+    assert_int_equal(fill_loader_progress(loader).rows, 9);
+    store_case_assert_rows("1|x|1.5\n2|x|1.5\n3|x|1.5\n4|x|1.5\n5|x|1.5\n6|x|1.5\n7|x|1.5\n"
+                           "8|x|1.5\n9|x|1.5\n");
     end_case();
 }
 
@@ -501,6 +526,7 @@ int main(void)
         STORE_CASE(a_table_with_rows_of_somebody_is_refused),
         STORE_CASE(a_row_that_the_schema_refuses_is_named),
         STORE_CASE_OF_SQL(a_row_that_the_database_refuses_is_named),
+        STORE_CASE(a_row_that_came_meanwhile_is_written_over),
         STORE_CASE_OF_SQL(a_row_that_others_refer_to_is_said),
         STORE_CASE_OF_SQL(own_changes_under_way_stay),
         STORE_CASE_OF_SQL(own_changes_below_the_stamp_are_cleared),

@@ -139,10 +139,11 @@ static void any_database_is_filled_from_any_other_while_services_write(void **st
 
 /* In this order each of them is reached: rows are cleared once some were loaded. */
 static const char *const points[] = {
-    "fill_before_ask",     "fill_after_ask",     "fill_before_mark",  "fill_after_mark",
-    "fill_before_install", "fill_after_install", "fill_before_rows",  "fill_after_rows",
-    "fill_before_rows:2",  "fill_after_rows:2",  "fill_before_clear", "fill_after_clear",
-    "fill_before_end",     "fill_after_end",
+    "fill_before_ask",       "fill_after_ask",         "fill_before_mark",      "fill_after_mark",
+    "fill_before_install",   "fill_after_install",     "fill_before_rows",      "fill_after_rows",
+    "fill_before_rows:2",    "fill_after_rows:2",      "fill_before_clear",     "fill_after_clear",
+    "fill_before_hand_over", "fill_after_hand_over:2", "fill_before_take_back", "fill_before_end",
+    "fill_after_end",
 };
 #define POINTS (sizeof points / sizeof *points)
 

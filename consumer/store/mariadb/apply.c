@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 /* How a change is written. Two steps are an UPDATE, and an INSERT if that finds no row. */
-enum way { WAY_DELETE, WAY_SPARSE, WAY_UPSERT, WAY_TWO_STEPS, WAYS };
+enum way { WAY_DELETE, WAY_SPARSE, WAY_INSERT, WAY_UPSERT, WAY_TWO_STEPS, WAYS };
 
 static enum way way_of(const struct mapped_table *table, const struct change *change)
 {
@@ -16,6 +16,8 @@ static enum way way_of(const struct mapped_table *table, const struct change *ch
     bool complete = change_is_complete(change);
     if (!complete && change->op == CHANGE_UPDATE)
         return WAY_SPARSE;
+    if (complete && change->is_new)
+        return WAY_INSERT;
     return complete && !table->has_other_keys ? WAY_UPSERT : WAY_TWO_STEPS;
 }
 
@@ -58,6 +60,8 @@ static enum status write_one(struct mapped_table *table, const struct change *ch
     switch (way_of(table, change)) {
     case WAY_DELETE:
         return write_form(table, ROW_DELETE, &change, 1, err);
+    case WAY_INSERT:
+        return write_form(table, ROW_INSERT, &change, 1, err);
     case WAY_SPARSE:
         status = store_mariadb_write_rows(table, &update, err);
         return status == STATUS_OK && update.matched == 0 ? sql_hold_no_row(table, change, err)
@@ -133,6 +137,13 @@ static enum status write_two_steps_bulk(struct mapped_table *table, const struct
     return status;
 }
 
+static enum row_form way_form(enum way way)
+{
+    if (way == WAY_DELETE)
+        return ROW_DELETE;
+    return way == WAY_INSERT ? ROW_INSERT : ROW_UPSERT;
+}
+
 static enum status write_way(struct mapped_table *table, enum way way,
                              const struct change **changes, size_t count, struct error *err)
 {
@@ -140,7 +151,7 @@ static enum status write_way(struct mapped_table *table, enum way way,
     if (way == WAY_TWO_STEPS)
         return write_two_steps_bulk(table, changes, count, err);
     if (way != WAY_SPARSE)
-        return write_form(table, way == WAY_DELETE ? ROW_DELETE : ROW_UPSERT, changes, count, err);
+        return write_form(table, way_form(way), changes, count, err);
     enum status status = write_updates(table, changes, count, &matched, err);
     if (status == STATUS_OK && matched != count)
         status = sql_hold_no_row(table, changes[0], err);

@@ -97,7 +97,6 @@ static enum status silence(const struct mapped_table *table, bool silent, struct
 
 const struct sql_dialect store_mariadb_dialect = {
     SQL_DIALECT_TEXTS,
-    .row_insert = SQL_ROW_INSERT,
     .row_find = SQL_ROW_FIND,
     .key_columns_max = KEY_COLUMNS_MAX,
     .columns = &column_mariadb_dialect,

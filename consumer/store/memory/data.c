@@ -79,6 +79,9 @@ enum status store_memory_apply(struct store *store, const struct mapping *mappin
         } else if (!there && !change_is_complete(change) && change->op == CHANGE_UPDATE) {
             err->reject = REJECT_NO_ROW;
             return error_set(err, STATUS_REJECT, "lacks columns, and there is no row");
+        } else if (there && change->is_new) {
+            err->reject = REJECT_WAITING;
+            return error_set(err, STATUS_REJECT, "the row is there already");
         } else if (there) {
             struct model_row *row = list_at(&model->rows, index);
             row->values = row_merge(self, change, row);

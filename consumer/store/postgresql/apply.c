@@ -80,20 +80,23 @@ static enum status segment_write(void *context, size_t start, size_t end, struct
 
 /* A change without a prepared statement begins a segment, because preparing one may replace a
  * statement that earlier changes of the segment still need. In a table that keeps the order of all
- * changes only upserts of whole images share a segment: an INSERT writes its rows in order. */
+ * changes only upserts or inserts of whole images share a segment: an INSERT writes its rows in
+ * order.
+ */
 static bool segment_joins(void *context, size_t start, size_t index)
 {
     struct run *run = context;
     const struct change *change = run->changes[index];
     enum row_form form = sql_row_form(change);
     struct row_statement **statement = &run->statements[index];
-    struct row_statement *upsert = &run->table->rows[ROW_UPSERT];
+    struct row_statement *whole = &run->table->rows[form];
+    bool inserts = form == ROW_UPSERT || form == ROW_INSERT;
     if (index == start)
         run->status = sql_row_prepare(run->table, form, change, statement, run->err);
     else
         *statement = sql_row_find(run->table, form, change);
-    return *statement != NULL &&
-           (!run->table->keeps_order || (*statement == upsert && run->statements[start] == upsert));
+    return *statement != NULL && (!run->table->keeps_order || (inserts && *statement == whole &&
+                                                               run->statements[start] == whole));
 }
 
 /* Translate an error that contains REWRITTEN_MARK. */
@@ -120,6 +123,8 @@ enum status store_postgresql_write(struct mapped_table *table, const struct chan
     struct sql_segments segments = {
         .joins = segment_joins, .write = segment_write, .context = &run};
     struct error ignored = ERROR_INIT;
+    if (store_postgresql_can_copy(table, changes, count))
+        return store_postgresql_copy(table, changes, count, err);
     run.statements = calloc(count + 1, sizeof(struct row_statement *));
     if (run.statements == NULL)
         return error_set(err, STATUS_RETRY, "%s: no memory for a run", table->name);

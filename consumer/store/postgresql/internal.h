@@ -116,6 +116,10 @@ void store_postgresql_encode(struct buffer *out, struct slice text);
 /** @return whether these are UTF-8 without NUL. */
 bool store_postgresql_is_text(struct slice text);
 
+/** Wait for what was sent, and leave the pipeline, until PQenterPipelineMode(). */
+enum status store_postgresql_leave_pipeline(struct store_postgresql *self,
+                                            struct error *err) MUST_CHECK;
+
 /* Arrays of values. */
 
 void array_begin(struct buffer *array, enum wire wire);
@@ -158,6 +162,13 @@ const char *store_postgresql_judge(const struct mapped_table *table, size_t inde
                                    struct slice text);
 enum status store_postgresql_write(struct mapped_table *table, const struct change *const *changes,
                                    size_t count, struct error *err);
+
+/** @return whether a run is one of new rows that COPY can write. */
+bool store_postgresql_can_copy(const struct mapped_table *table,
+                               const struct change *const *changes, size_t count);
+/** Write it. Statuses as sql_dialect.write(). */
+enum status store_postgresql_copy(struct mapped_table *table, const struct change *const *changes,
+                                  size_t count, struct error *err) MUST_CHECK;
 extern const struct sql_dialect store_postgresql_dialect;
 
 /* Slots, one file each group. */

@@ -10,6 +10,10 @@ ON CONFLICT ({key|, |@}) DO UPDATE SET {others|, |@ = excluded.@}
 -- name: row_upsert_key
 INSERT INTO {table}({bound|, |@}) OVERRIDING SYSTEM VALUE SELECT {bound|, |#} FROM {rows}
 ON CONFLICT ({key|, |@}) DO NOTHING
+-- name: row_insert
+INSERT INTO {table}({bound|, |@}) OVERRIDING SYSTEM VALUE SELECT {bound|, |#} FROM {rows}
+-- name: row_copy
+COPY {table}({all|, |@}) FROM STDIN (FORMAT binary)
 -- name: row_update
 UPDATE {table} AS kept SET {others|, |@ = #} FROM {rows} WHERE {key| AND |kept.@ = #}
 -- name: row_update_key

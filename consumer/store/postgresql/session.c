@@ -303,8 +303,8 @@ static void session_rollback(struct store_sql *sql)
     queue_clear(self);
 }
 
-/* Scans read results part by part, which a pipeline does not. */
-static enum status pipeline_leave(struct store_postgresql *self, struct error *err)
+/* Scans read results part by part, which a pipeline does not; nor does it COPY. */
+enum status store_postgresql_leave_pipeline(struct store_postgresql *self, struct error *err)
 {
     enum status status = store_postgresql_sync(self, NULL, err);
     if (status == STATUS_OK && PQexitPipelineMode(self->connection) != 1)
@@ -326,7 +326,7 @@ static enum status pipeline_enter(struct store_postgresql *self, enum status sta
 static enum status session_query(struct store_sql *sql, struct row_query *query, struct error *err)
 {
     struct store_postgresql *self = (struct store_postgresql *)sql;
-    enum status status = pipeline_leave(self, err);
+    enum status status = store_postgresql_leave_pipeline(self, err);
     if (status != STATUS_OK)
         return status;
     status = postgresql_scan_query(self->connection, query, err);
@@ -340,7 +340,7 @@ static enum status session_query(struct store_sql *sql, struct row_query *query,
 static enum status session_give_way(struct store_sql *sql, struct error *err)
 {
     struct store_postgresql *self = (struct store_postgresql *)sql;
-    enum status status = pipeline_leave(self, err);
+    enum status status = store_postgresql_leave_pipeline(self, err);
     return status == STATUS_OK
                ? pipeline_enter(self, postgresql_snapshot_keep(self->connection, err), err)
                : status;

@@ -102,7 +102,9 @@ enum row_form sql_row_form(const struct change *change)
 {
     if (change->op == CHANGE_DELETE)
         return ROW_DELETE;
-    return change->op == CHANGE_UPDATE && !change_is_complete(change) ? ROW_UPDATE : ROW_UPSERT;
+    if (change_is_complete(change))
+        return change->is_new ? ROW_INSERT : ROW_UPSERT;
+    return change->op == CHANGE_UPDATE ? ROW_UPDATE : ROW_UPSERT;
 }
 
 static bool is_sparse(enum row_form form, const struct change *change)

@@ -87,11 +87,11 @@ struct sql_dialect {
     const char *row_update;
     const char *row_update_key; /* where the key is all that is bound: counts the rows that exist */
     const char *row_delete;
-    const char *row_insert; /* NULL: never used */
-    const char *row_find;   /* NULL: never used */
-    const char *lock;       /* taken before a table is made, so that only one agent does; NULL */
-    const char *grants;     /* rights on Keepstep's own tables; NULL: there are no roles */
-    unsigned int order_id;  /* of the statement that store_sql_order() runs */
+    const char *row_insert;
+    const char *row_find;  /* NULL: never used */
+    const char *lock;      /* taken before a table is made, so that only one agent does; NULL */
+    const char *grants;    /* rights on Keepstep's own tables; NULL: there are no roles */
+    unsigned int order_id; /* of the statement that store_sql_order() runs */
 
     const struct column_dialect *columns; /* how the database writes a row as JSON */
 
@@ -148,7 +148,8 @@ struct sql_dialect {
 #define SQL_DIALECT_TEXTS                                                                          \
     .table_create = SQL_TABLE_CREATE, .table_widen = SQL_TABLE_WIDEN,                              \
     .row_upsert = SQL_ROW_UPSERT, .row_update = SQL_ROW_UPDATE,                                    \
-    .row_update_key = SQL_ROW_UPDATE_KEY, .row_delete = SQL_ROW_DELETE
+    .row_update_key = SQL_ROW_UPDATE_KEY, .row_delete = SQL_ROW_DELETE,                            \
+    .row_insert = SQL_ROW_INSERT
 
 /** What the places in a text are filled with. */
 struct sql_text {
@@ -198,7 +199,8 @@ enum status sql_tables_take(struct sql_tables *tables, struct mapped_table *tabl
                             struct error *err) MUST_CHECK;
 void sql_tables_done(struct sql_tables *tables);
 
-/** @return how a change is written: whole images as upserts, whatever their operation. */
+/** @return how a change is written: whole images as upserts, whatever their operation, or as
+ * inserts where the change says so. */
 enum row_form sql_row_form(const struct change *change);
 
 /** @return the prepared statement for a change, or NULL. Updates and upserts of images that lack

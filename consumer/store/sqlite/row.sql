@@ -8,6 +8,8 @@ INSERT INTO {table}({bound|, |@}) VALUES ({bound|, |#})
 ON CONFLICT ({key|, |@}) DO UPDATE SET {others|, |@ = excluded.@}
 -- name: row_upsert_key
 INSERT INTO {table}({bound|, |@}) VALUES ({bound|, |#}) ON CONFLICT ({key|, |@}) DO NOTHING
+-- name: row_insert
+INSERT INTO {table}({bound|, |@}) VALUES ({bound|, |#})
 -- name: row_update
 UPDATE {table} SET {others|, |@ = #} WHERE {key| AND |@ = #}
 -- name: row_update_key
