@@ -1,7 +1,9 @@
 /* JSON members, one after the other. */
 #include "operate/member.h"
 
+#include "common/base64.h"
 #include "common/clock.h"
+#include "common/utf8.h"
 
 #include <inttypes.h>
 
@@ -27,6 +29,18 @@ void member_text(struct buffer *out, const char *name, struct slice value)
         buffer_append_text(out, "null");
     else
         buffer_append_json(out, value);
+}
+
+void member_bytes(struct buffer *out, const char *name, struct slice bytes)
+{
+    if (bytes.data == NULL || utf8_is_valid(bytes)) {
+        member_text(out, name, bytes);
+        return;
+    }
+    member_name(out, NULL);
+    buffer_append_format(out, "\"%s_base64\":\"", name);
+    base64_append(out, bytes);
+    buffer_append_text(out, "\"");
 }
 
 void member_number(struct buffer *out, const char *name, int64_t number)

@@ -24,6 +24,8 @@ void member_seconds(struct buffer *out, const char *name, double seconds);
 /** As RFC 3339; null for 0. @param time_us  microseconds since 1970. */
 void member_time(struct buffer *out, const char *name, int64_t time_us);
 
+/** A text; of bytes that are no UTF-8 instead the member "NAME_base64". data NULL is null. */
+void member_bytes(struct buffer *out, const char *name, struct slice bytes);
 void member_bool(struct buffer *out, const char *name, bool value);
 
 #endif

@@ -180,7 +180,8 @@ static bool parked_arguments(const struct command_line *line, bool all, bool ent
     request->verb = count == 0 ? "list" : line->arguments[0];
     request->json = line->json;
     request->filter = (struct parked_filter){.partition = -1};
-    if (strcmp(request->verb, "list") == 0 || strcmp(request->verb, "resume") == 0)
+    if (strcmp(request->verb, "list") == 0 || strcmp(request->verb, "resume") == 0 ||
+        strcmp(request->verb, "export") == 0)
         return count <= 1 && !all && !entity;
     bool retry = strcmp(request->verb, "retry") == 0;
     if (retry && (all || entity)) {
@@ -201,7 +202,7 @@ static bool parked_arguments(const struct command_line *line, bool all, bool ent
     return errno == 0 && *end == '\0' && request->filter.parked_id > 0;
 }
 
-enum { PARKED_ALL, PARKED_ENTITY, PARKED_TOPIC, PARKED_PARTITION, PARKED_DRY_RUN };
+enum { PARKED_ALL, PARKED_ENTITY, PARKED_TOPIC, PARKED_PARTITION, PARKED_DRY_RUN, PARKED_OUT };
 
 static const struct command_flag parked_flags[] = {
     [PARKED_ALL] = {"all", NULL, "retry the oldest event of every entity"},
@@ -209,6 +210,7 @@ static const struct command_flag parked_flags[] = {
     [PARKED_TOPIC] = {"topic", "TOPIC", "resume only this topic"},
     [PARKED_PARTITION] = {"partition", "N", "resume only this partition of it"},
     [PARKED_DRY_RUN] = {"dry-run", NULL, "only say what would happen"},
+    [PARKED_OUT] = {"out", "FILE", "export: into this new file, which only its owner can read"},
 };
 
 static int parked_run(const struct command *command, int argc, char **argv)
@@ -221,10 +223,13 @@ static int parked_run(const struct command *command, int argc, char **argv)
     const char *topic = line.flags[PARKED_TOPIC];
     const char *partition = line.flags[PARKED_PARTITION];
     bool resume = line.argument_count > 0 && strcmp(line.arguments[0], "resume") == 0;
+    bool export = line.argument_count > 0 && strcmp(line.arguments[0], "export") == 0;
+    const char *out = line.flags[PARKED_OUT];
     if (!parked_arguments(&line, line.flags[PARKED_ALL] != NULL, line.flags[PARKED_ENTITY] != NULL,
                           &request) ||
         (resume ? !parked_resume_arguments(&line, topic, partition, &request)
-                : topic != NULL || partition != NULL)) {
+                : topic != NULL || partition != NULL) ||
+        (out != NULL && !export)) {
         fprintf(stderr, "keepstep parked: wants %s\n", command->arguments);
         return EX_USAGE;
     }
@@ -238,7 +243,8 @@ static int parked_run(const struct command *command, int argc, char **argv)
     if (status == STATUS_OK)
         status = service_open_store(&service, !change || request.dry_run, &store, &err);
     if (status == STATUS_OK)
-        status = (resume ? parked_resume : parked_do)(store, &request, &err);
+        status = export ? parked_export(store, out, &err)
+                        : (resume ? parked_resume : parked_do)(store, &request, &err);
     code = status == STATUS_OK ? EX_OK : command_fail(&err);
     if (store != NULL)
         store->ops->close(store);
@@ -249,7 +255,7 @@ static int parked_run(const struct command *command, int argc, char **argv)
 const struct command command_parked = {
     .name = "parked",
     .arguments = "list | show ID | retry ID|--all|--entity TYPE KEY | skip ID | "
-                 "resume [--topic TOPIC [--partition N]]",
+                 "export [--out FILE] | resume [--topic TOPIC [--partition N]]",
     .summary = "Show parked events, retry or skip them; let a stopped partition go on.",
     .examples =
         "  keepstep parked list -c billing.yaml\n"
@@ -257,6 +263,7 @@ const struct command command_parked = {
         "  keepstep parked retry 7\n"
         "  keepstep parked retry --entity order '{\"id\":42}' --dry-run\n"
         "  keepstep parked skip 7          its change is lost here, and only here\n"
+        "  keepstep parked export --out parked.jsonl\n"
         "  keepstep parked resume          when the cause of a STOPPED partition is mended\n",
     COMMAND_FLAGS(parked_flags),
     .run = parked_run,

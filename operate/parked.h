@@ -29,6 +29,16 @@ struct refusal;
 void parked_append_json(const struct parked_record *parked, bool whole,
                         const struct refusal *refusal, struct buffer *out);
 
+/** @return "held", "waiting", "behind" or "skipped". */
+const char *parked_state_name(enum parked_state state);
+
+/** Write all parked records, skipped ones too, as lines of JSON: whole, of one moment, a few in
+ * memory at a time.
+ * @param store  opened to be read. @param path  of a new file; NULL: standard output.
+ * @return OK; FATAL with exit code 74 where it cannot be written; as snapshot() and read_parked().
+ */
+enum status parked_export(struct store *store, const char *path, struct error *err) MUST_CHECK;
+
 /** Let the stopped partitions go on that were asked for, and watch what becomes of them.
  * @return OK; FATAL with exit code 75 where one stands still again; RETRY; ABORT. */
 enum status parked_resume(struct store *store, const struct parked_request *request,

@@ -11,7 +11,7 @@
 
 #define PARKED_OUTPUT_MAX ((size_t)256 * 1024 * 1024)
 
-static const char *parked_state_name(enum parked_state state)
+const char *parked_state_name(enum parked_state state)
 {
     static const char *const names[] = {"held", "waiting", "behind", "skipped"};
     return names[state];

@@ -27,18 +27,6 @@ enum status paused_types_add(struct paused_types *paused, const struct paused_ty
     return STATUS_OK;
 }
 
-bool paused_types_equal(const struct paused_types *left, const struct paused_types *right)
-{
-    if (left->count != right->count)
-        return false;
-    for (size_t i = 0; i < left->count; i++) {
-        if (strcmp(left->types[i].entity_type, right->types[i].entity_type) != 0 ||
-            left->types[i].at_us != right->types[i].at_us)
-            return false;
-    }
-    return true;
-}
-
 const struct paused_type *paused_find(const struct paused_types *paused, const char *entity_type)
 {
     for (size_t i = 0; i < paused->count; i++) {

@@ -31,9 +31,6 @@ void paused_types_done(struct paused_types *paused);
 enum status paused_types_add(struct paused_types *paused, const struct paused_type *type,
                              struct error *err) MUST_CHECK;
 
-/** @return whether both say the same. */
-bool paused_types_equal(const struct paused_types *left, const struct paused_types *right);
-
 /** @return the pause of an entity type; NULL where it is not paused. Borrowed. */
 const struct paused_type *paused_find(const struct paused_types *paused, const char *entity_type);
 

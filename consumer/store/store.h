@@ -209,8 +209,8 @@ struct parked_filter {
     int64_t due_us;     /* waiting records whose next attempt is due at this time */
     bool blocking;      /* without the skipped ones */
     bool without_value; /* their values are left out: so many records need little memory */
-    bool by_id;         /* those behind after_id, in the order of their ids, without values; of
-                         * the rest only `limit` matters */
+    bool by_id;         /* those behind after_id, in the order of their ids; of the rest only
+                         * `limit` and `without_value` matter */
     int64_t after_id;
     size_t limit; /* 0: all */
 };

@@ -154,8 +154,11 @@ static void append_record(const struct worker *worker, const struct store_meta *
 static enum status do_list(const struct worker *worker, struct store *store, const struct job *job,
                            struct answer *answer, struct error *err)
 {
-    const struct parked_filter filter = {
-        .partition = -1, .by_id = true, .after_id = job->parked_id, .limit = job->limit + 1};
+    const struct parked_filter filter = {.partition = -1,
+                                         .by_id = true,
+                                         .without_value = true,
+                                         .after_id = job->parked_id,
+                                         .limit = job->limit + 1};
     struct store_meta meta;
     struct parked_list list;
     parked_list_init(&list);

@@ -1,6 +1,8 @@
 /* Reads JSON's tokens in place, and only those that jansson would read too. */
 #include "schemas/record/flat.h"
 
+#include "common/utf8.h"
+
 #include <endian.h>
 #include <limits.h>
 #include <math.h>
@@ -41,33 +43,6 @@ static const char *flat_skip_plain(const char *at, const char *end)
     while (at < end && flat_is_plain(*at))
         at++;
     return at;
-}
-
-/** @return the length of the UTF-8 sequence; 0 where it is none (RFC 3629). */
-static size_t flat_sequence_length(const char *at, const char *end)
-{
-    unsigned char first = (unsigned char)at[0];
-    size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-    unsigned char low = 0x80;
-    unsigned char high = 0xbf;
-    if (first < 0xc2 || first > 0xf4 || (size_t)(end - at) < length)
-        return 0;
-    if (first == 0xe0)
-        low = 0xa0;
-    else if (first == 0xed)
-        high = 0x9f;
-    else if (first == 0xf0)
-        low = 0x90;
-    else if (first == 0xf4)
-        high = 0x8f;
-    for (size_t i = 1; i < length; i++) {
-        unsigned char byte = (unsigned char)at[i];
-        if (byte < low || byte > high)
-            return 0;
-        low = 0x80;
-        high = 0xbf;
-    }
-    return length;
 }
 
 /** @return the character that a backslash and `c` mean; 0 where this reader cannot decode it. */
@@ -125,7 +100,7 @@ static bool flat_raw_string(struct flat_reader *reader, struct slice *ret_raw, b
             length = flat_escape_length(at, reader->end);
             *ret_escaped = true;
         } else if ((unsigned char)*at >= 0x80) {
-            length = flat_sequence_length(at, reader->end);
+            length = utf8_sequence_length(at, reader->end);
         }
         if (length == 0)
             return false;

@@ -344,30 +344,6 @@ static void every_metric_of_the_table_is_on_the_page_and_in_the_document(void **
     buffer_done(&document);
 }
 
-static void a_type_is_paused_where_its_agent_or_the_relay_with_the_lease_says_so(void **state)
-{
-    static const char order[] =
-        "keepstep_paused{service=\"sh\\\"op\",type=\"order\",topic=\"shop.order\"}";
-    static const char stock[] =
-        "keepstep_paused{service=\"sh\\\"op\",type=\"stock\",topic=\"stock\"}";
-    (void)state;
-    struct buffer text;
-    buffer_init(&text, 1 << 20);
-    atomic_store(&agent.paused_at_us[0], 1);
-    atomic_store(&relay.paused_at_us[1], 1);
-    metrics_render(&sources, &text);
-    page_has(&text, test_format("%s 1", order));
-    assert_null(strstr(buffer_text(&text), stock));
-    buffer_reset(&text);
-    atomic_store(&relay.holds_lease, true);
-    atomic_store(&agent.paused_at_us[0], 0);
-    metrics_render(&sources, &text);
-    page_has(&text, test_format("%s 0\n%s 1", order, stock));
-    atomic_store(&relay.holds_lease, false);
-    atomic_store(&relay.paused_at_us[1], 0);
-    buffer_done(&text);
-}
-
 static void every_value_on_the_page_says_whose_it_is(void **state)
 {
     static const char whose[] = "{service=\"sh\\\"op\"";
@@ -591,7 +567,6 @@ int main(void)
         TEST(lag_grows_while_the_agent_cannot_look),
         TEST(partitions_beyond_the_table_share_a_row_that_is_not_shown),
         TEST(every_metric_of_the_table_is_on_the_page_and_in_the_document),
-        TEST(a_type_is_paused_where_its_agent_or_the_relay_with_the_lease_says_so),
         TEST(every_value_on_the_page_says_whose_it_is),
         TEST(a_histogram_counts_up_to_each_bound),
         TEST(retention_counts_only_where_a_record_waits_and_its_age_is_known),

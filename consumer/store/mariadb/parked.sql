@@ -44,8 +44,8 @@ WHERE b.entity_digest = unhex(sha2(concat(?3, '\n', ?4), 256))
 ORDER BY p.`offset` LIMIT ?10
 -- A page of all, without their values.
 -- name: parked_read_after
-SELECT p.parked_id, p.topic, p.`partition`, p.`offset`, p.record_key, NULL, p.headers,
-    b.entity_type, b.entity_key, p.state, p.reason, p.code, p.attempts, p.parked_at,
+SELECT p.parked_id, p.topic, p.`partition`, p.`offset`, p.record_key,
+    IF(?3 = 0, p.record_value, NULL), p.headers, b.entity_type, b.entity_key, p.state, p.reason, p.code, p.attempts, p.parked_at,
     p.next_attempt_at, 0
 FROM keepstep_parked p JOIN keepstep_blocked b ON b.parked_id = p.parked_id
 WHERE p.parked_id > ?1 ORDER BY p.parked_id LIMIT ?2

@@ -182,7 +182,7 @@ enum status store_memory_read_parked(struct store *store, const struct parked_fi
         if (!parked_matches(filter, parked))
             continue;
         records[count] = *parked;
-        if (filter->without_value || filter->by_id)
+        if (filter->without_value)
             records[count].record.value = (struct slice){0};
         count++;
     }

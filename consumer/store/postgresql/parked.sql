@@ -53,8 +53,8 @@ WHERE hashtextextended(b.entity_key, 0) = hashtextextended($4::text, 0)
 ORDER BY p."offset" LIMIT $10
 -- A page of all, without their values.
 -- name: parked_read_after
-SELECT p.parked_id, p.topic, p.partition, p."offset", p.record_key, NULL::bytea, p.headers,
-    b.entity_type, b.entity_key, p.state, p.reason, p.code, p.attempts, p.parked_at,
+SELECT p.parked_id, p.topic, p.partition, p."offset", p.record_key,
+    CASE WHEN $3::bigint = 0 THEN p.record_value END, p.headers, b.entity_type, b.entity_key, p.state, p.reason, p.code, p.attempts, p.parked_at,
     p.next_attempt_at, 0::bigint
 FROM keepstep_parked p JOIN keepstep_blocked b ON b.parked_id = p.parked_id
 WHERE p.parked_id > $1::bigint ORDER BY p.parked_id LIMIT $2

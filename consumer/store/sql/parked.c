@@ -83,7 +83,8 @@ enum status store_sql_read_parked(struct store *store, const struct parked_filte
         parameter_integer(filter->due_us), parameter_integer(filter->without_value),
         parameter_integer(filter->blocking), parameter_integer(limit));
     struct sql_call page = SQL_CALL(PARKED_READ_AFTER, parameter_integer(filter->after_id),
-                                    parameter_integer(limit));
+                                    parameter_integer(limit),
+                                    parameter_integer(filter->without_value));
     if (parked_filter_is_entity(filter))
         call.id = STATEMENT_PARKED_READ_ENTITY;
     *ret_parked = (struct parked_records){0};

@@ -43,10 +43,11 @@ WHERE b.entity_type = ?3 AND b.entity_key = ?4 AND p.topic = ?1 AND p.partition 
     AND (?5 = 0 OR p.parked_id = ?5) AND p.offset >= ?6
     AND (?7 = 0 OR (p.state = 1 AND p.next_attempt_at <= ?7)) AND (?9 = 0 OR p.state <> 3)
 ORDER BY p.offset LIMIT ?10
--- A page of all, without their values.
+-- A page of all.
 -- name: parked_read_after
-SELECT p.parked_id, p.topic, p.partition, p.offset, p.record_key, NULL, p.headers, b.entity_type,
-    b.entity_key, p.state, p.reason, p.code, p.attempts, p.parked_at, p.next_attempt_at, 0
+SELECT p.parked_id, p.topic, p.partition, p.offset, p.record_key,
+    CASE WHEN ?3 = 0 THEN p.record_value END, p.headers, b.entity_type, b.entity_key, p.state,
+    p.reason, p.code, p.attempts, p.parked_at, p.next_attempt_at, 0
 FROM keepstep_parked p JOIN keepstep_blocked b ON b.parked_id = p.parked_id
 WHERE p.parked_id > ?1 ORDER BY p.parked_id LIMIT ?2
 -- name: parked_revise

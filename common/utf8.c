@@ -1,0 +1,41 @@
+/* Reads UTF-8 sequences: no overlong forms, no surrogates, nothing above U+10FFFF. */
+#include "common/utf8.h"
+
+size_t utf8_sequence_length(const char *at, const char *end)
+{
+    unsigned char first = (unsigned char)at[0];
+    size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+    unsigned char low = 0x80;
+    unsigned char high = 0xbf;
+    if (first < 0xc2 || first > 0xf4 || (size_t)(end - at) < length)
+        return 0;
+    if (first == 0xe0)
+        low = 0xa0;
+    else if (first == 0xed)
+        high = 0x9f;
+    else if (first == 0xf0)
+        low = 0x90;
+    else if (first == 0xf4)
+        high = 0x8f;
+    for (size_t i = 1; i < length; i++) {
+        unsigned char byte = (unsigned char)at[i];
+        if (byte < low || byte > high)
+            return 0;
+        low = 0x80;
+        high = 0xbf;
+    }
+    return length;
+}
+
+bool utf8_is_valid(struct slice text)
+{
+    const char *at = text.data;
+    const char *end = text.data + text.length;
+    while (at < end) {
+        size_t length = (unsigned char)*at < 0x80 ? 1 : utf8_sequence_length(at, end);
+        if (length == 0)
+            return false;
+        at += length;
+    }
+    return true;
+}
