@@ -62,8 +62,20 @@ static enum status demo_start_broker(struct demo *demo, struct error *err)
 {
     char path[DEMO_PATH_SIZE + 64];
     (void)snprintf(path, sizeof path, "%s/broker.address", demo->directory);
-    const char *const arguments[] = {"broker",    "--address-file", path,     "order:3",
-                                     "invoice:3", "shipment:3",     "note:3", NULL};
+    const char *const arguments[] = {"broker",
+                                     "--address-file",
+                                     path,
+                                     "order:3",
+                                     "invoice:3",
+                                     "shipment:3",
+                                     "note:3",
+                                     "keepstep:1",
+                                     "keepstep-talk:1",
+                                     "keepstep-rows-order:1",
+                                     "keepstep-rows-invoice:1",
+                                     "keepstep-rows-shipment:1",
+                                     "keepstep-rows-note:1",
+                                     NULL};
     enum status status = demo_start(demo, "broker.log", arguments, &demo->broker, err);
     if (status != STATUS_OK)
         return status;
@@ -269,11 +281,22 @@ static void demo_say_clean(const struct demo *demo)
     printf("%s\n", line);
 }
 
+static void demo_say_pages(const struct demo *demo)
+{
+    printf("\nPages to look at. The buttons of parked records want the token in %s/%s:\n",
+           demo->directory, DEMO_TOKEN_FILE);
+    for (int service = 0; service < DEMO_SERVICES; service++) {
+        if (demo->ports[service] != 0)
+            printf("  http://127.0.0.1:%u/  %s\n", demo->ports[service], demo_services[service]);
+    }
+}
+
 /* What is printed works as it stands: without the broker and the sidecars nothing that needs them.
  */
 static void demo_say_commands(const struct demo *demo)
 {
     if (demo->keep) {
+        demo_say_pages(demo);
         printf("\nBroker and sidecars go on until Ctrl-C. In another terminal, from here:\n");
         demo_say_command(demo, "status -c", "billing.yaml");
         demo_say_command(demo, "lag -c", "billing.yaml");

@@ -12,6 +12,7 @@
 #define DEMO_TYPES        4 /* one a service, and one they share */
 #define DEMO_PATH_SIZE    1024
 #define DEMO_ADDRESS_SIZE 256
+#define DEMO_TOKEN_FILE   "token" /* for the buttons of the pages */
 
 extern const char *const demo_services[DEMO_SERVICES];
 extern const char *const demo_types[DEMO_TYPES];
@@ -23,7 +24,8 @@ struct demo {
     char bootstrap[DEMO_ADDRESS_SIZE];
     bool own_broker;
     bool terminal;
-    bool keep; /* broker and sidecars stay until somebody stops the demo */
+    bool keep; /* broker and sidecars stay until somebody stops the demo, and have pages */
+    unsigned ports[DEMO_SERVICES]; /* of the pages; 0: there is none */
     pid_t broker;
     pid_t sidecars[DEMO_SERVICES];
     int64_t injected[DEMO_TYPES]; /* records that no service wrote */
@@ -33,7 +35,7 @@ struct demo {
 /** Write schemas, configurations and the services' own tables; SQL goes through the program
  * sqlite3. */
 enum status demo_lay_out(struct demo *demo, struct error *err) MUST_CHECK;
-enum status demo_write_configurations(const struct demo *demo, struct error *err) MUST_CHECK;
+enum status demo_write_configurations(struct demo *demo, struct error *err) MUST_CHECK;
 
 /** One transaction of a service, which knows nothing of Kafka. */
 enum status demo_write(struct demo *demo, int service, int64_t round, struct error *err) MUST_CHECK;

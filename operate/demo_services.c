@@ -2,13 +2,20 @@
 #include "operate/demo.h"
 
 #include "common/buffer.h"
+#include "operate/http.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
+
+#define DEMO_PORT     9464
+#define DEMO_VERIFY_S 30
 
 const char *const demo_services[DEMO_SERVICES] = {"shop", "billing", "shipping"};
 const char *const demo_types[DEMO_TYPES] = {"order", "invoice", "shipment", "note"};
@@ -112,28 +119,70 @@ enum status demo_lay_out(struct demo *demo, struct error *err)
     return status;
 }
 
-enum status demo_write_configurations(const struct demo *demo, struct error *err)
+/* Only its owner can read it. */
+static enum status demo_write_token(const struct demo *demo, struct error *err)
 {
-    enum status status = STATUS_OK;
+    unsigned char random[16];
+    char text[2 * sizeof random + 2];
+    char path[DEMO_PATH_SIZE + 64];
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+        return error_set(err, STATUS_FATAL, "could not make a token: %s", strerror(errno));
+    for (size_t i = 0; i < sizeof random; i++)
+        (void)snprintf(text + 2 * i, 3, "%02x", random[i]);
+    (void)snprintf(text + 2 * sizeof random, 2, "\n");
+    (void)snprintf(path, sizeof path, "%s/" DEMO_TOKEN_FILE, demo->directory);
+    int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool written = file >= 0 && write(file, text, strlen(text)) == (ssize_t)strlen(text);
+    if (file >= 0 && close(file) != 0)
+        written = false;
+    return written
+               ? STATUS_OK
+               : error_set(err, STATUS_FATAL, "could not write \"%s\": %s", path, strerror(errno));
+}
+
+/* Each page has a port of its own, from the usual one on. */
+static void demo_append_page(struct demo *demo, int service, struct buffer *text)
+{
+    unsigned first = service == 0 ? DEMO_PORT : demo->ports[service - 1] + 1;
+    demo->ports[service] = demo->keep ? http_free_port(first) : 0;
+    if (demo->ports[service] == 0)
+        buffer_append_text(text, "listen: \"\"\n");
+    else
+        buffer_append_format(text,
+                             "listen: 127.0.0.1:%u\nlisten_token_file: " DEMO_TOKEN_FILE "\n"
+                             "verify: {every_s: %d}\n",
+                             demo->ports[service], DEMO_VERIFY_S);
+}
+
+static void demo_append_configuration(struct demo *demo, int service, struct buffer *text)
+{
+    buffer_append_format(text, "service: %s\ndatabase: sqlite:%s.db\n", demo_services[service],
+                         demo_services[service]);
+    demo_append_page(demo, service, text);
+    buffer_append_format(text,
+                         "kafka: {bootstrap.servers: \"%s\"%s}\npublish:\n"
+                         "  %s: {table: %s, partitions: 3}\n"
+                         "  note: {table: notes, partitions: 3}\napply:\n",
+                         demo->bootstrap,
+                         demo->own_broker ? ", session.timeout.ms: 4000, "
+                                            "heartbeat.interval.ms: 500"
+                                          : "",
+                         demo_types[service], demo_tables[service]);
+    for (int type = 0; type < DEMO_TYPES; type++) {
+        if (type != service)
+            buffer_append_format(text, "  %s: {table: %s, partitions: 3}\n", demo_types[type],
+                                 demo_tables[type]);
+    }
+}
+
+enum status demo_write_configurations(struct demo *demo, struct error *err)
+{
+    enum status status = demo_write_token(demo, err);
     for (int service = 0; status == STATUS_OK && service < DEMO_SERVICES; service++) {
         char name[64];
         struct buffer text;
         buffer_init(&text, 4096);
-        buffer_append_format(&text,
-                             "service: %s\ndatabase: sqlite:%s.db\nlisten: \"\"\n"
-                             "kafka: {bootstrap.servers: \"%s\"%s}\npublish:\n"
-                             "  %s: {table: %s, partitions: 3}\n"
-                             "  note: {table: notes, partitions: 3}\napply:\n",
-                             demo_services[service], demo_services[service], demo->bootstrap,
-                             demo->own_broker ? ", session.timeout.ms: 4000, "
-                                                "heartbeat.interval.ms: 500"
-                                              : "",
-                             demo_types[service], demo_tables[service]);
-        for (int type = 0; type < DEMO_TYPES; type++) {
-            if (type != service)
-                buffer_append_format(&text, "  %s: {table: %s, partitions: 3}\n", demo_types[type],
-                                     demo_tables[type]);
-        }
+        demo_append_configuration(demo, service, &text);
         (void)snprintf(name, sizeof name, "%s.yaml", demo_services[service]);
         status = demo_write_file(demo, name, buffer_text(&text), err);
         buffer_done(&text);

@@ -326,6 +326,20 @@ static int http_try_port(const struct addrinfo *address, unsigned port)
     return result;
 }
 
+unsigned http_free_port(unsigned first)
+{
+    struct sockaddr_in loopback = {.sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct addrinfo address = {.ai_family = AF_INET,
+                                     .ai_addr = (struct sockaddr *)&loopback,
+                                     .ai_addrlen = sizeof loopback};
+    for (unsigned port = first; port <= first + HTTP_PORTS_TRIED && port <= UINT16_MAX; port++) {
+        if (http_try_port(&address, port) == 0)
+            return port;
+    }
+    return 0;
+}
+
 /* People see this when they start a second sidecar on a host: print the line that mends it. */
 static enum status http_explain(const char *listen, const char *port,
                                 const struct addrinfo *address, struct error *err)

@@ -27,6 +27,10 @@ void http_close(struct http *http);
 /** @return the port that is really listened on. */
 unsigned http_port(const struct http *http);
 
+/** @return a port of 127.0.0.1, `first` or one soon after it, that nobody listens on now; 0: none.
+ */
+unsigned http_free_port(unsigned first);
+
 /** @return a parameter of the URL, decoded; NULL where there is none.
  * @thread the server's, inside the handler; likewise the next three. */
 const char *http_parameter(const struct http_request *request, const char *name);

@@ -1,8 +1,10 @@
 /* `keepstep demo` is the first thing that newcomers run. It must succeed, say so, and clean up. */
+#include "tests/support/http.h"
 #include "tests/support/kafka.h"
 #include "tests/support/process.h"
 #include "tests/support/sql.h"
 
+#include <stdio.h>
 #include <unistd.h>
 
 #define DEMO_LIMIT_MS   90000
@@ -75,6 +77,28 @@ static void the_demo_ends_with_equal_tables(void **state)
     assert_int_not_equal(access(directory, F_OK), 0);
 }
 
+/* Each service has a page of its own, at the address that is printed. */
+static void expect_pages(const char *output)
+{
+    for (const char *const *service = (const char *const[]){"shop", "billing", "shipping", NULL};
+         *service != NULL; service++) {
+        const char *end = strstr(output, test_format("/  %s\n", *service));
+        int port = 0;
+        if (end != NULL) {
+            while (end > output && end[-1] != '\n')
+                end--;
+        }
+        if (end == NULL || sscanf(end, "  http://127.0.0.1:%d/", &port) != 1)
+            test_fail("no page of %s: %s", *service, output);
+        struct http_reply page = http_send_request(port, "GET", "/", "");
+        struct http_reply about = http_send_request(port, "GET", "/api/state", "");
+        if (strstr(page.body, "<title>Keepstep</title>") == NULL ||
+            strstr(about.body, test_format("\"service\":\"%s\"", *service)) == NULL ||
+            strstr(about.body, "\"actions\":true") == NULL)
+            test_fail("%s: %s%s", *service, page.body, about.body);
+    }
+}
+
 /* The demo runs on a Kafka and keeps its files. The printed commands need broker and sidecars,
  * which then still run. */
 static void a_demo_that_is_kept_goes_on_until_it_is_stopped(void **state)
@@ -93,6 +117,7 @@ static void a_demo_that_is_kept_goes_on_until_it_is_stopped(void **state)
     if (strstr(said, "  agent      running\n") == NULL ||
         strstr(said, "\nBroker    reached\n") == NULL || strstr(said, "CONSUMER-ID") == NULL)
         test_fail("%s", said);
+    expect_pages(process_output(process));
     if (!sqlite_wait_for(test_path("a demo/billing.db"),
                          "SELECT total FROM orders ORDER BY id DESC LIMIT 1", "9.90\n", 20000))
         test_fail("what was typed does not arrive");
