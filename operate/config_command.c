@@ -67,7 +67,8 @@ static void config_command_render(const struct config *config, struct buffer *ou
     config_command_field("instance", config->instance, out);
     config_command_field("listen", config->listen, out);
     config_command_field("listen_hosts", config->listen_hosts, out);
-    config_command_field("listen_token_file", config->listen_token_file, out);
+    bool has_token = config->listen_token[0] != '\0' || config->listen_token_file[0] != '\0';
+    config_command_field("listen_token", has_token ? "***" : "", out);
     buffer_append_text(out, "\"kafka\":{");
     for (size_t i = 0; i < config->kafka_count; i++) {
         const char *name = config->kafka[i].name;

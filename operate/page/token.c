@@ -9,11 +9,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static enum status token_refuse(const char *path, const char *what, const char *then,
-                                struct error *err)
+/* The path is not shown, because it may be a token in the wrong place. */
+static enum status token_refuse(const char *what, const char *then, struct error *err)
 {
-    return error_set(error_config(err), STATUS_FATAL, "listen_token_file: %s %s; %s", path, what,
-                     then);
+    return error_set(error_config(err), STATUS_FATAL,
+                     "the file that listen_token_file: names %s; %s", what, then);
 }
 
 static enum status token_read_file(const char *path, struct page_token *token, struct error *err)
@@ -22,15 +22,15 @@ static enum status token_read_file(const char *path, struct page_token *token, s
     enum status status = STATUS_OK;
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0)
-        return token_refuse(path, "cannot be read", strerror(errno), err);
+        return token_refuse("cannot be read", strerror(errno), err);
     ssize_t length = fstat(file, &about) == 0 ? read(file, token->secret, TOKEN_LENGTH_MAX) : -1;
     if (length < 0)
-        status = token_refuse(path, "cannot be read", strerror(errno), err);
+        status = token_refuse("cannot be read", strerror(errno), err);
     else if ((about.st_mode & S_IRWXO) != 0)
-        status = token_refuse(path, "is open to all users of this machine",
+        status = token_refuse("is open to all users of this machine",
                               "give it to the sidecar's user, and: chmod 600", err);
     else if (length == TOKEN_LENGTH_MAX)
-        status = token_refuse(path, "is longer than a token may be", "1023 bytes are enough", err);
+        status = token_refuse("is longer than a token may be", "1023 bytes are enough", err);
     if (status == STATUS_OK)
         token->secret[length] = '\0';
     (void)close(file);

@@ -359,6 +359,22 @@ static int64_t time_ms(int port, const char *path, int code)
     return (clock_monotonic_us() - begun_us) / 1000;
 }
 
+/* Whoever asks for parked records of a database that does not answer waits, but not for ever, and
+ * only a few do. */
+static void ask_too_much(int port)
+{
+    int waiting[8];
+    for (int i = 0; i < 8; i++)
+        waiting[i] = http_connect_slowly(port,
+                                         "GET /api/parked HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    struct wanted ninth = {port, "/api/parked", "too many ask at a time", {0}};
+    if (!test_wait(is_there, &ninth, 20000))
+        test_fail("%d: %s", ninth.reply.code, ninth.reply.body);
+    assert_int_equal(ninth.reply.code, 503);
+    for (int i = 0; i < 8; i++)
+        (void)close(waiting[i]);
+}
+
 static void it_answers_while_the_database_or_the_broker_is_away(void **state)
 {
     struct copy billing = {.kind = DATABASE_POSTGRESQL, .name = "billing", .entries = APPLIES};
@@ -385,6 +401,7 @@ static void it_answers_while_the_database_or_the_broker_is_away(void **state)
     sidecar_produce(world.kafka, "e1", "item.created", 1, "{\"id\":1,\"name\":\"a\",\"amount\":1}");
     (void)wait_for(billing.port, "/api/state", "{\"id\":\"fresh\",\"verdict\":\"stalled\"");
     assert_true(time_ms(billing.port, "/api/parked", 503) < 30000);
+    ask_too_much(billing.port);
     assert_true(time_ms(billing.port, "/api/state", 200) < 5000);
     assert_true(time_ms(billing.port, "/api/fleet", 200) < 5000);
     database_continue(DATABASE_POSTGRESQL);

@@ -173,6 +173,7 @@ static void a_secret_in_a_wrong_place_is_not_repeated(void **state)
         "service: a\ndatabase: host=h password=tellnobody\n",
         "service: a\ndatabase: {mysql://me:tellnobody@h/d: x}\n",
         "service: a\ndatabase: [tellnobody]\n",
+        "service: a\ndatabase: sqlite:x\nlisten_token: tellnobody\n",
         "tellnobody\n",
     };
     static const char *const flags[] = {
@@ -186,6 +187,7 @@ static void a_secret_in_a_wrong_place_is_not_repeated(void **state)
         "kafka.sasl.oauthbearer.config=x=tellnobody",
         "kafka.sasl.oauthbearer.client.secret=tellnobody",
         "kafka.sasl.password_file=tellnobody",
+        "listen_token=tellnobody",
     };
     (void)state;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
