@@ -134,7 +134,7 @@ static bool judge_publishing(const struct page_facts *facts, struct page_questio
             "Kafka has acknowledged nothing for %s; %" PRId64 " event%s under way",
             duration(relay->stalled_s, text), relay->in_flight,
             relay->in_flight == 1 ? " is" : "s are");
-    else if (facts->trends.pending_per_s > PENDING_PER_S && relay->pending > CAUGHT_UP)
+    else if (facts->trends.pending_per_s > PENDING_PER_S && (double)relay->pending > CAUGHT_UP)
         say(question, PAGE_BEHIND, "status",
             "changes are written faster than published: %" PRId64
             " wait in the outbox, %.0f more each second",
@@ -151,7 +151,7 @@ static void judge_lag(const struct page_facts *facts, struct page_question *ques
     char text[32];
     if (agent->lag_records < 0)
         say(question, PAGE_UNKNOWN, "lag", "the lag is not known");
-    else if (agent->lag_records <= CAUGHT_UP && agent->lag_s <= FRESH_S)
+    else if ((double)agent->lag_records <= CAUGHT_UP && agent->lag_s <= FRESH_S)
         say(question, PAGE_OK, NULL, "caught up; %.1f events a second are applied",
             isnan(trends->applied_per_s) ? 0 : trends->applied_per_s);
     else if (isnan(trends->lag_per_s))
