@@ -62,7 +62,7 @@ static struct http_reply expect(struct world *world, int port, const char *reque
     const char *content_type = strstr(reply.headers, "\r\nContent-Type: ");
     if (content_type != NULL)
         (void)sscanf(content_type, "\r\nContent-Type: %63[^;\r]", type);
-    const char *file = test_path(test_format("answer-%d", world->answer_count++));
+    const char *file = test_path("answer-%d", world->answer_count++);
     test_write_file(file, reply.body);
     size_t length = strlen(world->answers);
     (void)snprintf(world->answers + length, sizeof world->answers - length, "%s %s %d %s %s\n",

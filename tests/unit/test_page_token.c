@@ -87,10 +87,10 @@ static void only_the_whole_token_is_right(void **state)
     assert_int_equal(load(SECRET, none, &token, &err), STATUS_OK);
     static const char *const wrong[] = {"Bearer ",
                                         "Bearer 0",
-                                        "Bearer " SECRET "0",
-                                        "Bearer " SECRET SECRET,
+                                        ("Bearer " SECRET "0"),
+                                        ("Bearer " SECRET SECRET),
                                         "Bearer 0123456789abcdef0123456789abcdeF",
-                                        "Bearer  " SECRET};
+                                        ("Bearer  " SECRET)};
     static const char *const missing[] = {NULL, "", "Basic " SECRET, SECRET, "Bearer"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         if (page_token_judge(&token, wrong[i], SOMEONE, 1) != TOKEN_WRONG)
