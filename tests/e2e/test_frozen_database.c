@@ -134,7 +134,7 @@ static void assert_none_parked(void)
 static double least_of(const char *metrics, const char *name)
 {
     double least = -1;
-    const char *start = test_format("\n%s{topic=", name);
+    const char *start = test_format("\n%s{service=", name);
     for (const char *at = metrics; (at = strstr(at, start)) != NULL; at++) {
         double value = strtod(strchr(at, '}') + 1, NULL);
         least = least < 0 || value < least ? value : least;

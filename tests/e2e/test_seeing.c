@@ -131,7 +131,7 @@ struct page_value {
 static bool is_told(void *context)
 {
     struct page_value *wanted = context;
-    const char *start = test_format("\n%s{topic=", wanted->name);
+    const char *start = test_format("\n%s{service=", wanted->name);
     struct buffer text;
     buffer_init(&text, 1 << 20);
     int code = http_get("127.0.0.1", test_format("%d", wanted->port), "/metrics", &text);

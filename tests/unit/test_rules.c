@@ -10,6 +10,7 @@
 #define FOLDER     KEEPSTEP_SOURCE_DIR "/deploy/prometheus/"
 #define RULES      FOLDER "keepstep.rules.yml"
 #define CASES      FOLDER "keepstep.rules.test.yml"
+#define DAYS       FOLDER "keepstep.rules.days.test.yml"
 #define RUNBOOK    KEEPSTEP_SOURCE_DIR "/docs/OPERATIONS.md"
 #define ALERT      "      - alert: "
 #define NAME_SIZE  80
@@ -32,7 +33,7 @@ static void each_alert_fires_when_it_should_and_no_other_does(void **state)
 {
     (void)state;
     need_promtool();
-    assert_int_equal(system("promtool test rules " CASES " >&2"), 0);
+    assert_int_equal(system("promtool test rules " CASES " " DAYS " >&2"), 0);
 }
 
 static void the_configuration_for_compose_is_valid(void **state)
@@ -105,7 +106,7 @@ static void each_alert_has_an_entry_in_the_runbook(void **state)
 static void is_tested(const char *name, const char *text)
 {
     (void)text;
-    has(CASES, test_read_file(CASES),
+    has(CASES, test_format("%s%s", test_read_file(CASES), test_read_file(DAYS)),
         test_format("{labels: '{alertname=\"%s\"}', value: 1}", name));
 }
 
@@ -113,9 +114,10 @@ static void
 each_alert_has_a_case_in_which_it_fires_and_each_case_a_time_without_alerts(void **state)
 {
     static const char begin[] = "  - interval: ";
+    const char *cases = test_format("%s%s", test_read_file(CASES), test_read_file(DAYS));
     (void)state;
     assert_true(for_each_alert(is_tested) >= ALERTS_MIN);
-    for (const char *at = strstr(test_read_file(CASES), begin); at != NULL;) {
+    for (const char *at = strstr(cases, begin); at != NULL;) {
         const char *next = strstr(at + 1, begin);
         size_t length = next == NULL ? strlen(at) : (size_t)(next - at);
         if (memmem(at, length, "exp_samples: []", 15) == NULL)
