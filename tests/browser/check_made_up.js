@@ -87,6 +87,9 @@ async function wrongTokensAreRefused(watch, sidecar) {
     watch.allowed = REFUSED;
     await openDialog(page, "retry");
     await page.fill("#action-who", "Änna");
+    await page.fill("#action-token", "not a token");
+    await page.click("#action-go");
+    await untilText(page, "#action-error", "This cannot be a token");
     await page.fill("#action-token", "wrong");
     await page.click("#action-go");
     await untilText(page, "#action-error", "this is not the token. Look into listen_token_file.");
@@ -96,6 +99,7 @@ async function wrongTokensAreRefused(watch, sidecar) {
     await untilText(page, "#parked-result", "is applied");
     const id = sidecar.acted[0].id;
     equal(sidecar.acted, [{ id, name: "retry", who: "%C3%84nna" }], "done");
+    equal(await page.evaluate(() => document.activeElement.id), "parked-result", "focus");
     watch.allowed = /^$/;
 }
 

@@ -194,7 +194,7 @@ function readAsset(url) {
 class MadeUpSidecar {
     constructor() {
         this.made = usual;
-        this.token = "a secret of the test";
+        this.token = "a-secret-of-the-test";
         this.acted = []; // what was asked to be done, and by whom
         this.isSilent = false;
         this.server = http.createServer((request, response) => this.handle(request, response));

@@ -21,7 +21,8 @@ const ACTIONS = {
 
 let token = "";
 let who = "";
-let pending = null; // { id, name, title, resolve } while the dialog is open
+let busy = false; // one thing at a time is asked for
+let pending = null; // the action that the open dialog is about
 
 function open({ id, name, title }, error) {
     const action = ACTIONS[name];
@@ -64,40 +65,57 @@ async function send(id, name) {
     }
 }
 
-/** Sends it; a token that is not taken is asked for again. */
-async function attempt(wish) {
-    const { id, name, resolve } = wish;
-    byId("action-go").disabled = true;
-    const { answer, refused } = await send(id, name);
-    byId("action-go").disabled = false;
-    if (
-        refused !== null &&
-        (refused.code === 401 || refused.code === 403 || refused.code === 429)
-    ) {
-        token = "";
+function setBusy(isBusy) {
+    busy = isBusy;
+    byId("action-go").disabled = isBusy;
+    byId("action-cancel").disabled = isBusy;
+}
+
+function isOfToken({ code }) {
+    return code === 401 || code === 403 || code === 429;
+}
+
+/** Asks for the token again. */
+function askAgain(wish, error) {
+    token = "";
+    if (pending !== wish) {
         pending = wish;
-        if (byId("action").open) {
-            byId("action-token").value = "";
-            setText(byId("action-error"), explain(refused));
-            byId("action-token").focus();
-        } else {
-            open(wish, explain(refused));
-        }
+        open(wish, error);
         return;
     }
-    pending = null;
-    byId("action").close();
-    resolve({ answer, error: refused === null ? null : explain(refused) });
+    byId("action-token").value = "";
+    setText(byId("action-error"), error);
+    byId("action-token").focus();
+}
+
+async function attempt(wish) {
+    setBusy(true);
+    wish.sent();
+    const { answer, refused } = await send(wish.id, wish.name);
+    setBusy(false);
+    if (refused !== null && isOfToken(refused)) {
+        askAgain(wish, explain(refused));
+        return;
+    }
+    if (pending === wish) {
+        pending = null;
+        byId("action").close();
+    }
+    wish.resolve({ answer, error: refused === null ? null : explain(refused) });
 }
 
 /**
- * Retries or skips a record. @param title  what it is about, for people.
- * @return { answer, error }; null where the reader leaves it.
+ * Retries or skips a record: { id, name, title, sent }. The title says what it is about, for people; `sent` is called
+ * when the sidecar is asked.
+ * @return { answer, error }; null where the reader leaves it, or where another record is under way.
  */
-export function perform(id, name, title) {
+export function perform(action) {
+    if (busy) {
+        return Promise.resolve(null);
+    }
     return new Promise((resolve) => {
-        const wish = { id, name, title, resolve };
-        if (token !== "" && !ACTIONS[name].asks) {
+        const wish = { ...action, resolve };
+        if (token !== "" && !ACTIONS[action.name].asks) {
             attempt(wish);
             return;
         }
@@ -106,22 +124,36 @@ export function perform(id, name, title) {
     });
 }
 
+function submit(event) {
+    event.preventDefault();
+    token = byId("action-token").value.trim();
+    who = byId("action-who").value.trim();
+    if (!/^[\x21-\x7e]+$/.test(token)) {
+        askAgain(
+            pending,
+            "This cannot be a token: it has a blank or a letter that tokens have not",
+        );
+        return;
+    }
+    setText(byId("action-error"), "");
+    attempt(pending);
+}
+
+function close() {
+    byId("action-token").value = "";
+    if (pending !== null) {
+        pending.resolve(null);
+        pending = null;
+    }
+}
+
 export function startActions() {
-    byId("action-form").addEventListener("submit", (event) => {
-        event.preventDefault();
-        if (pending !== null) {
-            token = byId("action-token").value;
-            who = byId("action-who").value.trim();
-            setText(byId("action-error"), "");
-            attempt(pending);
-        }
-    });
+    byId("action-form").addEventListener("submit", submit);
     byId("action-cancel").addEventListener("click", () => byId("action").close());
-    byId("action").addEventListener("close", () => {
-        byId("action-token").value = "";
-        if (pending !== null) {
-            pending.resolve(null);
-            pending = null;
+    byId("action").addEventListener("cancel", (event) => {
+        if (busy) {
+            event.preventDefault(); // what becomes of it is still to be told
         }
     });
+    byId("action").addEventListener("close", close);
 }

@@ -39,7 +39,7 @@ const OVERALL = {
     ok: "in step",
     behind: "behind",
     stalled: "stalled",
-    stopped: "stopped",
+    stopped: "needs you",
     unknown: "not known",
 };
 const WORDS = {

@@ -66,6 +66,13 @@ function pause(milliseconds) {
     });
 }
 
+let seenAt = performance.now();
+
+/** @return for how many seconds the page is seen. What was hidden has old figures, and is no silence. */
+export function seenFor() {
+    return document.hidden ? 0 : (performance.now() - seenAt) / 1000;
+}
+
 /** @return when the page is seen again, at once if it is seen. */
 function seen() {
     return new Promise((resolve) => {
@@ -78,11 +85,16 @@ function seen() {
 }
 
 /**
- * Runs a task again and again while the page is seen. `period()` says how long to wait.
+ * Runs a task again and again while the page is seen, and at once when it is seen again. `period()` says how long to
+ * wait.
  * @return a function that lets it run at once.
  */
 export function repeat(task, period) {
     let hurry = () => {};
+    document.addEventListener("visibilitychange", () => {
+        seenAt = performance.now();
+        hurry();
+    });
     (async () => {
         for (;;) {
             await seen();

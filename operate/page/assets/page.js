@@ -1,7 +1,7 @@
 /* The page of a sidecar: asks it again and again, and shows what it says. */
 import { startActions } from "./action.js";
 import { showAnswers, showNoAnswer } from "./answers.js";
-import { get, noteAnswer, noteSilence, repeat, silence } from "./connection.js";
+import { get, noteAnswer, noteSilence, repeat, seenFor, silence } from "./connection.js";
 import { byId, setText } from "./elements.js";
 import { showFigures } from "./figures.js";
 import { showFleet } from "./fleet.js";
@@ -20,6 +20,7 @@ import { startTheme } from "./theme.js";
 const STATE_MS = 2000;
 const FLEET_MS = 5000;
 const PARKED_MS = 10000;
+const OLD_S = 8;
 
 let state = null;
 
@@ -79,18 +80,19 @@ function refreshHistory() {
 function showAge() {
     const { seconds, failed } = silence();
     const lost = byId("lost");
-    const isOld = failed || (seconds !== null && seconds * 1000 > 4 * STATE_MS && !document.hidden);
+    const isOld = failed || (seconds !== null && Math.min(seconds, seenFor()) > OLD_S);
     document.documentElement.classList.toggle("is-old", isOld);
     lost.hidden = !isOld;
+    setText(byId("lost-alert"), isOld ? "The sidecar does not answer. What is below is old." : "");
     if (seconds === null) {
         setText(byId("age"), failed ? "no answer" : "waiting for the sidecar");
-        setText(lost, failed ? "The sidecar does not answer. This page asks again." : "");
+        setText(byId("lost-text"), "The sidecar does not answer. This page asks again.");
         return;
     }
     setText(byId("age"), isOld ? "no answer" : `${Math.floor(seconds)} s old`);
     if (isOld) {
         setText(
-            lost,
+            byId("lost-text"),
             `No answer since ${duration(Math.floor(seconds))}. What is below is as old as that.`,
         );
     }

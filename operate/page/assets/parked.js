@@ -131,22 +131,31 @@ const OUTCOMES = {
     skipped: (id) => `Record ${id} is skipped.`,
 };
 
+function tell(text, isError) {
+    const result = byId("parked-result");
+    setText(result, text);
+    result.classList.toggle("error", isError);
+}
+
 async function run(id, name, title) {
-    setText(byId("parked-result"), "");
-    const done = await perform(id, name, title);
+    tell("", false);
+    const done = await perform({
+        id,
+        name,
+        title,
+        sent: () => tell(`Record ${id}: asked …`, false),
+    });
     if (done === null) {
+        tell("", false);
         return;
     }
     const { answer, error } = done;
-    const tell = answer === null ? null : OUTCOMES[answer.outcome];
-    setText(
-        byId("parked-result"),
-        error ?? tell?.(answer.id, answer.reason) ?? "The sidecar has done it.",
+    const outcome = answer === null ? undefined : OUTCOMES[answer.outcome];
+    tell(
+        error ?? outcome?.(answer.id, answer.reason) ?? "The sidecar has done it.",
+        error !== null || answer.outcome === "parked_again",
     );
-    byId("parked-result").classList.toggle(
-        "error",
-        error !== null || answer?.outcome === "parked_again",
-    );
+    byId("parked-result").focus(); // the record's buttons may go
     refresh();
 }
 
