@@ -1,5 +1,6 @@
 /* Opens a librdkafka consumer, polls it message by message (rule 31) and closes it. */
 #include "consumer/feed/internal.h"
+#include "consumer/feed/message.h"
 
 #include "common/clock.h"
 #include "common/kafka_configs.h"
@@ -348,40 +349,14 @@ void feed_close(struct feed *feed)
     free(feed);
 }
 
-/** Read the headers, one more than allowed at most: decoding refuses a record with that many. */
-static void feed_read_headers(struct feed *feed, struct record *record)
-{
-    rd_kafka_headers_t *headers = NULL;
-    record->headers = feed->headers;
-    if (rd_kafka_message_headers(feed->message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return;
-    for (size_t i = 0; i < FEED_HEADERS_MAX; i++) {
-        const char *name = NULL;
-        const void *value = NULL;
-        size_t size = 0;
-        if (rd_kafka_header_get_all(headers, i, &name, &value, &size) != RD_KAFKA_RESP_ERR_NO_ERROR)
-            break;
-        feed->headers[record->header_count++] = (struct header){
-            .name = slice_of(name), .value = {.data = value, .length = size}};
-    }
-}
-
+/** One header more than allowed is read: decoding refuses a record with that many. */
 static void feed_read_record(struct feed *feed, struct feed_event *event)
 {
     const rd_kafka_message_t *message = feed->message;
-    int64_t time_ms = rd_kafka_message_timestamp(message, NULL);
     event->type = FEED_RECORD;
-    event->record = (struct record){
-        .topic = rd_kafka_topic_name(message->rkt),
-        .partition = message->partition,
-        .offset = message->offset,
-        .time_us = time_ms > 0 ? time_ms * 1000 : 0,
-        .key = {.data = message->key, .length = message->key == NULL ? 0 : message->key_len},
-        .value = {.data = message->payload, .length = message->payload == NULL ? 0 : message->len},
-    };
+    event->record = message_record(message, feed->headers, FEED_HEADERS_MAX);
     event->tp = (struct topic_partition){event->record.topic, message->partition};
     event->offset = message->offset;
-    feed_read_headers(feed, &event->record);
     feed->taken_count++;
     feed->taken_bytes += event->record.value.length;
     if (feed->taken_count >= FEED_REFILL_COUNT || feed->taken_bytes >= FEED_REFILL_BYTES)

@@ -2,8 +2,8 @@
 #include "consumer/feed/rows_reader.h"
 
 #include "common/clock.h"
-#include "common/kafka_client.h"
 #include "common/kafka_talk.h"
+#include "consumer/feed/message.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -116,35 +116,6 @@ void rows_reader_close(struct rows_reader *reader)
     free(reader);
 }
 
-static void reader_read_headers(struct rows_reader *reader, struct record *record)
-{
-    rd_kafka_headers_t *headers = NULL;
-    record->headers = reader->headers;
-    if (rd_kafka_message_headers(reader->message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return;
-    for (size_t i = 0; i < ROWS_HEADERS_MAX; i++) {
-        const char *name = NULL;
-        const void *value = NULL;
-        size_t size = 0;
-        if (rd_kafka_header_get_all(headers, i, &name, &value, &size) != RD_KAFKA_RESP_ERR_NO_ERROR)
-            break;
-        reader->headers[record->header_count++] = (struct header){
-            .name = slice_of(name), .value = {.data = value, .length = size}};
-    }
-}
-
-static struct record reader_record(struct rows_reader *reader)
-{
-    const rd_kafka_message_t *message = reader->message;
-    struct record record = {
-        .topic = reader->topic,
-        .offset = message->offset,
-        .key = {.data = message->key, .length = message->key == NULL ? 0 : message->key_len},
-        .value = {.data = message->payload, .length = message->payload == NULL ? 0 : message->len}};
-    reader_read_headers(reader, &record);
-    return record;
-}
-
 /* What was trimmed or made anew cannot be read on. */
 static enum status reader_fail(const struct rows_reader *reader, rd_kafka_resp_err_t code,
                                struct error *err)
@@ -192,7 +163,7 @@ enum status rows_reader_poll(struct rows_reader *reader, int timeout_ms, struct 
             return STATUS_OK;
         if (reader->message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
             return reader_fail(reader, reader->message->err, err);
-        *ret_record = reader_record(reader);
+        *ret_record = message_record(reader->message, reader->headers, ROWS_HEADERS_MAX);
         status = reader_judge(reader, ret_record, ret_head, &is_ours, err);
     }
     if (!is_ours)
