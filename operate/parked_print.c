@@ -1,5 +1,6 @@
 /* Prints what is parked, and whether other copies have applied it. */
 #include "common/clock.h"
+#include "common/utf8.h"
 #include "operate/command.h"
 #include "operate/control.h"
 #include "operate/member.h"
@@ -17,6 +18,36 @@ const char *parked_state_name(enum parked_state state)
     return names[state];
 }
 
+/* JSON holds only text: U+FFFD stands where bytes are none, as in the value of a foreign record. */
+static void append_shown(struct buffer *out, struct slice bytes)
+{
+    struct buffer text;
+    const char *end = bytes.data + bytes.length;
+    if (utf8_is_valid(bytes)) {
+        buffer_append_json(out, bytes);
+        return;
+    }
+    buffer_init(&text, PARKED_OUTPUT_MAX);
+    for (const char *at = bytes.data; at < end;) {
+        size_t length = (unsigned char)*at < 0x80 ? 1 : utf8_sequence_length(at, end);
+        if (length == 0)
+            buffer_append_text(&text, "\xEF\xBF\xBD");
+        else
+            buffer_append(&text, at, length);
+        at += length == 0 ? 1 : length;
+    }
+    out->failed = out->failed || text.failed;
+    buffer_append_json(out, buffer_slice(&text));
+    buffer_done(&text);
+}
+
+static void append_member_shown(struct buffer *out, const char *name, struct slice bytes)
+{
+    member_begin(out, name, bytes.data == NULL ? "null" : "");
+    if (bytes.data != NULL)
+        append_shown(out, bytes);
+}
+
 void parked_append_json(const struct parked_record *parked, bool whole,
                         const struct refusal *refusal, struct buffer *out)
 {
@@ -26,24 +57,24 @@ void parked_append_json(const struct parked_record *parked, bool whole,
     member_number(out, "id", parked->parked_id);
     member_text(out, "state", slice_of(parked_state_name(parked->state)));
     member_text(out, "entity_type", parked->entity_type);
-    member_text(out, "entity_key", parked->entity_key);
+    append_member_shown(out, "entity_key", parked->entity_key);
     member_text(out, "topic", slice_of(parked->record.topic));
     member_number(out, "partition", parked->record.partition);
     member_number(out, "offset", parked->record.offset);
     member_number(out, "code", parked->code);
     member_number(out, "attempts", parked->attempts);
     member_text(out, "parked_at", slice_of(time));
-    member_text(out, "reason", parked->reason);
+    append_member_shown(out, "reason", parked->reason);
     refusal_append_json(refusal, out);
     if (whole) {
-        member_text(out, "key", parked->record.key);
-        member_text(out, "value", parked->record.value);
+        append_member_shown(out, "key", parked->record.key);
+        append_member_shown(out, "value", parked->record.value);
         member_begin(out, "headers", "{");
         for (size_t i = 0; i < parked->record.header_count; i++) {
             buffer_append_text(out, i == 0 ? "" : ",");
-            buffer_append_json(out, parked->record.headers[i].name);
+            append_shown(out, parked->record.headers[i].name);
             buffer_append_text(out, ":");
-            buffer_append_json(out, parked->record.headers[i].value);
+            append_shown(out, parked->record.headers[i].value);
         }
         buffer_append_text(out, "}");
     }

@@ -98,6 +98,7 @@ enum status applier_order_parked(struct applier *applier, struct owned *owned, s
         owned->state.held_count = found.held_count;
         owned->retry.unordered = false;
         queue_forget_scans(owned); /* their records may be gone */
+        applier_publish_metrics(applier, owned);
         found.blocked = (struct block_set){0};
     }
     block_set_done(&found.blocked);
