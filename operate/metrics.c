@@ -52,7 +52,7 @@ static void append_labels(struct buffer *text, const struct metric *metric,
         buffer_append_format(text, ",partition=\"%d\"", (int)of->partition->partition);
     }
     if (metric->scope == METRIC_STOP)
-        append_text_label(text, "reason", atomic_load(&of->partition->stop_reason));
+        append_text_label(text, "reason", of->stop_reason);
     if (metric->scope == METRIC_APPLIED) {
         append_text_label(text, "type", of->type->type);
         append_text_label(text, "topic", of->type->topic);
@@ -112,8 +112,9 @@ static void append_partitions(struct buffer *text, const struct metric *metric,
     size_t count = atomic_load(&of->agent->partition_count);
     for (size_t i = 0; i < count && i < AGENT_METRICS_PARTITIONS; i++) {
         of->partition = &of->agent->partitions[i];
-        bool is_stopped = atomic_load(&of->partition->stop_reason) != NULL;
-        if (atomic_load(&of->partition->owned) && (metric->scope != METRIC_STOP || is_stopped))
+        of->stop_reason = atomic_load(&of->partition->stop_reason);
+        if (atomic_load(&of->partition->owned) &&
+            (metric->scope != METRIC_STOP || of->stop_reason != NULL))
             append_metric(text, metric, of);
     }
 }

@@ -13,6 +13,7 @@ struct metric_subject {
     const struct desk_metrics *desk;
     const struct process_numbers *process;
     const struct agent_partition_metrics *partition;
+    const char *stop_reason; /* of the partition, read once; NULL: it has not stopped */
     const struct agent_fill_metrics *fill;
     const struct agent_type_metrics *type;
     const struct config_entry *entry;

@@ -1,5 +1,6 @@
 /* A broker accepts connections but answers nothing, as on a frozen host or behind a network that
  * drops packets. */
+#include "tests/support/http.h"
 #include "tests/support/sidecar.h"
 
 #include <unistd.h>
@@ -13,6 +14,7 @@ struct services {
     struct kafka *kafka;
     struct sidecar shop;
     struct sidecar billing;
+    int ports[2];
 };
 
 static void begin(struct services *services)
@@ -20,7 +22,8 @@ static void begin(struct services *services)
     services->kafka = kafka_start();
     services->shop = sidecar_make(services->kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
     services->billing = sidecar_make(services->kafka, "billing", NULL, APPLY_ITEMS);
-    (void)sidecar_listen(&services->shop);
+    services->ports[0] = sidecar_listen(&services->shop);
+    services->ports[1] = sidecar_listen(&services->billing);
     sidecar_begin(&services->shop);
     sidecar_begin(&services->billing);
     (void)sqlite_text(services->shop.database, "INSERT INTO items VALUES(1,'a',1),(2,'b',2)");
@@ -38,6 +41,18 @@ static void expect_seen(const struct sidecar *shop)
         strstr(status.output, "Broker    NOT REACHED for 1") == NULL ||
         strstr(status.output, "nothing to do") != NULL)
         test_fail("%s%s", status.output, status.errors);
+}
+
+/* Relay and agent each tell it on their own page. */
+static void expect_broker_down(const struct services *services)
+{
+    static const char *const names[] = {"shop", "billing"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct http_reply page = http_send_request(services->ports[i], "GET", "/metrics", "");
+        const char *line = test_format("\nkeepstep_broker_up{service=\"%s\"} 0\n", names[i]);
+        if (strstr(page.body, line) == NULL)
+            test_fail("no line%s%s", line, page.body);
+    }
 }
 
 static void services_end_while_the_broker_is_frozen(void **state)
@@ -70,6 +85,7 @@ static void copies_go_on_after_a_freeze_longer_than_their_sessions(void **state)
     (void)sqlite_text(services.shop.database, "INSERT INTO items VALUES(3,'c',3),(4,'d',4)");
     (void)usleep(SESSION_US);
     expect_seen(&services.shop);
+    expect_broker_down(&services);
     kafka_continue(services.kafka);
     sidecar_assert_equal(&services.shop, &services.billing, "items", 60000);
     sidecar_assert_equal(&services.shop, &late, "items", 60000);

@@ -174,6 +174,8 @@ static void assert_pages_answer(int server)
     assert_int_equal(code, 200);
     const char *metrics = page(server, "/metrics", &code);
     assert_int_equal(code, 200);
+    assert_true(least_of(metrics, "keepstep_database_up") == 0);
+    assert_true(least_of(metrics, "keepstep_broker_up") != 0);
     double lag = least_of(metrics, "keepstep_consumer_lag_seconds");
     if (lag >= 0 && lag < 10)
         test_fail("a lag of %g s is told", lag);

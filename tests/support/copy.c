@@ -266,6 +266,7 @@ void copy_add_from(struct copy *copy, const char *source, int sequence, const ch
 {
     struct header headers[12];
     size_t count = 0;
+    char time[CLOCK_TEXT_SIZE];
     headers[count++] = (struct header){slice_of("ce_specversion"), slice_of("1.0")};
     headers[count++] = (struct header){slice_of("ce_id"), slice_of(id)};
     headers[count++] = (struct header){slice_of("ce_source"), slice_of(source)};
@@ -273,6 +274,10 @@ void copy_add_from(struct copy *copy, const char *source, int sequence, const ch
     headers[count++] = (struct header){slice_of("ce_protocol"), slice_of("1")};
     if (kind != NULL)
         headers[count++] = (struct header){slice_of("ce_kind"), slice_of(kind)};
+    if (copy->committed_us != 0) {
+        clock_format_utc(copy->committed_us, time);
+        headers[count++] = (struct header){slice_of("ce_time"), slice_of(time)};
+    }
     if (sequence > 0) {
         headers[count++] = (struct header){slice_of("ce_sequence"),
                                            slice_of(test_format("%020d", sequence))};

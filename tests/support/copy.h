@@ -23,9 +23,10 @@ struct copy {
     struct applier *applier;
     struct batch batch;
     size_t index;
-    int64_t offset;                      /* of the next record */
-    int32_t partition_count;             /* of the topic; 1 unless changed before copy_open() */
-    int claims;                          /* how many keys were claimed since copy_watch() */
+    int64_t offset;          /* of the next record */
+    int64_t committed_us;    /* wall clock; what the next records say of their commit; 0: nothing */
+    int32_t partition_count; /* of the topic; 1 unless changed before copy_open() */
+    int claims;              /* how many keys were claimed since copy_watch() */
     void (*at_begin)(struct copy *copy); /* see copy_watch() */
     void (*at_apply)(struct copy *copy);
     struct error err;
