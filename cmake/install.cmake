@@ -45,7 +45,7 @@ install(FILES ${documents}/completion DESTINATION ${KEEPSTEP_COMPLETION_DIR} REN
 install(FILES README.md CONTRIBUTING.md NOTICE COMPONENT keepstep
     DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT keepstep
-    FILES_MATCHING PATTERN *.md PATTERN *.yaml)
+    FILES_MATCHING PATTERN *.md PATTERN *.png PATTERN *.yaml)
 install(FILES deploy/compose/orders/keepstep.yaml DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples
     RENAME orders.yaml COMPONENT keepstep)
 install(DIRECTORY deploy/prometheus deploy/grafana DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples

@@ -104,7 +104,7 @@ function untilVerdict(page, question, verdicts) {
 async function checkAccessible(page, what) {
     await page.evaluate(axe.source);
     const found = await page.evaluate(async () => {
-        const { violations } = await window.axe.run();
+        const { violations } = await window.axe.run({ resultTypes: ["violations"] });
         return violations
             .filter(({ impact }) => impact === "serious" || impact === "critical")
             .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join("\n")}`);

@@ -44,10 +44,14 @@ function openGraph(place, options) {
 }
 
 export class Chart {
-    /** @param format  writes a value for people. @param unit  one of ticks(). */
-    constructor({ title, note, format, unit, wide = false }) {
+    /**
+     * @param format  writes a value for people. @param unit  one of ticks().
+     * @param least  the scale goes up to that at least, so that noise looks like noise.
+     */
+    constructor({ title, note, format, unit, least, wide = false }) {
         this.format = format;
         this.unit = unit;
+        this.least = least;
         this.title = title;
         this.graph = null;
         this.slots = new Map(); // which colour and dashes a series has, as long as it is shown
@@ -135,7 +139,7 @@ export class Chart {
             colors: Array.from(this.legend.children, colourOf),
             series: Object.fromEntries(dashes),
             dateWindow: [times[0].getTime(), times[times.length - 1].getTime()],
-            valueRange: [0, most > 0 ? most * HEADROOM : 1],
+            valueRange: [0, Math.max(most, this.least) * HEADROOM],
             axisLineColor: "transparent",
             gridLineColor: grid,
             axes: this.axes(),

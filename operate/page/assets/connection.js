@@ -1,6 +1,7 @@
 /* Asks the sidecar, and knows since when it does not answer. */
 
-const ANSWER_LIMIT_MS = 15000; // a retry of a parked record takes up to 10 s
+const ANSWER_LIMIT_MS = 15000;
+const ACTION_LIMIT_MS = 25000; // longer than the sidecar takes to say that there is no answer
 
 /** The sidecar has answered, but not with what was asked for. */
 export class Refusal extends Error {
@@ -11,22 +12,21 @@ export class Refusal extends Error {
     }
 }
 
-async function ask(path, options) {
+async function ask(path, limit, options) {
     const response = await fetch(path, {
         ...options,
         cache: "no-store",
         credentials: "omit",
-        signal: AbortSignal.timeout(ANSWER_LIMIT_MS),
+        signal: AbortSignal.timeout(limit),
     });
-    const answer = await response.json().catch(() => ({}));
     if (!response.ok) {
-        throw new Refusal(response.status, answer);
+        throw new Refusal(response.status, await response.json().catch(() => ({})));
     }
-    return answer;
+    return response.json(); // half an answer is none
 }
 
 export function get(path) {
-    return ask(path, {});
+    return ask(path, ANSWER_LIMIT_MS, {});
 }
 
 /** POST with a token. */
@@ -35,7 +35,7 @@ export function act(path, token, who) {
     if (who !== "") {
         headers["Keepstep-Who"] = who.replace(/[^\x20-\x7e]/gu, encodeURIComponent); // a header is ASCII
     }
-    return ask(path, { method: "POST", headers });
+    return ask(path, ACTION_LIMIT_MS, { method: "POST", headers });
 }
 
 const FAILURES = 2; // one can be a connection that was just closed

@@ -101,11 +101,17 @@ export function command() {
     );
 }
 
-/** A path may be broken behind a slash. */
+/* A path may be broken behind a slash, a flag nowhere. */
+function partsOf(word) {
+    return word.startsWith("-")
+        ? [element("span", { class: "flag" }, word)]
+        : word.split(/(?<=[/])/).flatMap((part) => [part, element("wbr")]);
+}
+
 export function showCommand(node, text) {
     const code = node.querySelector("code");
     if (code.textContent !== text) {
-        code.replaceChildren(...text.split(/(?<=[/])/).flatMap((part) => [part, element("wbr")]));
+        code.replaceChildren(...text.split(/(?<= )/).flatMap(partsOf));
     }
     setAttribute(node.querySelector("button"), "aria-label", `Copy: ${text}`);
 }

@@ -1,6 +1,6 @@
 /* All services of the cluster, and a matrix of entity types and copies. */
 import { byId, element, setAttribute, setText, showList } from "./elements.js";
-import { ago, byName, count, duration, nameOf, plural } from "./format.js";
+import { ago, byName, count, duration, isFresh, nameOf, plural } from "./format.js";
 import { showShape } from "./shapes.js";
 
 function copyKey({ service, copy_id: copyId }) {
@@ -48,9 +48,12 @@ function stateOfService(service) {
     if (service.silent) {
         return { verdict: "unknown", text: "silent; the numbers are its last ones" };
     }
-    return service.lag_seconds > 0
-        ? { verdict: "behind", text: "behind" }
-        : { verdict: "ok", text: service.lag_seconds === null ? "runs" : "in step" };
+    if (service.lag_seconds === null) {
+        return { verdict: "ok", text: "runs" };
+    }
+    return isFresh(service.lag_seconds)
+        ? { verdict: "ok", text: "in step" }
+        : { verdict: "behind", text: "behind" };
 }
 
 function rowsOf(rows) {

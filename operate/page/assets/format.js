@@ -83,6 +83,13 @@ export function age(text) {
     return Math.max(0, (performance.now() + serverAhead - Date.parse(text)) / 1000);
 }
 
+const FRESH_S = 5; // as the sidecar judges: below that, a lag comes and goes
+
+/** @return whether a lag is none that somebody would call one. */
+export function isFresh(lagSeconds) {
+    return lagSeconds !== null && lagSeconds <= FRESH_S;
+}
+
 /** "12 min ago" */
 export function ago(text) {
     const seconds = age(text);

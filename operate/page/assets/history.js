@@ -20,6 +20,7 @@ const LINES = {
 const CHARTS = [
     {
         title: "Lag",
+        least: 1,
         names: ["lag_seconds"],
         format: duration,
         unit: "duration",
@@ -28,6 +29,7 @@ const CHARTS = [
     },
     {
         title: "Records behind",
+        least: 10,
         names: ["lag_records"],
         format: count,
         unit: "count",
@@ -36,6 +38,7 @@ const CHARTS = [
     },
     {
         title: "Rates",
+        least: 1,
         names: ["applied_per_s", "published_per_s"],
         format: rate,
         unit: "rate",
@@ -43,6 +46,7 @@ const CHARTS = [
     },
     {
         title: "Commit to applied",
+        least: 0.01,
         names: ["commit_to_applied_p50_s", "commit_to_applied_p99_s"],
         format: duration,
         unit: "duration",
@@ -50,6 +54,7 @@ const CHARTS = [
     },
     {
         title: "Outbox",
+        least: 4,
         names: ["outbox_pending"],
         format: count,
         unit: "count",

@@ -1,6 +1,6 @@
 /* The table of partitions, the worst ones first. */
 import { byId, element, setAttribute, setText, showList } from "./elements.js";
-import { byName, count, duration, plural } from "./format.js";
+import { byName, count, duration, isFresh, plural } from "./format.js";
 import { showShape } from "./shapes.js";
 
 const FEW = 10;
@@ -8,24 +8,29 @@ const FEW = 10;
 let all = false;
 let last = [];
 
-/** A stopped one is the worst, then one of which nothing is known, then the oldest lag. */
+/**
+ * A stopped one is the worst, then one of which nothing is known, then the oldest lag, then what has parked records.
+ * What comes and goes within seconds does not count, so that rows keep their places.
+ */
 function badness(partition) {
     if (partition.stopped) {
         return Infinity;
     }
-    return partition.lag_seconds === null ? Number.MAX_VALUE : partition.lag_seconds;
+    if (partition.lag_seconds === null) {
+        return Number.MAX_VALUE;
+    }
+    if (isFresh(partition.lag_seconds)) {
+        return partition.parked > 0 ? 1 : 0;
+    }
+    return partition.lag_seconds;
 }
 
 function byBadness(left, right) {
-    const difference = badness(right) - badness(left);
-    if (!Number.isNaN(difference) && difference !== 0) {
-        return difference;
+    const [least, most] = [badness(left), badness(right)];
+    if (least !== most) {
+        return most > least ? 1 : -1;
     }
-    return (
-        (right.lag_records ?? 0) - (left.lag_records ?? 0) ||
-        byName(left.topic, right.topic) ||
-        left.partition - right.partition
-    );
+    return byName(left.topic, right.topic) || left.partition - right.partition;
 }
 
 function stateOf(partition) {
@@ -38,9 +43,12 @@ function stateOf(partition) {
     if (partition.reason !== null) {
         return { verdict: "stalled", text: partition.reason };
     }
-    return partition.lag_records > 0 || partition.lag_seconds > 0
-        ? { verdict: "behind", text: "behind" }
-        : { verdict: "ok", text: "caught up" };
+    if (partition.lag_seconds === 0 && partition.lag_records === 0) {
+        return { verdict: "ok", text: "caught up" };
+    }
+    return isFresh(partition.lag_seconds)
+        ? { verdict: "ok", text: "in step" }
+        : { verdict: "behind", text: "behind" };
 }
 
 function create(partition) {
