@@ -10,8 +10,10 @@
 
 #define TEXT_SIZE 2048
 
-/* What stops no partition: what a fill, a desk or a snapshot says. */
-static const char *const others[] = {"/consumer/store/sqlite/store.c"};
+/* What stops no partition: what a snapshot or `keepstep tail` says. And a file that is looked at
+ * apart. */
+static const char *const others[] = {"/consumer/store/sqlite/store.c", "/consumer/feed/tail.c",
+                                     "/producer/relay/log.c"};
 
 static bool is_other(const char *path)
 {
@@ -38,20 +40,47 @@ static size_t copy_literals(const char *at, char ret_text[static TEXT_SIZE])
     return length;
 }
 
-static size_t check_texts(const char *path)
+/* Call check() with each text that a file of the sources has behind `mark`. @return how many. */
+static size_t for_each_text(const char *path, const char *mark,
+                            void (*check)(const char *path, const char *text))
 {
-    static const char mark[] = "STATUS_STOP,";
     char text[TEXT_SIZE];
     size_t texts = 0;
     const char *source = test_read_file(path);
     for (const char *at = strstr(source, mark); at != NULL; at = strstr(at + 1, mark)) {
-        if (copy_literals(at + sizeof mark - 1, text) == 0 || strcmp(text, "%s") == 0)
+        const char *literal = at + strlen(mark);
+        literal += strspn(literal, " \n");
+        if (strncmp(literal, "(int)code,", 10) == 0) /* error_set_native() */
+            literal += 10;
+        if (copy_literals(literal, text) == 0 || strcmp(text, "%s") == 0)
             continue;
         texts++;
-        if (strcmp(stop_reason_name(text), "other") == 0)
-            test_fail("%s: no class for the stop: %s", path, text);
+        check(path, text);
     }
     return texts;
+}
+
+static size_t for_each_file(const char *const folders[], size_t count, const char *mark,
+                            void (*check)(const char *path, const char *text))
+{
+    size_t texts = 0;
+    for (size_t i = 0; i < count; i++) {
+        glob_t found;
+        const char *pattern = test_format("%s%s", KEEPSTEP_SOURCE_DIR, folders[i]);
+        assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+        for (size_t j = 0; j < found.gl_pathc; j++) {
+            if (!is_other(found.gl_pathv[j]))
+                texts += for_each_text(found.gl_pathv[j], mark, check);
+        }
+        globfree(&found);
+    }
+    return texts;
+}
+
+static void has_a_class(const char *path, const char *text)
+{
+    if (strcmp(stop_reason_name(text), "other") == 0)
+        test_fail("%s: no class for the stop: %s", path, text);
 }
 
 static void every_text_of_a_stop_in_the_sources_has_a_class(void **state)
@@ -59,19 +88,9 @@ static void every_text_of_a_stop_in_the_sources_has_a_class(void **state)
     static const char *const folders[] = {"/consumer/agent/*.c", "/consumer/apply/*.c",
                                           "/consumer/feed/*.c", "/consumer/store/*/*.c",
                                           "/schemas/record/*.c"};
-    size_t texts = 0;
     (void)state;
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-        glob_t found;
-        const char *pattern = test_format("%s%s", KEEPSTEP_SOURCE_DIR, folders[i]);
-        assert_int_equal(glob(pattern, 0, NULL, &found), 0);
-        for (size_t j = 0; j < found.gl_pathc; j++) {
-            if (!is_other(found.gl_pathv[j]))
-                texts += check_texts(found.gl_pathv[j]);
-        }
-        globfree(&found);
-    }
-    assert_true(texts >= 20);
+    assert_true(for_each_file(folders, sizeof folders / sizeof *folders, "STATUS_STOP,",
+                              has_a_class) >= 20);
 }
 
 static void texts_that_are_made_elsewhere_have_a_class(void **state)
@@ -106,12 +125,55 @@ static void every_class_is_in_the_runbook(void **state)
     }
 }
 
+/* @return whether a line of the table of loud ends has a phrase that is in the text. */
+static bool is_in_the_table(const char *table, const char *text)
+{
+    for (const char *at = strstr(table, "\n| `"); at != NULL; at = strstr(at + 1, "\n| `")) {
+        const char *phrase = at + strlen("\n| `");
+        const char *end = strstr(phrase, "` |");
+        if (end != NULL && memmem(text, strlen(text), phrase, (size_t)(end - phrase)) != NULL)
+            return true;
+    }
+    return false;
+}
+
+static const char *loud_ends(void)
+{
+    const char *runbook = test_read_file(KEEPSTEP_SOURCE_DIR "/docs/OPERATIONS.md");
+    const char *table = strstr(runbook, "\n| in the last line |");
+    assert_non_null(table);
+    return test_format("%.*s", (int)(strstr(table, "\n\n") - table), table);
+}
+
+static void is_told(const char *path, const char *text)
+{
+    if (!is_in_the_table(loud_ends(), text))
+        test_fail("%s: the runbook does not have the end with: %s", path, text);
+}
+
+static void every_end_with_exit_code_78_is_in_the_runbook(void **state)
+{
+    static const char *const folders[] = {"/producer/relay/*.c", "/producer/outbox/*.c",
+                                          "/consumer/agent/*.c", "/consumer/feed/*.c"};
+    /* What the relay has found in the log: one function makes all of these texts. */
+    static const char *const found[] = {"err, record,", "&change.record,", "rewound[] ="};
+    static const char log_file[] = "/producer/relay/log.c";
+    (void)state;
+    assert_true(for_each_file(folders, sizeof folders / sizeof *folders,
+                              "(error_config(err), STATUS_FATAL,", is_told) >= 12);
+    for (size_t i = 0; i < sizeof found / sizeof *found; i++)
+        assert_int_equal(
+            for_each_text(test_format("%s%s", KEEPSTEP_SOURCE_DIR, log_file), found[i], is_told),
+            1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(every_text_of_a_stop_in_the_sources_has_a_class),
         TEST(texts_that_are_made_elsewhere_have_a_class),
         TEST(every_class_is_in_the_runbook),
+        TEST(every_end_with_exit_code_78_is_in_the_runbook),
     };
     return TEST_RUN(tests);
 }
