@@ -255,7 +255,7 @@ static void a_database_that_stays_away_is_asked_again_for_ever(void **state)
     assert_int_equal(applier_refresh(copy->applier, &copy->err), STATUS_RETRY);
     error_clear(&copy->err);
     copy->config.limits.idempotency_window_s = 1;
-    assert_int_equal(applier_prune(copy->applier, &copy->err), STATUS_RETRY);
+    assert_int_equal(applier_prune(copy->applier, false, &copy->err), STATUS_RETRY);
     error_clear(&copy->err);
     struct partition_state seen = {0};
     assert_int_equal(
