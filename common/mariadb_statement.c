@@ -22,6 +22,7 @@ struct mariadb_statement {
     unsigned int column_count;
     struct mariadb_column *columns;
     MYSQL_BIND *results;
+    bool has_grown; /* the handle does not know all buffers yet */
 };
 
 /* Array binding wants each parameter's values in arrays of their own. */
@@ -135,6 +136,15 @@ static enum enum_field_types mariadb_statement_type(enum mariadb_kind kind)
     return MYSQL_TYPE_NULL;
 }
 
+static enum status mariadb_statement_bind_results(struct mariadb_statement *statement,
+                                                  struct error *err)
+{
+    statement->has_grown = false;
+    return mysql_stmt_bind_result(statement->handle, statement->results) == 0
+               ? STATUS_OK
+               : mariadb_statement_fail(statement, err);
+}
+
 enum status mariadb_statement_run_arrays(struct mariadb_statement *statement, MYSQL_BIND *binds,
                                          unsigned int rows, struct mariadb_outcome *ret_outcome,
                                          struct error *err)
@@ -148,8 +158,10 @@ enum status mariadb_statement_run_arrays(struct mariadb_statement *statement, MY
     enum status status = mariadb_statement_columns(statement, err);
     if (status != STATUS_OK)
         return status;
-    if (statement->column_count > 0 && mysql_stmt_bind_result(handle, statement->results) != 0)
-        return mariadb_statement_fail(statement, err);
+    if (statement->column_count > 0)
+        status = mariadb_statement_bind_results(statement, err);
+    if (status != STATUS_OK)
+        return status;
     *ret_outcome = (struct mariadb_outcome){.affected = mysql_stmt_affected_rows(handle),
                                             .has_warnings = mysql_stmt_warning_count(handle) != 0};
     return STATUS_OK;
@@ -286,29 +298,34 @@ enum status mariadb_statement_run_rows(struct mariadb_statement *statement,
     return status;
 }
 
-/* Read values that did not fit again, into larger buffers. The next rows use those buffers too. */
+/* Read values that did not fit again, into larger buffers. The next rows use those buffers too:
+ * they are bound before the next fetch, because some versions of the library (3.3.19) set the
+ * lengths of the current row to 0 when results are bound. */
 static enum status mariadb_statement_complete(struct mariadb_statement *statement,
                                               struct error *err)
 {
-    bool grown = false;
     for (unsigned int i = 0; i < statement->column_count; i++) {
         const struct mariadb_column *column = &statement->columns[i];
         if (column->is_null || column->length <= column->size)
             continue;
         if (!mariadb_statement_grow(statement, i, column->length))
             return mariadb_statement_no_memory(err);
+        statement->has_grown = true;
         if (mysql_stmt_fetch_column(statement->handle, &statement->results[i], i, 0) != 0)
             return mariadb_statement_fail(statement, err);
-        grown = true;
     }
-    if (grown && mysql_stmt_bind_result(statement->handle, statement->results) != 0)
-        return mariadb_statement_fail(statement, err);
     return STATUS_OK;
 }
 
 enum status mariadb_statement_next(struct mariadb_statement *statement, bool *ret_row,
                                    struct error *err)
 {
+    *ret_row = false;
+    if (statement->has_grown) {
+        enum status status = mariadb_statement_bind_results(statement, err);
+        if (status != STATUS_OK)
+            return status;
+    }
     int code = mysql_stmt_fetch(statement->handle);
     *ret_row = code == 0 || code == MYSQL_DATA_TRUNCATED;
     if (*ret_row)

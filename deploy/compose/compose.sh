@@ -134,22 +134,27 @@ wait_until_healthy() {
     done
 }
 
+container_of() { # SERVICE
+    docker ps -a -q --filter "label=com.docker.compose.project=$(project)" \
+        --filter "label=com.docker.compose.service=$1"
+}
+
+tell_address() { # SERVICE: the host's port, which a variable may have set
+    local port
+    port=$(docker inspect --format \
+        '{{range .NetworkSettings.Ports}}{{range .}}{{.HostPort}}{{end}}{{end}}' "$(container_of "$1")")
+    printf '  %-20s http://127.0.0.1:%s/\n' "$1" "$port"
+}
+
 tell_addresses() {
-    cat <<'END'
-The services, each with its own rows and the copies of the others':
-  orders       http://127.0.0.1:8081/
-  customers    http://127.0.0.1:8082/
-  billing      http://127.0.0.1:8083/
-Their sidecars:
-  orders       http://127.0.0.1:9464/
-  customers    http://127.0.0.1:9465/
-  billing      http://127.0.0.1:9466/
-END
-    [ "$small" = 1 ] || cat <<'END'
-What watches them:
-  Prometheus   http://127.0.0.1:9090/
-  Grafana      http://127.0.0.1:3000/
-END
+    local service
+    echo "The services, each with its own rows and the copies of the others':"
+    for service in orders customers billing; do tell_address "$service"; done
+    echo "Their sidecars:"
+    for service in orders customers billing; do tell_address "$service-keepstep"; done
+    [ "$small" = 0 ] || return 0
+    echo "What watches them:"
+    for service in prometheus grafana; do tell_address "$service"; done
 }
 
 tell_what_to_try() {

@@ -46,9 +46,27 @@ static void docker_end(void)
         (void)docker_call("end", NULL, DOCKER_CALL_MS);
 }
 
+/* The ports that docker-compose.yml names may be taken by others. */
+static void docker_choose_ports(void)
+{
+    static const char *const names[] = {"KAFKA",
+                                        "ORDERS",
+                                        "CUSTOMERS",
+                                        "BILLING",
+                                        "ORDERS_KEEPSTEP",
+                                        "CUSTOMERS_KEEPSTEP",
+                                        "BILLING_KEEPSTEP",
+                                        "PROMETHEUS",
+                                        "GRAFANA"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        assert_int_equal(
+            setenv(test_format("%s_PORT", names[i]), test_format("%d", process_free_port()), 1), 0);
+}
+
 /* @return NULL if the project runs, otherwise the reason. */
 static const char *docker_begin(void)
 {
+    docker_choose_ports();
     directory = test_directory_shared();
     struct process_result result = docker_call("begin", NULL, DOCKER_CALL_MS);
     if (result.exit_code == 0) {
