@@ -73,6 +73,7 @@ make_secrets() {
             secret "$name-db-keepstep" 999 "$password"
             secret "$name-keepstep-url" 10001 "$scheme://${name}_keepstep:$password@$name-db/$name"
         done
+        secret listen-token 10001 "$(password)"
         secret grafana-admin 472 "$(password)"
     )
 }
@@ -155,6 +156,7 @@ tell_addresses() {
     [ "$small" = 0 ] || return 0
     echo "What watches them:"
     for service in prometheus grafana; do tell_address "$service"; done
+    echo "Root reads the tokens in $secrets: listen-token for a page's retry and skip, grafana-admin for Grafana's admin."
 }
 
 tell_what_to_try() {

@@ -113,9 +113,10 @@ static const char *address_of(const char *name)
 /* @return the whole answer to a GET from the host. */
 static const char *answer(const char *name, const char *page)
 {
-    const char *script = test_format("exec 3<>/dev/tcp/127.0.0.1/%s || exit 1\n"
-                                     "printf 'GET %s HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3",
-                                     strchr(address_of(name), ':') + 1, page);
+    const char *script = test_format(
+        "exec 3<>/dev/tcp/127.0.0.1/%s || exit 1\n"
+        "printf 'GET %s HTTP/1.0\\r\\nHost: 127.0.0.1\\r\\n\\r\\n' >&3; cat <&3",
+        strchr(address_of(name), ':') + 1, page);
     return PROCESS_RUN("bash", "-c", script).output;
 }
 
@@ -237,7 +238,7 @@ static void passwords_are_in_files_that_one_user_reads_and_nowhere_else(void **s
     (void)docker_up();
     static const char *const names[] = {
         "orders-db-admin",      "orders-db-service",     "orders-db-keepstep", "customers-db-admin",
-        "customers-db-service", "customers-db-keepstep", "grafana-admin"};
+        "customers-db-service", "customers-db-keepstep", "listen-token",       "grafana-admin"};
     const char *shown = everything_that_shows();
     assert_non_null(strstr(shown, "orders-db-admin"));
     struct stat status;
@@ -459,6 +460,38 @@ static void down_with_volumes_leaves_nothing_behind(void **state)
     assert_null(test_read_file(docker_secret("owners")));
 }
 
+/* The other forms of ./run up. They take too long for every day: `./run test long` runs them. */
+static void need_time_for_other_forms(void)
+{
+    (void)docker_up();
+    if (getenv("TEST_COMPOSE_FORMS") == NULL)
+        test_skip("TEST_COMPOSE_FORMS is not set");
+}
+
+static void the_small_form_runs_on_sqlite_alone(void **state)
+{
+    (void)state;
+    need_time_for_other_forms();
+    (void)DOCKER_RUN("up", "--small");
+    wait_for_new_rows("customers", "orders");
+    wait_for_new_rows("orders", "invoices");
+    wait_for_new_rows("billing", "customers");
+    (void)DOCKER_RUN("down", "--volumes");
+}
+
+static void with_three_brokers_one_may_fail(void **state)
+{
+    (void)state;
+    need_time_for_other_forms();
+    (void)DOCKER_RUN("up", "--three-brokers");
+    wait_for_new_rows("customers", "orders");
+    (void)DOCKER("kill", "-s", "KILL", docker_container("kafka-2"));
+    wait_for_new_rows("customers", "orders");
+    wait_for_new_rows("orders", "invoices");
+    wait_for_new_rows("billing", "customers");
+    (void)DOCKER_RUN("down", "--volumes");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -474,6 +507,8 @@ int main(void)
         TEST_WITH_LIMIT(services_write_on_without_the_broker, 600),
         TEST_WITH_LIMIT(down_and_up_again_keeps_everything_and_all_copies_are_equal, 600),
         TEST_WITH_LIMIT(down_with_volumes_leaves_nothing_behind, 120),
+        TEST_WITH_LIMIT(the_small_form_runs_on_sqlite_alone, 600),
+        TEST_WITH_LIMIT(with_three_brokers_one_may_fail, 600),
     };
     return TEST_RUN(tests);
 }

@@ -50,6 +50,8 @@ static void docker_end(void)
 static void docker_choose_ports(void)
 {
     static const char *const names[] = {"KAFKA",
+                                        "KAFKA_2",
+                                        "KAFKA_3",
                                         "ORDERS",
                                         "CUSTOMERS",
                                         "BILLING",
