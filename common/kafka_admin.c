@@ -136,6 +136,12 @@ enum status kafka_admin_settings(struct kafka_admin *admin, const char *topic,
     }
 }
 
+enum status kafka_admin_rules(struct kafka_admin *admin, const char *topic,
+                              struct topic_settings *ret_settings, struct error *err)
+{
+    return kafka_topic_settings(admin->handle, topic, admin->timeout_ms, ret_settings, err);
+}
+
 enum status kafka_admin_create(struct kafka_admin *admin, const char *topic, int32_t partitions,
                                const struct topic_design *design, struct error *err)
 {

@@ -6,6 +6,7 @@
 #include "common/kafka_config.h"
 #include "common/status.h"
 #include "common/text_pair.h"
+#include "common/topic_settings.h"
 
 #include <stdint.h>
 
@@ -37,6 +38,25 @@ struct kafka_admin_cluster {
 enum status kafka_admin_cluster(struct kafka_admin *admin, struct kafka_admin_cluster *ret_cluster,
                                 struct error *err) MUST_CHECK;
 
+/** The highest versions of requests that a broker answers. -1: not known. */
+struct kafka_admin_requests {
+    int produce;
+    int fetch;
+};
+
+/** Ask a broker which requests it knows, over a handle of its own. @return OK; RETRY; FATAL. */
+enum status kafka_admin_requests(const struct kafka_admin_options *options,
+                                 struct kafka_admin_requests *ret_requests,
+                                 struct error *err) MUST_CHECK;
+
+/** The client library's version in numbers: 0x020002ff is 2.0.2. */
+struct kafka_library {
+    int running;
+    int compiled; /* with the headers of this one */
+    const char *text;
+};
+struct kafka_library kafka_library(void);
+
 struct kafka_admin_topic {
     int32_t partitions; /* 0: it does not exist */
     int replicas;       /* of the partition that has the fewest */
@@ -53,6 +73,10 @@ enum status kafka_admin_topic(struct kafka_admin *admin, const char *topic,
 enum status kafka_admin_settings(struct kafka_admin *admin, const char *topic,
                                  const struct kafka_config_visitor *visitor,
                                  struct error *err) MUST_CHECK;
+
+/** As kafka_topic_settings(). */
+enum status kafka_admin_rules(struct kafka_admin *admin, const char *topic,
+                              struct topic_settings *ret_settings, struct error *err) MUST_CHECK;
 
 /** Make a topic, and wait until a broker knows it. @return as kafka_topic_create(). */
 enum status kafka_admin_create(struct kafka_admin *admin, const char *topic, int32_t partitions,

@@ -78,10 +78,13 @@ static enum status control_topic_take(struct control_topic *topic,
     }
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
         return kafka_channel_fail(&topic->channel, &topic->topic, message->err, err);
+    rd_kafka_timestamp_type_t type;
+    int64_t time_ms = rd_kafka_message_timestamp(message, &type);
     const struct control_record record = {
         .key = {.data = message->key, .length = message->key_len},
         .value = {.data = message->payload, .length = message->len},
         .offset = message->offset,
+        .appended_us = type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME ? time_ms * 1000 : 0,
     };
     topic->next = message->offset + 1;
     return visit(context, &record, err);

@@ -28,6 +28,7 @@ struct control_record {
     struct slice key;
     struct slice value;
     int64_t offset;
+    int64_t appended_us; /* by the broker's clock; 0: only the writer's is known */
 };
 typedef enum status control_visit(void *context, const struct control_record *record,
                                   struct error *err);

@@ -223,6 +223,29 @@ enum status offsets_record_time(struct offsets *offsets, struct topic_partition 
     return STATUS_OK; /* without a record the age is unknown, which is no failure */
 }
 
+/* An answer is the partition's end, or an error of the partition or of its topic. */
+enum status offsets_may_read(struct offsets *offsets, struct topic_partition tp, struct error *err)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, tp.topic, tp.partition)->offset = RD_KAFKA_OFFSET_END;
+    rd_kafka_resp_err_t code = rd_kafka_assign(offsets->handle, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    int64_t until = clock_monotonic_us() + (int64_t)OFFSETS_RECORD_MS * 1000;
+    bool is_answered = code != RD_KAFKA_RESP_ERR_NO_ERROR;
+    while (!is_answered && clock_monotonic_us() < until) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(offsets->handle, 100);
+        is_answered = message != NULL && message->rkt != NULL;
+        if (is_answered && message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
+            code = message->err;
+        if (message != NULL)
+            rd_kafka_message_destroy(message);
+    }
+    (void)rd_kafka_assign(offsets->handle, NULL);
+    if (!is_answered)
+        code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? STATUS_OK : offsets_fail(code, tp.topic, err);
+}
+
 static void offsets_describe(struct offsets *offsets)
 {
     struct error err = ERROR_INIT;

@@ -49,6 +49,11 @@ enum status offsets_stable_end(struct offsets *offsets, struct topic_partition t
 enum status offsets_committed(struct offsets *offsets, struct topic_partition tp,
                               int64_t *ret_offset, struct error *err) MUST_CHECK;
 
+/** Ask for the record at the end of a partition, as whoever reads it does. There need be none.
+ * @return OK; RETRY (no answer, or not allowed). */
+enum status offsets_may_read(struct offsets *offsets, struct topic_partition tp,
+                             struct error *err) MUST_CHECK;
+
 /** Time of the first record at or above `offset`: its ce_time, else the log's; 0 where there is
  * none within two seconds. */
 enum status offsets_record_time(struct offsets *offsets, struct topic_partition tp, int64_t offset,

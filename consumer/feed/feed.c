@@ -38,10 +38,10 @@ static const char *feed_user_property(const struct config *config, const char *n
 
 /** Refuse a window in which single keys are forgotten before the topic forgets their records
  * (rule 16). */
-static enum status feed_check_window(const struct feed *feed, const char *topic,
-                                     int64_t retention_ms, struct error *err)
+enum status feed_check_window(const struct config *config, const char *topic, int64_t retention_ms,
+                              struct error *err)
 {
-    int64_t window_s = feed->config->limits.idempotency_window_s;
+    int64_t window_s = config->limits.idempotency_window_s;
     int64_t retention_s = retention_ms / FEED_MS_OF_A_SECOND +
                           (retention_ms % FEED_MS_OF_A_SECOND > 0);
     if (window_s == 0 || (retention_ms >= 0 && retention_s <= window_s))
@@ -114,7 +114,7 @@ static enum status feed_describe_topic(struct feed *feed, rd_kafka_t *handle,
         return STATUS_OK;
     status = kafka_topic_settings(handle, topic->name, timeout_ms, &settings, err);
     if (status == STATUS_OK && !topic->is_checked)
-        status = feed_check_window(feed, topic->name, settings.retention_ms, err);
+        status = feed_check_window(feed->config, topic->name, settings.retention_ms, err);
     if (status != STATUS_OK) {
         if (!topic->is_checked)
             topic->partitions = 0; /* do not read it before it is checked */

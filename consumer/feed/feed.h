@@ -51,6 +51,11 @@ struct feed_event {
 void feed_group_name(const struct config *config, const char *copy_id,
                      char ret_group[static FEED_GROUP_SIZE]);
 
+/** Check that single keys outlive the records of a topic (rule 16). @param retention_ms  below 0:
+ * for ever. @return OK; FATAL with exit code 78. */
+enum status feed_check_window(const struct config *config, const char *topic, int64_t retention_ms,
+                              struct error *err) MUST_CHECK;
+
 /** Connect, describe the topics, and join the group for those that exist. All functions but
  * feed_group_name() and feed_wake() are for one thread at a time.
  * @return OK; RETRY (no broker answers); FATAL, with exit code 78 where single keys would be

@@ -111,6 +111,20 @@ struct origin_key {
     const char *reason; /* why it was refused, static; else NULL */
 };
 
+/** What a database says of itself. Texts are cut; "" where it does not say. */
+struct origin_look {
+    char product[ORIGIN_NAME_SIZE];     /* "PostgreSQL 15.8" */
+    char journal[ORIGIN_NAME_SIZE];     /* the settings that say when a commit is on the disk */
+    char not_durable[ORIGIN_NAME_SIZE]; /* as in struct lease (producer/outbox/outbox.h) */
+    char read_only[ORIGIN_NAME_SIZE];   /* why nobody can write */
+    int64_t clock_us;                   /* 0: it has no clock of its own */
+    int64_t connections;                /* open ones */
+    int64_t connections_max;            /* that a plain login can use; 0: there is no limit */
+};
+
+/** What a sidecar does with the database. */
+enum origin_part { ORIGIN_RELAY, ORIGIN_AGENT };
+
 /** An event as `keepstep publish` writes it into the outbox. */
 struct origin_event {
     struct slice entity_type;
@@ -210,6 +224,13 @@ struct origin_ops {
      * @return OK; RETRY; FATAL, with exit code 78 where the role may not do that. */
     enum status (*publish_keys)(struct origin *origin, const struct origin_table *table,
                                 struct origin_key *keys, size_t count, struct error *err);
+
+    /** Read what the database says of itself; it needs no table of Keepstep's. Changes nothing.
+     * @return OK; RETRY. */
+    enum status (*look)(struct origin *origin, struct origin_look *ret_look, struct error *err);
+    /** Find out whether this login may do what a relay or an agent does, without doing it. A
+     * database without logins says OK. @return OK; RETRY; FATAL, with the database's words. */
+    enum status (*may)(struct origin *origin, enum origin_part part, struct error *err);
 
     /** Write events into the outbox in one durable transaction, in their order. */
     enum status (*write)(struct origin *origin, const struct origin_event *events, size_t count,

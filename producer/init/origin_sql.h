@@ -107,6 +107,9 @@ enum status origin_sql_list_paused(struct origin *origin, struct paused_types *r
 enum status origin_sql_pause(struct origin *origin, const struct paused_types *types, bool pause,
                              struct error *err);
 
+enum status origin_sql_look(struct origin *origin, struct origin_look *ret_look, struct error *err);
+enum status origin_sql_may(struct origin *origin, enum origin_part part, struct error *err);
+
 #define ORIGIN_TABLE(table_name, text)                                                             \
     {                                                                                              \
         .kind = "table", .name = table_name, .sql = text                                           \
@@ -136,6 +139,7 @@ enum status origin_sql_pause(struct origin *origin, const struct paused_types *t
     .captured = origin_sql_captured, .write_captured = origin_sql_write_captured,                  \
     .republish = origin_sql_republish, .progress = origin_sql_progress,                            \
     .publish_keys = origin_sql_publish_keys, .write = origin_sql_write,                            \
-    .list_paused = origin_sql_list_paused, .pause = origin_sql_pause
+    .list_paused = origin_sql_list_paused, .pause = origin_sql_pause, .look = origin_sql_look,     \
+    .may = origin_sql_may
 
 #endif

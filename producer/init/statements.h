@@ -37,11 +37,22 @@
     X(PAUSED_LIST)                                                                                 \
     X(PAUSE_TYPE)                                                                                  \
     X(RESUME_TYPE)                                                                                 \
-    X(WRITE_EVENTS)
+    X(WRITE_EVENTS)                                                                                \
+    X(LOOK)
+
+/** Those that a server has and a file has not. */
+#define ORIGIN_SERVER_STATEMENTS(X)                                                                \
+    X(NOT_DURABLE)                                                                                 \
+    X(TRY_CLAIM)                                                                                   \
+    X(TRY_PURGE)                                                                                   \
+    X(TRY_LEASE)                                                                                   \
+    X(TRY_ACKNOWLEDGE)                                                                             \
+    X(TRY_POSITION)                                                                                \
+    X(TRY_PARK)
 
 enum origin_statement {
 #define ORIGIN_STATEMENT(name) STATEMENT_##name,
-    ORIGIN_STATEMENTS(ORIGIN_STATEMENT)
+    ORIGIN_STATEMENTS(ORIGIN_STATEMENT) ORIGIN_SERVER_STATEMENTS(ORIGIN_STATEMENT)
 #undef ORIGIN_STATEMENT
         STATEMENT_LIFT_LIMIT,     /* PostgreSQL: this transaction may take as long as it takes */
     STATEMENT_LIMIT_WAIT,         /* PostgreSQL: this transaction waits for no row for long */
@@ -50,7 +61,9 @@ enum origin_statement {
     STATEMENT_REFUSE_HIDDEN_ROWS, /* PostgreSQL: of policies */
     STATEMENT_READ_PLACE,         /* MariaDB: the key to go on behind */
     STATEMENT_WRITE_PLACE,        /* MariaDB */
-    STATEMENT_FIND_TABLE,         /* MariaDB: what `compare` reads */
+    STATEMENT_TRY_BEGIN,          /* MariaDB: before and behind the TRY_… */
+    STATEMENT_TRY_END,
+    STATEMENT_FIND_TABLE, /* MariaDB: what `compare` reads */
     STATEMENT_FIND_FUNCTION,
     STATEMENT_FIND_TRIGGER,
     STATEMENT_IS_ID_FREED,   /* MariaDB: whether rows of the outbox may be without an id */

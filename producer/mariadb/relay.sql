@@ -2,18 +2,10 @@
 -- A statement over JSON_TABLE takes all rows of a step at once, as one JSON array of arrays.
 
 -- name: read_lease
-SELECT origin, incarnation, holder, epoch, lease_until_us, NULL FROM keepstep_relay
+SELECT origin, incarnation, holder, epoch, lease_until_us FROM keepstep_relay
 
--- A server that keeps a binary log takes what that lacks back when it starts again.
 -- name: lock_lease
-SELECT origin, incarnation, holder, epoch, lease_until_us, NULLIF(CONCAT_WS(', ',
-  IF(@@innodb_flush_log_at_trx_commit IN (1, 3), NULL,
-    CONCAT('innodb_flush_log_at_trx_commit=', @@innodb_flush_log_at_trx_commit)),
-  IF(@@log_bin AND @@sync_binlog <> 1, CONCAT('log_bin=ON with sync_binlog=', @@sync_binlog), NULL),
-  IF(CAST(@@innodb_doublewrite AS CHAR) IN ('0', 'OFF'), 'innodb_doublewrite=OFF', NULL),
-  IF(@@innodb_flush_method IN ('nosync', 'littlesync', 'O_DIRECT_NO_FSYNC'),
-    CONCAT('innodb_flush_method=', @@innodb_flush_method), NULL)), '')
-FROM keepstep_relay FOR UPDATE
+SELECT origin, incarnation, holder, epoch, lease_until_us FROM keepstep_relay FOR UPDATE
 
 -- name: take_lease
 UPDATE keepstep_relay SET holder = ?1, lease_until_us = ?2, epoch = epoch + 1

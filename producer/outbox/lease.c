@@ -32,9 +32,20 @@ static enum status outbox_sql_fetch_lease(struct outbox_sql *self, enum outbox_s
     sql_column_copy(session, 2, ret_lease->holder, sizeof ret_lease->holder);
     ret_lease->epoch = sql_column_integer(session, 3);
     ret_lease->until_us = sql_column_integer(session, 4);
-    sql_column_copy(session, 5, ret_lease->not_durable, sizeof ret_lease->not_durable);
     session->ops->finish(session);
     return STATUS_OK;
+}
+
+static enum status outbox_sql_read_durability(struct sql_session *session, struct lease *lease,
+                                              struct error *err)
+{
+    if (sql_statement_text(session, STATEMENT_NOT_DURABLE) == NULL)
+        return STATUS_OK;
+    enum status status = sql_first(session, STATEMENT_NOT_DURABLE, NULL, 0, err);
+    if (session->has_row)
+        sql_column_copy(session, 0, lease->not_durable, sizeof lease->not_durable);
+    session->ops->finish(session);
+    return status;
 }
 
 enum status outbox_sql_read_lease(struct outbox *outbox, struct lease *ret_lease, struct error *err)
@@ -97,6 +108,8 @@ enum status outbox_sql_take_lease(struct outbox *outbox, int64_t duration_us,
     enum status status = session->ops->begin(session, err);
     if (status == STATUS_OK)
         status = outbox_sql_fetch_lease(self, STATEMENT_LOCK_LEASE, &lease, err);
+    if (status == STATUS_OK)
+        status = outbox_sql_read_durability(session, &lease, err);
     int64_t now = clock_wall_us();
     if (status == STATUS_OK)
         status = outbox_sql_judge_lease(self, &lease, now, err);

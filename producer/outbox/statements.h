@@ -40,7 +40,8 @@ enum outbox_statement {
 #define OUTBOX_STATEMENT(name) STATEMENT_##name,
     OUTBOX_STATEMENTS(OUTBOX_STATEMENT)
 #undef OUTBOX_STATEMENT
-        STATEMENT_LOCK_LEASE, /* as READ_LEASE, and keeps the row until the transaction's end */
+        STATEMENT_NOT_DURABLE, /* the settings that outbox.h's lease has; SQLite has none */
+    STATEMENT_LOCK_LEASE,      /* as READ_LEASE, and keeps the row until the transaction's end */
     STATEMENT_LIST_WAITING,
     STATEMENT_LIST_SET_ASIDE,
     STATEMENT_LIST_ALL,

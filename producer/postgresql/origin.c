@@ -36,7 +36,7 @@ static const char *const STATEMENTS[ORIGIN_STATEMENT_COUNT] = {
     [STATEMENT_LIMIT_WAIT] = SQL_LIMIT_WAIT,
     [STATEMENT_HOLD_PROGRESS] = SQL_HOLD_PROGRESS,
     [STATEMENT_REFUSE_HIDDEN_ROWS] = SQL_REFUSE_HIDDEN_ROWS,
-    ORIGIN_STATEMENTS(ORIGIN_STATEMENT_TEXT)};
+    ORIGIN_STATEMENTS(ORIGIN_STATEMENT_TEXT) ORIGIN_SERVER_STATEMENTS(ORIGIN_STATEMENT_TEXT)};
 
 /* Where the outbox is, or will be. */
 static enum status origin_postgresql_find_schema(struct origin_postgresql *self, struct error *err)

@@ -1,20 +1,10 @@
 -- What the relay asks of a service's PostgreSQL outbox.
 
 -- name: read_lease
-SELECT origin, incarnation, holder, epoch, lease_until_us, NULL FROM keepstep_relay
+SELECT origin, incarnation, holder, epoch, lease_until_us FROM keepstep_relay
 
--- A service's synchronous_commit=off does no harm: the relay's own commit, which waits whatever its
--- role or database has by default, takes all earlier ones to the disk before it sends. An unlogged
--- table is empty after a crash.
 -- name: lock_lease
-SELECT origin, incarnation, holder, epoch, lease_until_us, (SELECT string_agg(s, ', ') FROM (
-  SELECT name || '=' || setting AS s FROM pg_settings
-    WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'
-  UNION ALL SELECT relname || ' UNLOGGED' FROM pg_class WHERE relpersistence = 'u' AND oid IN (
-    to_regclass('outbox'), to_regclass('keepstep_relay'), to_regclass('keepstep_relay_partition'),
-    to_regclass('keepstep_relay_type'), to_regclass('keepstep_relay_moved'),
-    to_regclass('keepstep_relay_read'))) AS n)
-FROM keepstep_relay FOR UPDATE
+SELECT origin, incarnation, holder, epoch, lease_until_us FROM keepstep_relay FOR UPDATE
 
 -- name: take_lease
 UPDATE keepstep_relay SET holder = $1, lease_until_us = $2::bigint, epoch = epoch + 1

@@ -1,7 +1,7 @@
 -- What the relay asks of a service's SQLite outbox.
 
 -- name: read_lease
-SELECT origin, incarnation, holder, epoch, lease_until_us, NULL FROM keepstep_relay
+SELECT origin, incarnation, holder, epoch, lease_until_us FROM keepstep_relay
 
 -- name: take_lease
 UPDATE keepstep_relay SET holder = ?1, lease_until_us = ?2, epoch = epoch + 1

@@ -212,7 +212,7 @@ static char *config_path(const json_t *tree, const char *key, const char *file)
     return path;
 }
 
-bool config_build(const json_t *tree, struct config *config)
+bool config_build(const json_t *tree, const json_t *secret_files, struct config *config)
 {
     config->service = config_text(tree, "service");
     config->topic_prefix = config_text(tree, "topic_prefix");
@@ -256,6 +256,7 @@ bool config_build(const json_t *tree, struct config *config)
            config->listen_hosts != NULL && config->listen_token != NULL &&
            config->listen_token_file != NULL && config->log_level != NULL &&
            config->log_format != NULL && config->schemas != NULL && config_database(config, tree) &&
+           config_pairs(secret_files, &config->secret_files, &config->secret_file_count) &&
            config_kafka(config, json_object_get(tree, "kafka")) &&
            config_entries(config, json_object_get(tree, "publish"), &config->publish,
                           &config->publish_count) &&

@@ -125,10 +125,16 @@ bool config_kafka_is_secret(const char *name)
            strstr(name, "sasl.oauthbearer") != NULL || strstr(name, ".pem") != NULL;
 }
 
+/* What was read: the configuration, and the files that it names for secrets. */
+struct config_trees {
+    json_t *tree;
+    json_t *secret_files;
+};
+
 /* Replace "NAME_file": PATH by "NAME": content, unless that is an option itself. Errors do not show
  * the path, because it may be a secret in the wrong place. */
 static enum status config_set_secrets(json_t *object, const char *section, const char *file,
-                                      struct error *err)
+                                      json_t *secret_files, struct error *err)
 {
     void *at = json_object_iter(object);
     while (at != NULL) {
@@ -151,6 +157,10 @@ static enum status config_set_secrets(json_t *object, const char *section, const
         enum status status = config_read_file(path, &text, err);
         while (text.length > 0 && strchr("\r\n", text.data[text.length - 1]) != NULL)
             text.length--;
+        char key[CONFIG_KEY_SIZE * 2];
+        (void)snprintf(key, sizeof key, "%s%s", section, name);
+        if (json_object_set_new(secret_files, key, json_string(path)) != 0)
+            status = error_set(err, STATUS_FATAL, "out of memory, or not UTF-8");
         (void)json_object_del(object, name);
         name[length - suffix] = '\0';
         if (status == STATUS_OK &&
@@ -175,11 +185,12 @@ struct config_layers {
 };
 
 static enum status config_load_tree(const char *path, const struct config_layers *layers,
-                                    json_t **ret_tree, struct error *err)
+                                    struct config_trees *ret_trees, struct error *err)
 {
     struct buffer text;
     struct config_marks marks = {0};
     json_t *tree = NULL;
+    json_t *secret_files = json_object();
 
     buffer_init(&text, CONFIG_FILE_SIZE_MAX);
     enum status status = config_read_file(path, &text, err);
@@ -194,9 +205,10 @@ static enum status config_load_tree(const char *path, const struct config_layers
     if (status == STATUS_OK)
         status = config_set_overrides(tree, layers->overrides, layers->override_count, err);
     if (status == STATUS_OK)
-        status = config_set_secrets(tree, "", path, err);
+        status = config_set_secrets(tree, "", path, secret_files, err);
     if (status == STATUS_OK)
-        status = config_set_secrets(json_object_get(tree, "kafka"), "kafka.", path, err);
+        status = config_set_secrets(json_object_get(tree, "kafka"), "kafka.", path, secret_files,
+                                    err);
     if (status == STATUS_OK)
         status = config_database_check(json_string_value(json_object_get(tree, "database")), NULL,
                                        err);
@@ -204,10 +216,12 @@ static enum status config_load_tree(const char *path, const struct config_layers
         status = config_check(tree, &marks, err);
     config_marks_done(&marks);
     buffer_done(&text);
-    if (status == STATUS_OK)
-        *ret_tree = tree;
-    else
-        json_decref(tree);
+    if (status == STATUS_OK) {
+        *ret_trees = (struct config_trees){tree, secret_files};
+        return status;
+    }
+    json_decref(tree);
+    json_decref(secret_files);
     return status;
 }
 
@@ -230,7 +244,7 @@ static enum status config_load_layers(const char *path, const struct config_laye
                                       struct config **ret_config, struct error *err)
 {
     enum status status;
-    json_t *tree = NULL;
+    struct config_trees trees = {0};
     struct error own = ERROR_INIT; /* its text can begin with LINE:COLUMN */
     struct config *config = calloc(1, sizeof *config);
 
@@ -243,7 +257,7 @@ static enum status config_load_layers(const char *path, const struct config_laye
                            "name the configuration by the path of its file, not by a URL");
         goto out;
     }
-    status = json_check_memory(config_load_tree(path, layers, &tree, &own), &own);
+    status = json_check_memory(config_load_tree(path, layers, &trees, &own), &own);
     if (status != STATUS_OK) {
         bool placed = isdigit((unsigned char)own.text[0]) != 0;
         status = error_set(error_config(err), STATUS_FATAL, "%s:%s%s", path, placed ? "" : " ",
@@ -251,7 +265,7 @@ static enum status config_load_layers(const char *path, const struct config_laye
         goto out;
     }
     config->path = realpath(path, NULL);
-    if (config->path == NULL || !config_build(tree, config) ||
+    if (config->path == NULL || !config_build(trees.tree, trees.secret_files, config) ||
         (layers->environment && !config_environment_unknown(&config->unknown_variables))) {
         status = error_set(err, STATUS_FATAL, "%s: out of memory", path);
         goto out;
@@ -266,7 +280,8 @@ static enum status config_load_layers(const char *path, const struct config_laye
     *ret_config = config;
     config = NULL;
 out:
-    json_decref(tree);
+    json_decref(trees.tree);
+    json_decref(trees.secret_files);
     config_free(config);
     return status;
 }
@@ -310,6 +325,7 @@ void config_free(struct config *config)
 {
     if (config == NULL)
         return;
+    config_pairs_free(config->secret_files, config->secret_file_count);
     config_pairs_free(config->kafka, config->kafka_count);
     config_entries_free(config->publish, config->publish_count);
     config_entries_free(config->apply, config->apply_count);

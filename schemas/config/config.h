@@ -66,6 +66,9 @@ struct config {
     char *listen_token;      /* "" unless given */
     char *log_level;
     char *log_format;
+    struct text_pair
+        *secret_files; /* "kafka.sasl.password_file" → path of the file that was read */
+    size_t secret_file_count;
     struct text_pair *kafka; /* librdkafka properties */
     size_t kafka_count;
     struct config_entry *publish;

@@ -113,7 +113,8 @@ const char *config_key_shown(const char *key);
 char *config_database_shown(const char *url) MUST_CHECK;
 
 /** Fill `config`, whose path is set, from a checked tree.
+ * @param secret_files  an object with the paths of the files that were read.
  * @return false without memory. */
-bool config_build(const json_t *tree, struct config *config) MUST_CHECK;
+bool config_build(const json_t *tree, const json_t *secret_files, struct config *config) MUST_CHECK;
 
 #endif

@@ -1,0 +1,59 @@
+/* Reads what a database says of itself and of its login, and changes nothing. */
+#include "producer/init/origin_sql.h"
+
+#include <stdlib.h>
+
+static void look_note(struct sql_session *session, struct origin_look *look)
+{
+    const struct {
+        const char *name;
+        char *text; /* NULL: it is a number */
+        int64_t *number;
+    } facts[] = {{"product", look->product, NULL},
+                 {"journal", look->journal, NULL},
+                 {"read_only", look->read_only, NULL},
+                 {"clock_us", NULL, &look->clock_us},
+                 {"connections", NULL, &look->connections},
+                 {"connections_max", NULL, &look->connections_max}};
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
+        if (!slice_is(session->ops->column(session, 0), facts[i].name))
+            continue;
+        if (facts[i].text == NULL)
+            *facts[i].number = sql_column_integer(session, 1);
+        else
+            sql_column_copy(session, 1, facts[i].text, ORIGIN_NAME_SIZE);
+    }
+}
+
+enum status origin_sql_look(struct origin *origin, struct origin_look *ret_look, struct error *err)
+{
+    struct sql_session *session = origin_sql_of(origin)->session;
+    *ret_look = (struct origin_look){0};
+    enum status status = sql_first(session, STATEMENT_LOOK, NULL, 0, err);
+    while (status == STATUS_OK && session->has_row) {
+        look_note(session, ret_look);
+        status = session->ops->next(session, err);
+    }
+    session->ops->finish(session);
+    if (status != STATUS_OK || sql_statement_text(session, STATEMENT_NOT_DURABLE) == NULL)
+        return status;
+    status = sql_first(session, STATEMENT_NOT_DURABLE, NULL, 0, err);
+    if (session->has_row)
+        sql_column_copy(session, 0, ret_look->not_durable, sizeof ret_look->not_durable);
+    session->ops->finish(session);
+    return status;
+}
+
+enum status origin_sql_may(struct origin *origin, enum origin_part part, struct error *err)
+{
+    static const unsigned relay[] = {STATEMENT_TRY_BEGIN, STATEMENT_TRY_CLAIM, STATEMENT_TRY_PURGE,
+                                     STATEMENT_TRY_LEASE, STATEMENT_TRY_ACKNOWLEDGE};
+    static const unsigned agent[] = {STATEMENT_TRY_BEGIN, STATEMENT_TRY_POSITION,
+                                     STATEMENT_TRY_PARK};
+    struct sql_session *session = origin_sql_of(origin)->session;
+    enum status status = part == ORIGIN_RELAY
+                             ? sql_run_each(session, relay, sizeof relay / sizeof *relay, err)
+                             : sql_run_each(session, agent, sizeof agent / sizeof *agent, err);
+    enum status ended = sql_run(session, STATEMENT_TRY_END, NULL, 0, err);
+    return status == STATUS_OK ? ended : status;
+}

@@ -1,0 +1,38 @@
+-- What a PostgreSQL server says of itself, and what a login may do. Nothing here changes anything.
+
+-- A service's synchronous_commit=off does no harm: the relay's own commit, which waits whatever its
+-- role or database has by default, takes all earlier ones to the disk before it sends. An unlogged
+-- table is empty after a crash.
+-- name: not_durable
+SELECT string_agg(s, ', ') FROM (
+  SELECT name || '=' || setting AS s FROM pg_settings
+    WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'
+  UNION ALL SELECT relname || ' UNLOGGED' FROM pg_class WHERE relpersistence = 'u' AND oid IN (
+    to_regclass('outbox'), to_regclass('keepstep_relay'), to_regclass('keepstep_relay_partition'),
+    to_regclass('keepstep_relay_type'), to_regclass('keepstep_relay_moved'),
+    to_regclass('keepstep_relay_read'))) AS n
+
+-- name: look
+SELECT 'product', 'PostgreSQL ' || current_setting('server_version')
+UNION ALL SELECT 'clock_us', (extract(epoch FROM clock_timestamp()) * 1000000)::bigint::text
+UNION ALL SELECT 'connections', sum(numbackends)::text FROM pg_stat_database
+UNION ALL SELECT 'connections_max', (current_setting('max_connections')::int
+  - current_setting('superuser_reserved_connections')::int)::text
+UNION ALL SELECT 'read_only', CASE WHEN pg_is_in_recovery() THEN 'it is a standby' ELSE '' END
+UNION ALL SELECT 'journal', 'synchronous_commit=' || reset_val FROM pg_settings
+  WHERE name = 'synchronous_commit'
+
+-- EXPLAIN asks for the same rights as the statement does, and runs nothing.
+-- name: try_claim
+EXPLAIN UPDATE outbox SET aggregateid = aggregateid, kafka_partition = kafka_partition,
+  sequence = sequence, set_aside = set_aside WHERE position = 0
+-- name: try_purge
+EXPLAIN DELETE FROM outbox WHERE position = 0
+-- name: try_lease
+EXPLAIN UPDATE keepstep_relay SET holder = holder, epoch = epoch, lease_until_us = lease_until_us
+-- name: try_acknowledge
+EXPLAIN UPDATE keepstep_relay_partition SET acknowledged_sequence = acknowledged_sequence
+-- name: try_position
+EXPLAIN UPDATE keepstep_position SET next_offset = next_offset WHERE topic = ''
+-- name: try_park
+EXPLAIN DELETE FROM keepstep_parked WHERE parked_id = 0
