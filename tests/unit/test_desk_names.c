@@ -11,7 +11,8 @@
 static void take(struct members *members, const char *key, const char *value)
 {
     struct error err = ERROR_INIT;
-    const struct control_record record = {slice_of(key), slice_of(value), members->end++};
+    const struct control_record record = {
+        .key = slice_of(key), .value = slice_of(value), .offset = members->end++};
     if (members_take(members, &record, &err) != STATUS_OK ||
         members->unreadable.status != STATUS_OK)
         test_fail("%s: %s%s", key, err.text, members->unreadable.text);

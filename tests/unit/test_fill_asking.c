@@ -37,8 +37,10 @@ static void tell(struct world *world, const char *service, const char *copy, con
         "{\"v\":1,\"service\":\"%s\",\"copy\":\"%s\",\"instance\":\"1\",\"version\":\"0.3.0\","
         "\"at\":\"%s\",\"outbox\":{\"waiting\":0,\"set_aside\":0},%s}",
         service, copy, at, rest);
-    const struct control_record record = {slice_of(test_format("member/%s/%s/1", service, copy)),
-                                          slice_of(value), world->offset++};
+    const struct control_record record = {
+        .key = slice_of(test_format("member/%s/%s/1", service, copy)),
+        .value = slice_of(value),
+        .offset = world->offset++};
     if (members_take(&world->members, &record, &err) != STATUS_OK ||
         world->members.unreadable.status != STATUS_OK)
         test_fail("%s: %s%s", service, err.text, world->members.unreadable.text);

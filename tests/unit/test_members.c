@@ -25,7 +25,8 @@
 static void take(struct members *members, const char *key, const char *value, int64_t offset)
 {
     struct error err = ERROR_INIT;
-    const struct control_record record = {slice_of(key), slice_of(value), offset};
+    const struct control_record record = {
+        .key = slice_of(key), .value = slice_of(value), .offset = offset};
     if (members_take(members, &record, &err) != STATUS_OK)
         test_fail("%s: %s", key, err.text);
 }
@@ -232,7 +233,8 @@ static void more_members_than_the_limit_are_refused(void **state)
     for (int i = 0; i < MEMBERS_MAX; i++)
         take(&members, test_format("policy/%d", i), "{\"v\":1,\"members\":[]}", i);
     take(&members, "policy/7", "{\"v\":1,\"members\":[]}", MEMBERS_MAX);
-    const struct control_record more = {slice_of(KEY), slice_of(RECORD), MEMBERS_MAX + 1};
+    const struct control_record more = {
+        .key = slice_of(KEY), .value = slice_of(RECORD), .offset = MEMBERS_MAX + 1};
     assert_int_equal(members_take(&members, &more, &err), STATUS_RETRY);
     assert_non_null(strstr(err.text, "copies forget"));
     assert_int_equal(members.count, MEMBERS_MAX);

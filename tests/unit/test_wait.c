@@ -77,7 +77,8 @@ static void report(struct members *members, int number, const char *copy_state, 
         "\"applies\":{\"order\":{\"topic\":\"order\",\"state\":\"%s\",\"joined\":true,"
         "\"lag_ms\":0,\"reason\":\"\"}},\"positions\":{\"order\":[[0,1,%lld,%lld,%lld]]}}",
         number, number, copy_state, (long long)durable, (long long)durable, (long long)parked_from);
-    const struct control_record record = {slice_of(key), slice_of(value), number};
+    const struct control_record record = {
+        .key = slice_of(key), .value = slice_of(value), .offset = number};
     assert_int_equal(members_take(members, &record, &err), STATUS_OK);
     assert_int_equal(members->unreadable.status, STATUS_OK);
 }
@@ -86,7 +87,8 @@ static void forget(struct members *members, int number)
 {
     struct error err = ERROR_INIT;
     const char *key = test_format("member/copy%d/id%d/1", number, number);
-    const struct control_record record = {slice_of(key), (struct slice){0}, 100};
+    const struct control_record record = {
+        .key = slice_of(key), .value = (struct slice){0}, .offset = 100};
     assert_int_equal(members_take(members, &record, &err), STATUS_OK);
 }
 
