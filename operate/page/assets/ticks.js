@@ -54,10 +54,8 @@ const TIME_STEPS_S = [60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 14400, 21
 export function timeTicks(from, to, wanted) {
     const step = 1000 * (TIME_STEPS_S.find((one) => (to - from) / one / 1000 <= wanted) ?? 86400);
     const zone = new Date(from).getTimezoneOffset() * 60000;
-    const margin = (to - from) * 0.05; // the first mark must not meet the other scale
+    const margin = (to - from) * 0.05; // the text of a mark is as wide on both sides of it
     const first = Math.ceil((from + margin - zone) / step) * step + zone;
-    return Array.from(
-        { length: Math.max(0, Math.floor((to - first) / step) + 1) },
-        (_, index) => first + index * step,
-    );
+    const count = Math.floor((to - margin - first) / step) + 1;
+    return Array.from({ length: Math.max(0, count) }, (_, index) => first + index * step);
 }
