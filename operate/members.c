@@ -207,6 +207,23 @@ enum status members_quorum_under(const struct members *members, const struct mem
     return status;
 }
 
+static bool entries_list(const struct config_entry *entries, size_t count,
+                         const struct members_type *type)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(entries[i].entity_type, type->entity_type) == 0 &&
+            strcmp(entries[i].topic, type->topic) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool members_type_is_own(const struct members_type *type, const struct config *config)
+{
+    return entries_list(config->publish, config->publish_count, type) ||
+           entries_list(config->apply, config->apply_count, type);
+}
+
 enum status members_quorum(const struct members *members, const struct members_type *type,
                            struct quorum *ret_quorum, struct error *err)
 {

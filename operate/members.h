@@ -50,6 +50,9 @@ enum status members_read(struct members *members, struct control_topic *topic,
 enum status members_types(const struct members *members, struct members_type **ret_types,
                           size_t *ret_count, struct error *err) MUST_CHECK;
 
+/** @return whether a service publishes or applies the type. */
+bool members_type_is_own(const struct members_type *type, const struct config *config);
+
 /** Make the quorum of a type; free it before the records change.
  * @return as quorum_make(). */
 enum status members_quorum(const struct members *members, const struct members_type *type,

@@ -168,17 +168,6 @@ static enum status lines_type(struct lines *lines, struct error *err)
     return status;
 }
 
-static bool lines_is_listed(const struct config_entry *entries, size_t count,
-                            const struct members_type *type)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(entries[i].entity_type, type->entity_type) == 0 &&
-            strcmp(entries[i].topic, type->topic) == 0)
-            return true;
-    }
-    return false;
-}
-
 static enum status lines_types(struct lines *lines, const struct config *config,
                                const struct members_type *types, size_t count, struct error *err)
 {
@@ -186,8 +175,7 @@ static enum status lines_types(struct lines *lines, const struct config *config,
     member_begin(&lines->out->json, "copies", "[");
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         lines->type = &types[i];
-        if (lines_is_listed(config->publish, config->publish_count, lines->type) ||
-            lines_is_listed(config->apply, config->apply_count, lines->type))
+        if (members_type_is_own(lines->type, config))
             status = lines_type(lines, err);
     }
     buffer_append_text(&lines->out->json, "]");

@@ -3,6 +3,7 @@
 #include "operate/page/actions.h"
 
 #include "common/clock.h"
+#include "common/condition.h"
 #include "common/log.h"
 #include "operate/member.h"
 #include "operate/parked_edit.h"
@@ -72,7 +73,6 @@ struct worker {
 enum status actions_new(const struct service *service, struct page_token *token,
                         struct fleet *fleet, struct actions **ret_actions, struct error *err)
 {
-    pthread_condattr_t monotonic;
     struct actions *actions = calloc(1, sizeof *actions);
     if (actions == NULL)
         return error_set(err, STATUS_RETRY, "out of memory");
@@ -80,10 +80,7 @@ enum status actions_new(const struct service *service, struct page_token *token,
     actions->token = token;
     actions->fleet = fleet;
     (void)pthread_mutex_init(&actions->lock, NULL);
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&actions->added, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
+    condition_init(&actions->added);
     *ret_actions = actions;
     return STATUS_OK;
 }
@@ -359,15 +356,12 @@ static void do_job(struct worker *worker, struct job *job)
 static void worker_rest(struct worker *worker)
 {
     struct actions *actions = worker->actions;
-    int64_t now_us = clock_monotonic_us();
-    int64_t until = now_us + ACTIONS_IDLE_US;
-    if (now_us - worker->used_us > ACTIONS_KEEP_US) {
+    if (clock_monotonic_us() - worker->used_us > ACTIONS_KEEP_US) {
         (void)pthread_mutex_unlock(&actions->lock);
         worker_close(worker);
         (void)pthread_mutex_lock(&actions->lock);
     }
-    struct timespec limit = {.tv_sec = until / 1000000, .tv_nsec = until % 1000000 * 1000};
-    (void)pthread_cond_timedwait(&actions->added, &actions->lock, &limit);
+    condition_wait(&actions->added, &actions->lock, ACTIONS_IDLE_US);
 }
 
 /* @lock held by the caller. @param until_us  those whose time is over by then. */

@@ -398,17 +398,6 @@ bool fleet_refusal(struct fleet *fleet, const struct parked_record *parked, cons
     return is_known;
 }
 
-static bool is_listed(const struct config_entry *entries, size_t count,
-                      const struct fleet_type *type)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(entries[i].entity_type, type->entity_type) == 0 &&
-            strcmp(entries[i].topic, type->topic) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* The first copy that is different is named, or else the first that was not compared. */
 static void note_copy(const struct fleet_type *type, const struct fleet_copy *copy, int64_t now_us,
                       struct page_fleet_facts *facts)
@@ -442,8 +431,8 @@ void fleet_facts(struct fleet *fleet, const struct config *config,
         facts.read_s = (double)(clock_monotonic_us() - fleet->read_us) / 1e6;
     for (size_t i = 0; view != NULL && i < view->type_count; i++) {
         const struct fleet_type *of = &view->types[i];
-        bool is_own = is_listed(config->publish, config->publish_count, of) ||
-                      is_listed(config->apply, config->apply_count, of);
+        const struct members_type name = {of->entity_type, of->topic};
+        bool is_own = members_type_is_own(&name, config);
         for (size_t j = 0; is_own && of->members > 1 && j < of->copy_count; j++) {
             if (of->copies[j].counts)
                 note_copy(of, &of->copies[j], now_us, &facts);

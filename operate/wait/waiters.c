@@ -4,6 +4,7 @@
 #include "operate/wait/waiters.h"
 
 #include "common/clock.h"
+#include "common/condition.h"
 #include "common/log.h"
 
 #include <pthread.h>
@@ -55,17 +56,13 @@ struct lane_thread {
 enum status waiters_new(const struct service *service, waiters_look *look,
                         struct waiters **ret_waiters, struct error *err)
 {
-    pthread_condattr_t monotonic;
     struct waiters *waiters = calloc(1, sizeof *waiters);
     if (waiters == NULL)
         return error_set(err, STATUS_RETRY, "out of memory");
     waiters->service = service;
     waiters->look = look;
     (void)pthread_mutex_init(&waiters->lock, NULL);
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&waiters->added, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
+    condition_init(&waiters->added);
     *ret_waiters = waiters;
     return STATUS_OK;
 }
@@ -166,10 +163,8 @@ static bool somebody_waits(const struct waiters *waiters, enum lane lane)
 /* @lock held by the caller; it is free meanwhile. */
 static void pause_or_added(struct waiters *waiters, enum lane lane, int64_t pause_us)
 {
-    int64_t until = clock_monotonic_us() +
-                    (somebody_waits(waiters, lane) ? pause_us : WAITERS_IDLE_US);
-    struct timespec limit = {.tv_sec = until / 1000000, .tv_nsec = until % 1000000 * 1000};
-    (void)pthread_cond_timedwait(&waiters->added, &waiters->lock, &limit);
+    condition_wait(&waiters->added, &waiters->lock,
+                   somebody_waits(waiters, lane) ? pause_us : WAITERS_IDLE_US);
 }
 
 static void *lane_run(void *context)

@@ -1,6 +1,7 @@
 /* The loader's thread, and how orders are handed over. */
 #include "producer/relay/loader.h"
 #include "common/clock.h"
+#include "common/condition.h"
 #include "common/failpoint.h"
 #include "common/stages.h"
 #include "common/wakeup.h"
@@ -45,12 +46,8 @@ enum loader_work { LOADER_LOAD, LOADER_CLOSE, LOADER_END };
 
 static bool loader_init(struct loader *loader)
 {
-    pthread_condattr_t monotonic;
     (void)pthread_mutex_init(&loader->lock, NULL);
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&loader->changed, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
+    condition_init(&loader->changed);
     arena_init(&loader->arena, LOADER_ARENA_BYTES);
     arena_init(&loader->headers, HEADERS_BYTES);
     loader->bytes_max = calloc(loader->source.config->publish_count + 1, sizeof *loader->bytes_max);
