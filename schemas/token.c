@@ -22,8 +22,9 @@ static bool is_name(struct slice name)
 
 static bool is_incarnation(struct slice text)
 {
+    static const char digits[] = "0123456789abcdef-";
     size_t i = 0;
-    while (i < text.length && strchr("0123456789abcdef-", text.data[i]) != NULL)
+    while (i < text.length && memchr(digits, text.data[i], sizeof digits - 1) != NULL)
         i++;
     return i == text.length && i == UUID_BYTES;
 }

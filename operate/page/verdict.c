@@ -13,7 +13,7 @@
 #define OLDEST_S         60.0 /* of a row in the outbox */
 #define TREND_PER_S      0.05 /* a smaller one is none */
 #define PENDING_PER_S    1.0
-#define CAUGHT_UP        100.0 /* records: less than this come and go */
+#define CAUGHT_UP        100 /* records: less than this come and go */
 #define FLEET_S          30.0
 #define RETENTION_S      (24.0 * 3600)
 #define RETENTION_NEAR_S 3600.0
