@@ -44,12 +44,15 @@ static int64_t verify_rows(const char *page, const char *copy, const char *resul
     return -1;
 }
 
-static const char *read_page(int port)
+/* @return the page; where it has no answer, that. */
+static const char *read_page(int port, const char *path)
 {
     struct buffer body;
     buffer_init(&body, PAGE_MAX);
-    (void)http_get("127.0.0.1", test_format("%d", port), "/metrics", &body);
-    const char *page = test_format("%s", buffer_text(&body));
+    int code = http_get("127.0.0.1", test_format("%d", port), path, &body);
+    const char *page = code == 200 ? test_format("%s", buffer_text(&body))
+                                   : test_format("port %d answers with %d: %s", port, code,
+                                                 buffer_text(&body));
     buffer_done(&body);
     return page;
 }
@@ -58,7 +61,7 @@ static bool is_seen_everywhere(void *context)
 {
     struct watch *watch = context;
     for (size_t i = 0; i < VERIFY_KINDS; i++) {
-        watch->seen = read_page(watch->ports[i]);
+        watch->seen = read_page(watch->ports[i], "/metrics");
         for (size_t j = 0; j < BAD_RESULTS; j++) {
             if (verify_rows(watch->seen, watch->copy, bad_results[j]) != watch->wanted[j])
                 return false;
@@ -102,6 +105,40 @@ static int count_of(const struct trio *trio, const char *text)
     return count;
 }
 
+/* @return the token of the last event that a service has published in one of its partitions. */
+static const char *last_token(const struct sidecar *origin)
+{
+    char topic[128];
+    int partition = 0;
+    long long sequence = 0;
+    const char *incarnation = database_text(origin->url, "SELECT incarnation FROM keepstep_relay");
+    const char *rows = database_text(origin->url, "SELECT * FROM keepstep_relay_partition");
+    assert_int_equal(sscanf(rows, "%127[^|]|%d|%lld", topic, &partition, &sequence), 3);
+    return test_format("%s/%.36s/%s:%d=%lld", origin->name, incarnation, topic, partition,
+                       sequence);
+}
+
+/* Whoever is asked, on whichever database, by HTTP or by the command. */
+static void expect_token_everywhere(const struct watch *watch, const char *token)
+{
+    static const char *const scopes[] = {"self", "lite", "post", "maria", "quorum", "all"};
+    for (size_t i = 0; i < VERIFY_KINDS; i++) {
+        const struct sidecar *asked = &watch->trio->services[i];
+        for (size_t j = 0; j < sizeof scopes / sizeof *scopes; j++) {
+            const char *answer = read_page(
+                watch->ports[i],
+                test_format("/wait?token=%s&at=%s&timeout_ms=4900", token, scopes[j]));
+            if (strstr(answer, "{\"state\":\"fulfilled\",") != answer)
+                test_fail("%s at %s of %s: %s", token, scopes[j], asked->name, answer);
+        }
+        struct process_result result = PROCESS_RUN(KEEPSTEP_BINARY, "wait", token, "--at",
+                                                   asked->name, "-c", asked->config);
+        assert_int_equal(result.exit_code, EX_OK);
+        result = PROCESS_RUN(KEEPSTEP_BINARY, "wait", token, "--all", "-c", asked->config);
+        assert_int_equal(result.exit_code, EX_OK);
+    }
+}
+
 static void a_difference_is_seen_by_every_sidecar_until_it_is_repaired(void **state)
 {
     static const int64_t equal[BAD_RESULTS] = {0, 0, 0};
@@ -114,13 +151,13 @@ static void a_difference_is_seen_by_every_sidecar_until_it_is_repaired(void **st
         watch.ports[i] = sidecar_listen(&trio.services[i]);
     for (size_t i = 0; i < VERIFY_KINDS; i++)
         sidecar_begin(&trio.services[i]);
-    for (int id = 1; id <= 3; id++)
-        (void)database_text(trio.services[DATABASE_POSTGRESQL].url,
-                            test_format("INSERT INTO orders VALUES (%d, 'n', '1.50', 0.1)", id));
+    trio_insert(&trio);
     trio_settle(&trio);
     expect_rows(&watch, "lite/", equal);
     expect_rows(&watch, "maria/", equal);
     expect_copies(&watch, "    equal since 20");
+    for (size_t i = 0; i < VERIFY_KINDS; i++)
+        expect_token_everywhere(&watch, last_token(&trio.services[i]));
     trio_plant(&trio, DATABASE_SQLITE, "orders");
     expect_rows(&watch, "lite/", planted);
     expect_rows(&watch, "maria/", equal);
@@ -135,10 +172,94 @@ static void a_difference_is_seen_by_every_sidecar_until_it_is_repaired(void **st
     trio_end(&trio);
 }
 
+#define MEMORY_TYPES   8  /* so many rounds a second, at most */
+#define MEMORY_FIRST   10 /* rounds, behind which everything that is made once is there */
+#define MEMORY_LAST    50 /* `./run test long` has 210 */
+#define MEMORY_MAX_KIB 4096
+
+static int64_t memory_kib(const struct sidecar *sidecar)
+{
+    return process_memory_kib(sidecar->process, "VmRSS");
+}
+
+struct rounds {
+    struct kafka *kafka;
+    int64_t wanted;
+    int64_t seen;
+};
+
+static void count_verdict(const struct kafka_record *record, void *context)
+{
+    struct rounds *rounds = context;
+    rounds->seen += record->key.length > 8 && memcmp(record->key.data, "verdict/", 8) == 0;
+}
+
+static bool are_rounds_done(void *context)
+{
+    struct rounds *rounds = context;
+    rounds->seen = 0;
+    (void)kafka_consume_all(rounds->kafka, sidecar_topic("keepstep"), count_verdict, rounds);
+    return rounds->seen >= rounds->wanted;
+}
+
+static void expect_rounds(struct kafka *kafka, int64_t wanted)
+{
+    struct rounds rounds = {.kafka = kafka, .wanted = wanted};
+    if (!test_wait(are_rounds_done, &rounds, 10 * WAIT_MS))
+        test_fail("%d rounds instead of %d", (int)rounds.seen, (int)wanted);
+}
+
+/* @return the entries of that many types. */
+static const char *memory_entries(const char *head)
+{
+    const char *text = head;
+    for (int i = 0; i < MEMORY_TYPES; i++) {
+        verify_write_schema(test_format("kind%d", i));
+        text = test_format("%s  kind%d: {table: kind%ds, partitions: 1}\n", text, i, i);
+    }
+    return text;
+}
+
+static void the_memory_of_a_sidecar_that_compares_does_not_grow_with_the_rounds(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    int last = load_number("TEST_VERIFY_ROUNDS", MEMORY_LAST);
+    (void)sidecar_make(kafka, "first", NULL, ""); /* makes the folder of the schemas */
+    struct sidecar shop = sidecar_make(kafka, "shop", NULL,
+                                       memory_entries("verify: {every_s: 1}\npublish:\n"));
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL, memory_entries("apply:\n"));
+    for (int i = 0; i < MEMORY_TYPES; i++) {
+        kafka_create_topic(kafka, sidecar_topic(test_format("kind%d", i)), 1,
+                           "message.timestamp.type=LogAppendTime");
+        (void)sqlite_text(shop.database, test_format("CREATE TABLE kind%ds (%s)", i,
+                                                     verify_dialects[DATABASE_SQLITE].columns));
+    }
+    sidecar_begin(&shop);
+    sidecar_begin(&billing);
+    for (int i = 0; i < MEMORY_TYPES; i++)
+        (void)sqlite_text(shop.database,
+                          test_format("INSERT INTO kind%ds VALUES (1, 'n', '1.50', 0.1)", i));
+    expect_rounds(kafka, MEMORY_FIRST);
+    int64_t shop_kib = memory_kib(&shop);
+    int64_t billing_kib = memory_kib(&billing);
+    expect_rounds(kafka, last);
+    print_message("behind %d and %d rounds: who asks %d and %d KiB, who is asked %d and %d KiB\n",
+                  MEMORY_FIRST, last, (int)shop_kib, (int)memory_kib(&shop), (int)billing_kib,
+                  (int)memory_kib(&billing));
+    if (!TEST_SANITIZES_ADDRESSES && !TEST_SANITIZES_THREADS) {
+        assert_true(memory_kib(&shop) - shop_kib < MEMORY_MAX_KIB);
+        assert_true(memory_kib(&billing) - billing_kib < MEMORY_MAX_KIB);
+    }
+    sidecar_stop(&shop);
+    sidecar_stop(&billing);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(a_difference_is_seen_by_every_sidecar_until_it_is_repaired, 300),
+        TEST_WITH_LIMIT(the_memory_of_a_sidecar_that_compares_does_not_grow_with_the_rounds, 700),
     };
     return TEST_RUN(tests);
 }

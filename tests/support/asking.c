@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define ANSWER_MS   60000
-#define LISTEN_MS   5000 /* before a desk is asked again */
+#define ANSWER_MS   600000
+#define MEMBER_MS   60000
+#define KEEP_MS     20000 /* a session ends that is asked nothing for 60 s */
+#define LISTEN_MS   5000  /* before a desk is asked again */
 #define POLL_US     200000
 #define ARENA_BYTES ((size_t)512 * 1024 * 1024)
 
@@ -62,7 +64,7 @@ static bool member_is_there(void *context)
 struct asking asking_make(struct kafka *kafka, const char *service)
 {
     struct looking looking = {.kafka = kafka, .service = service};
-    if (!test_wait(member_is_there, &looking, ANSWER_MS))
+    if (!test_wait(member_is_there, &looking, MEMBER_MS))
         test_fail("%s does not report", service);
     const struct asking asking = {
         .kafka = kafka, .desk = looking.desk, .topic = sidecar_topic("item")};
@@ -135,7 +137,14 @@ answer_within(const struct asking *asking, const struct talk_question *question,
 const struct talk_answer *asking_answer(const struct asking *asking,
                                         const struct talk_question *question)
 {
-    const struct talk_answer *answer = answer_within(asking, question, ANSWER_MS);
+    const struct talk_answer *answer = NULL;
+    for (int i = 0; answer == NULL && i < ANSWER_MS / KEEP_MS; i++) {
+        struct asking kept = *asking;
+        const struct talk_question keep = asking_next(&kept, TALK_KEEP);
+        if (i > 0)
+            asking_ask(asking, &keep);
+        answer = answer_within(asking, question, KEEP_MS);
+    }
     if (answer == NULL)
         test_fail("%s does not answer %s", asking->desk, talk_ask_name(question->ask));
     return answer;
@@ -151,7 +160,7 @@ const struct talk_answer *asking_run(const struct asking *asking,
 const struct talk_answer *asking_begin(struct asking *asking, int64_t seconds)
 {
     const struct talk_answer *answer = NULL;
-    for (int i = 0; answer == NULL && i < ANSWER_MS / LISTEN_MS; i++) {
+    for (int i = 0; answer == NULL && i < MEMBER_MS / LISTEN_MS; i++) {
         uuid_v7(asking->id);
         asking->number = 0;
         struct talk_question stamp = asking_next(asking, TALK_STAMP);

@@ -9,9 +9,11 @@
 #include <netinet/in.h>
 #include <regex.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -146,6 +148,22 @@ int process_id(const struct process *process)
     return process->id;
 }
 
+int64_t process_memory_kib(const struct process *process, const char *what)
+{
+    char line[256];
+    int64_t found = 0;
+    size_t length = strlen(what);
+    FILE *status = fopen(test_format("/proc/%d/status", process_id(process)), "re");
+    assert_non_null(status);
+    while (found == 0 && fgets(line, sizeof line, status) != NULL) {
+        if (strncmp(line, what, length) == 0 && line[length] == ':')
+            found = strtoll(line + length + 1, NULL, 10);
+    }
+    (void)fclose(status);
+    assert_true(found > 0);
+    return found;
+}
+
 void process_signal(struct process *process, int signal_number)
 {
     if (process_running(process))
@@ -244,6 +262,31 @@ struct process_result process_download(const char *what, const char *const argv[
     return result;
 }
 
+/* Keep a port from the other test programs, and from this one's next question, until this program
+ * ends. A socket's name without a file is gone with its process. @return false: it is taken. */
+static bool process_reserve_port(uint16_t port)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int length = snprintf(&name.sun_path[1], sizeof name.sun_path - 1, "keepstep-test-port-%d",
+                          (int)port);
+    int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
+    if (bind(descriptor, (struct sockaddr *)&name, size) == 0)
+        return true;
+    (void)close(descriptor);
+    return false;
+}
+
+static bool process_is_port_free(uint16_t port)
+{
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
+    int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int bound = bind(descriptor, (struct sockaddr *)&address, sizeof address);
+    (void)close(descriptor);
+    return bound == 0;
+}
+
 /* The port is below those of outgoing connections. One of these could take it while a server that
  * will use it again is away. */
 int process_free_port(void)
@@ -253,13 +296,7 @@ int process_free_port(void)
         seed = (unsigned int)getpid() ^ (unsigned int)clock_monotonic_us();
     for (int tries = 0; tries < PORT_TRIES; tries++) {
         uint16_t port = (uint16_t)(PORT_FIRST + rand_r(&seed) % PORT_COUNT);
-        struct sockaddr_in address = {.sin_family = AF_INET,
-                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                                      .sin_port = htons(port)};
-        int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        int bound = bind(descriptor, (struct sockaddr *)&address, sizeof address);
-        (void)close(descriptor);
-        if (bound == 0)
+        if (process_is_port_free(port) && process_reserve_port(port))
             return port;
     }
     test_fail("no free port: %s", strerror(errno));

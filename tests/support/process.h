@@ -30,6 +30,9 @@ void process_signal(struct process *process, int signal_number);
 /** Wait until a signal has stopped it. @return false after the limit, or if it ended. */
 bool process_wait_stopped(struct process *process, int64_t limit_ms);
 
+/** @return a number of KiB of /proc/PID/status: "VmRSS", "VmHWM". The process must run. */
+int64_t process_memory_kib(const struct process *process, const char *what);
+
 /** SIGKILL, and wait. Does nothing if it has ended. */
 void process_kill(struct process *process);
 
@@ -59,7 +62,8 @@ struct process_result process_download(const char *what, const char *const argv[
 /** process_run() with a limit of 30 seconds and the arguments one by one. */
 #define PROCESS_RUN(...) process_run((const char *const[]){__VA_ARGS__, NULL}, NULL, 30000)
 
-/** @return a TCP port on loopback that nobody listened on a moment ago. */
+/** @return a TCP port on loopback that nobody listened on a moment ago. No test program gets it
+ * once more before this one ends. */
 int process_free_port(void);
 
 #endif

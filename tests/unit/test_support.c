@@ -59,6 +59,17 @@ static void rows_are_text(void **state)
     assert_true(sqlite_wait_for(path, "SELECT count(*) FROM t", "2\n", 1000));
 }
 
+static void no_port_is_given_twice(void **state)
+{
+    int ports[200];
+    (void)state;
+    for (size_t i = 0; i < sizeof ports / sizeof *ports; i++) {
+        ports[i] = process_free_port();
+        for (size_t j = 0; j < i; j++)
+            assert_int_not_equal(ports[i], ports[j]);
+    }
+}
+
 static void a_test_has_a_directory_of_its_own(void **state)
 {
     (void)state;
@@ -156,6 +167,7 @@ int main(void)
         TEST(a_program_past_its_limit_is_killed),
         TEST(a_line_of_a_running_program_is_waited_for),
         TEST(rows_are_text),
+        TEST(no_port_is_given_twice),
         TEST(a_test_has_a_directory_of_its_own),
         TEST(a_failed_test_whose_threads_still_run_is_the_last_one),
     };
