@@ -174,6 +174,68 @@ static void a_killed_copy_stays_until_it_is_forgotten_and_comes_back(void **stat
     trio_end(&trio);
 }
 
+/* The agent does not notice: the backup is of its own epoch. */
+static void a_backup_of_the_same_epoch_takes_the_quorum_back(struct trio *trio)
+{
+    const char *backup = sidecar_back_up(&trio->billing);
+    write_items(trio, 11, 15);
+    expect(&trio->shop, "--json", "\"log_end\":15,\"quorum_offset\":15}");
+    process_kill(trio->billing.process);
+    sidecar_restore(&trio->billing, backup);
+    assert_int_equal(sidecar_run(&trio->billing, "pause", "item", NULL).exit_code, EX_OK);
+    sidecar_start(&trio->billing, NULL);
+    expect(&trio->shop, "--json", "\"log_end\":15,\"quorum_offset\":10}");
+    assert_int_equal(sidecar_run(&trio->billing, "resume", "item", NULL).exit_code, EX_OK);
+    expect(&trio->shop, "--json", "\"log_end\":15,\"quorum_offset\":15}");
+}
+
+/* It is another copy then. Its old id counts with what it has reported, until it is forgotten. */
+static void a_copy_that_is_restored_has_another_id(struct trio *trio)
+{
+    sidecar_stop(&trio->billing);
+    const char *backup = sidecar_back_up(&trio->billing);
+    const char *old = sqlite_text(trio->billing.database,
+                                  "SELECT value FROM keepstep_meta WHERE key = 'copy_id'");
+    sidecar_start(&trio->billing, NULL); /* raises the epoch above the backup's */
+    write_items(trio, 16, 17);
+    expect(&trio->shop, "--json", "\"log_end\":17,\"quorum_offset\":17}");
+    sidecar_stop(&trio->billing);
+    sidecar_restore(&trio->billing, backup);
+    sidecar_start(&trio->billing, NULL);
+    assert_int_equal(process_wait(trio->billing.process, WAIT_MS), EX_CONFIG);
+    assert_non_null(strstr(process_errors(trio->billing.process), "init --restored"));
+    sidecar_init(&trio->billing, "--restored");
+    write_items(trio, 18, 19);
+    sidecar_start(&trio->billing, NULL);
+    expect(&trio->shop, "--json", "\"members\":4,\"quorum\":3,");
+    expect(&trio->shop, "--json", "\"log_end\":19,\"quorum_offset\":17}");
+    const char *answer = copies(&trio->shop, "forget", test_format("billing/%.36s", old));
+    assert_non_null(strstr(answer, " is forgotten\n"));
+    expect(&trio->shop, "--json", "\"members\":3,\"quorum\":2,");
+    expect(&trio->shop, "--json", "\"log_end\":19,\"quorum_offset\":19}");
+}
+
+/* Of three members shipping stands still at 10: what billing loses, only the publisher has. */
+static void a_restored_copy_holds_what_its_backup_has_until_it_has_read_on(void **state)
+{
+    struct trio trio;
+    (void)state;
+    trio_begin(&trio);
+    write_items(&trio, 1, 10);
+    expect(&trio.shop, "--json", "\"members\":3,\"quorum\":2,");
+    expect(&trio.shop, "--json", "\"log_end\":10,\"quorum_offset\":10}");
+    expect(&trio.shop, NULL, "shipping             complete   applied 0 behind, durable 0 behind");
+    process_kill(trio.shipping.process);
+    a_backup_of_the_same_epoch_takes_the_quorum_back(&trio);
+    a_copy_that_is_restored_has_another_id(&trio);
+    const char *answer = copies(&trio.shop, "forget", "shipping");
+    assert_non_null(strstr(answer, "shipping is forgotten\n"));
+    expect(&trio.shop, "--json", "\"members\":2,\"quorum\":2,");
+    write_items(&trio, 20, 20);
+    expect(&trio.shop, "--json", "\"log_end\":20,\"quorum_offset\":20}");
+    trio_end(&trio);
+}
+
 static void a_parked_record_is_shown_and_who_else_refuses_it(void **state)
 {
     struct kafka *kafka = kafka_start();
@@ -490,6 +552,7 @@ int main(void)
         TEST_WITH_LIMIT(everybody_sees_who_is_where_and_says_who_counts, 180),
         TEST_WITH_LIMIT(the_quorum_moves_only_with_a_majority, 180),
         TEST_WITH_LIMIT(a_killed_copy_stays_until_it_is_forgotten_and_comes_back, 180),
+        TEST_WITH_LIMIT(a_restored_copy_holds_what_its_backup_has_until_it_has_read_on, 180),
         TEST_WITH_LIMIT(a_parked_record_is_shown_and_who_else_refuses_it, 180),
         TEST_WITH_LIMIT(copies_in_three_databases_report_with_their_roles, 300),
         TEST_WITH_LIMIT(a_topic_that_another_program_made_is_refused_and_nothing_stops, 180),

@@ -15,20 +15,6 @@ static void write_items(const struct sidecar *shop, int first_id, int count)
                             first_id + i, first_id + i);
 }
 
-static const char *back_up(const struct sidecar *sidecar)
-{
-    const char *backup = test_path("backup.db");
-    (void)sqlite_format(sidecar->database, "VACUUM INTO '%s'", backup);
-    return backup;
-}
-
-static void restore(const struct sidecar *sidecar, const char *backup)
-{
-    const char *script = test_format("rm -f '%s'*; cp '%s' '%s'", sidecar->database, backup,
-                                     sidecar->database);
-    assert_int_equal(PROCESS_RUN("sh", "-c", script).exit_code, 0);
-}
-
 static void assert_init(const struct sidecar *sidecar, const char *first, const char *second)
 {
     struct process_result result = sidecar_run(sidecar, "init", first, second);
@@ -78,7 +64,7 @@ static void a_copy_restored_from_a_backup_goes_on_after_init_restored(void **sta
     sidecar_start(&billing, NULL);
     write_items(&shop, 1, 5);
     sidecar_assert_equal(&shop, &billing, "items", 20000);
-    const char *backup = back_up(&billing);
+    const char *backup = sidecar_back_up(&billing);
     sidecar_stop(&billing);
     sidecar_start(&billing, NULL); /* raises the epoch above the backup's */
     write_items(&shop, 11, 5);
@@ -86,7 +72,7 @@ static void a_copy_restored_from_a_backup_goes_on_after_init_restored(void **sta
     sidecar_assert_equal(&shop, &billing, "items", 20000);
     sidecar_stop(&billing);
 
-    restore(&billing, backup);
+    sidecar_restore(&billing, backup);
     sidecar_start(&billing, NULL);
     assert_int_equal(process_wait(billing.process, 30000), 78);
     assert_non_null(strstr(process_errors(billing.process), "init --restored"));
@@ -123,7 +109,7 @@ static void a_restored_service_that_applies_its_type_goes_forward(void **state)
     sidecar_assert_equal(&shop, &billing, "items", 20000);
     sidecar_stop(&shop);
     (void)sqlite_text(shop.database, "UPDATE items SET name='in the backup'");
-    const char *backup = back_up(&shop); /* its outbox will be in the log too (A3) */
+    const char *backup = sidecar_back_up(&shop); /* its outbox will be in the log too (A3) */
     sidecar_start(&shop, NULL);
     (void)sqlite_text(shop.database, "UPDATE items SET name='after the backup' WHERE id<3;"
                                      "DELETE FROM items WHERE id=3;");
@@ -131,7 +117,7 @@ static void a_restored_service_that_applies_its_type_goes_forward(void **state)
     sidecar_assert_equal(&shop, &billing, "items", 20000);
     sidecar_stop(&shop);
 
-    restore(&shop, backup);
+    sidecar_restore(&shop, backup);
     (void)sqlite_text(shop.database, "INSERT INTO items VALUES(500,'after the restore',0)");
     sidecar_start(&shop, NULL);
     assert_int_equal(process_wait(shop.process, 30000), 78);
@@ -170,12 +156,12 @@ static void a_restored_service_that_only_publishes_is_told_what_to_do(void **sta
     sidecar_begin(&billing);
     write_items(&shop, 1, 3);
     sidecar_assert_equal(&shop, &billing, "items", 20000);
-    const char *backup = back_up(&shop);
+    const char *backup = sidecar_back_up(&shop);
     (void)sqlite_text(shop.database, "UPDATE items SET name='after the backup'");
     sidecar_assert_equal(&shop, &billing, "items", 20000);
     sidecar_stop(&shop);
 
-    restore(&shop, backup);
+    sidecar_restore(&shop, backup);
     struct process_result result = sidecar_run(&shop, "init", "--new-incarnation", NULL);
     assert_int_equal(result.exit_code, 78);
     assert_non_null(strstr(result.errors, "apply:"));

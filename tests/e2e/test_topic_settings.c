@@ -1,6 +1,6 @@
 /* Topics that break the rules: missing, grown, compacted, or kept longer than the window of
  * idempotency keys. */
-#include "tests/support/sidecar.h"
+#include "tests/support/repair.h"
 
 #include "common/clock.h"
 
@@ -193,6 +193,60 @@ static void a_foreign_topic_whose_anchor_was_compacted_away_is_read_on(void **st
     assert_non_null(strstr(process_errors(billing.process), "was compacted away"));
 }
 
+#define GONE 3 /* an offset between the two copies' positions */
+
+static void note_gone(const struct kafka_record *record, void *context)
+{
+    bool *is_there = context;
+    *is_there = *is_there || record->offset == GONE;
+}
+
+static void produce_amount(struct kafka *kafka, int id, int amount)
+{
+    (void)kafka_produce(kafka, sidecar_topic("item"), 0, test_format("{\"id\":%d}", id),
+                        test_format("{\"id\":%d,\"name\":\"x\",\"amount\":%d}", id, amount), NULL);
+}
+
+/* Records between the two positions are gone, so what stands behind them stands for them. */
+static void a_copy_of_a_compacted_topic_is_repaired_from_one_that_is_further(void **state)
+{
+    bool is_there = true;
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    kafka_create_topic(kafka, sidecar_topic("item"), 1,
+                       "cleanup.policy=compact;segment.ms=100;min.cleanable.dirty.ratio=0.001;"
+                       "max.compaction.lag.ms=200");
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL, FOREIGN_ITEMS);
+    struct sidecar shipping = sidecar_make(kafka, "shipping", NULL, FOREIGN_ITEMS);
+    for (int id = 1; id <= GONE; id++)
+        produce_amount(kafka, id, id);
+    sidecar_begin(&billing);
+    sidecar_begin(&shipping);
+    sidecar_expect(&billing, "SELECT durable_offset FROM keepstep_position", "3\n");
+    sidecar_stop(&billing);
+    for (int i = 0; i < 300 && is_there; i++) {
+        produce_amount(kafka, 1, 100 + i);
+        clock_sleep_us(100000);
+        is_there = false;
+        (void)kafka_consume_all(kafka, sidecar_topic("item"), note_gone, &is_there);
+    }
+    assert_false(is_there);
+    sidecar_expect(&shipping, "SELECT count(*) FROM items WHERE id = 1 AND amount >= 100", "1\n");
+    (void)sqlite_text(billing.database, "UPDATE items SET amount = 77 WHERE id = 2; "
+                                        "DELETE FROM items WHERE id = 3");
+    struct process_result result = REPAIR(&billing, &shipping, "item");
+    const char *entities = repair_entities(&result);
+    print_message("%s\n", entities);
+    assert_non_null(strstr(entities, "{\"id\":2} repaired"));
+    assert_non_null(strstr(entities, "{\"id\":3} created"));
+    assert_null(strstr(entities, "{\"id\":1} repaired"));
+    sidecar_expect(&billing, "SELECT id, amount FROM items ORDER BY id", "1|1\n2|2\n3|3\n");
+    sidecar_start(&billing, NULL);
+    sidecar_assert_equal(&shipping, &billing, "items", 20000);
+    sidecar_stop(&billing);
+    sidecar_stop(&shipping);
+}
+
 static struct sidecar start_with_window(struct kafka *kafka, const char *name, int window_s)
 {
     struct sidecar service = sidecar_make(
@@ -268,6 +322,7 @@ int main(void)
         TEST_WITH_LIMIT(a_topic_that_grows_while_the_agent_runs_stops_all_its_partitions, 120),
         TEST_WITH_LIMIT(a_compacted_topic_of_sequences_is_not_read, 120),
         TEST_WITH_LIMIT(a_list_of_types_that_changes_is_followed_at_once, 120),
+        TEST_WITH_LIMIT(a_copy_of_a_compacted_topic_is_repaired_from_one_that_is_further, 120),
         TEST_WITH_LIMIT(a_foreign_topic_whose_anchor_was_compacted_away_is_read_on, 120),
         TEST_WITH_LIMIT(a_window_shorter_than_the_retention_is_refused_at_start, 120),
         TEST_WITH_LIMIT(a_session_timeout_that_the_broker_does_not_allow_is_refused_by_name, 120),

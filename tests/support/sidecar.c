@@ -137,6 +137,22 @@ void sidecar_stop(struct sidecar *sidecar)
         test_fail("%s ended with %d: %s", sidecar->name, code, process_errors(sidecar->process));
 }
 
+const char *sidecar_back_up(const struct sidecar *sidecar)
+{
+    static int count;
+    const char *backup = test_path("%s-backup-%d.db", sidecar->name, ++count);
+    (void)sqlite_format(sidecar->database, "VACUUM INTO '%s'", backup);
+    return backup;
+}
+
+void sidecar_restore(const struct sidecar *sidecar, const char *backup)
+{
+    const char *script = test_format("rm -f '%s' '%s-wal' '%s-shm'; cp '%s' '%s'",
+                                     sidecar->database, sidecar->database, sidecar->database,
+                                     backup, sidecar->database);
+    assert_int_equal(PROCESS_RUN("sh", "-c", script).exit_code, 0);
+}
+
 struct process_result sidecar_run(const struct sidecar *sidecar, const char *command,
                                   const char *first, const char *second)
 {

@@ -54,6 +54,12 @@ void sidecar_begin(struct sidecar *sidecar);
 /** Stop it with SIGTERM. The test fails if that takes over 20 s, or if its exit code is not 0. */
 void sidecar_stop(struct sidecar *sidecar);
 
+/** @return a backup of its database, which is a file. */
+const char *sidecar_back_up(const struct sidecar *sidecar);
+
+/** Put a backup in the place of its database. Nothing may have it open. */
+void sidecar_restore(const struct sidecar *sidecar, const char *backup);
+
 /** Run another command with this configuration. A command has up to three words. */
 struct process_result sidecar_run(const struct sidecar *sidecar, const char *command,
                                   const char *first, const char *second);
