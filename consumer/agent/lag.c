@@ -91,26 +91,26 @@ void agent_note_applied(struct agent *agent)
     }
 }
 
-void agent_note_broker(struct agent *agent, bool answers)
+/* @param silent_since_us  stays what it is while nobody answers. */
+static void agent_note_answer(bool answers, atomic_llong *heard_us, atomic_llong *silent_since_us)
 {
     int64_t now_us = clock_monotonic_us();
-    if (answers) {
-        atomic_store(&agent->metrics->broker_heard_us, now_us);
-        atomic_store(&agent->metrics->broker_silent_since_us, 0);
-    } else if (atomic_load(&agent->metrics->broker_silent_since_us) == 0) {
-        atomic_store(&agent->metrics->broker_silent_since_us, now_us);
-    }
+    if (answers)
+        atomic_store(heard_us, now_us);
+    if (answers || atomic_load(silent_since_us) == 0)
+        atomic_store(silent_since_us, answers ? 0 : now_us);
+}
+
+void agent_note_broker(struct agent *agent, bool answers)
+{
+    agent_note_answer(answers, &agent->metrics->broker_heard_us,
+                      &agent->metrics->broker_silent_since_us);
 }
 
 void agent_note_database(struct agent *agent, bool answers)
 {
-    int64_t now_us = clock_monotonic_us();
-    if (answers) {
-        atomic_store(&agent->metrics->database_heard_us, now_us);
-        atomic_store(&agent->metrics->database_lost_since_us, 0);
-    } else if (atomic_load(&agent->metrics->database_lost_since_us) == 0) {
-        atomic_store(&agent->metrics->database_lost_since_us, now_us);
-    }
+    agent_note_answer(answers, &agent->metrics->database_heard_us,
+                      &agent->metrics->database_lost_since_us);
 }
 
 /** Note where a log begins, and how long its topic keeps a record. */

@@ -4,7 +4,8 @@
 #include "common/clock.h"
 #include "common/kafka_configs.h"
 
-#define RETENTION_US (INT64_C(300) * 1000 * 1000)
+#define RETENTION_US       (INT64_C(300) * 1000 * 1000)
+#define RETENTION_AGAIN_US (INT64_C(30) * 1000 * 1000)
 
 enum status feed_log_begin(struct feed *feed, struct topic_partition tp, int timeout_ms,
                            int64_t *ret_begin, struct error *err)
@@ -22,10 +23,10 @@ int64_t feed_retention_ms(struct feed *feed, const char *topic, int timeout_ms)
         return -1;
     if (now_us < found->retention_at_us)
         return found->retention_ms;
-    found->retention_at_us = now_us + RETENTION_US;
-    found->retention_ms = -1;
-    if (kafka_topic_settings(feed->handle, topic, timeout_ms, &settings, &ignored) == STATUS_OK)
-        found->retention_ms = settings.retention_ms;
+    bool is_known = kafka_topic_settings(feed->handle, topic, timeout_ms, &settings, &ignored) ==
+                    STATUS_OK;
+    found->retention_at_us = now_us + (is_known ? RETENTION_US : RETENTION_AGAIN_US);
+    found->retention_ms = is_known ? settings.retention_ms : -1;
     return found->retention_ms;
 }
 

@@ -99,28 +99,29 @@ void relay_report_nothing(struct relay *relay)
     relay->capture.checked_at_us = 0;
 }
 
+/* @param silent_since_us  stays what it is while nobody answers. */
+static void relay_note_answer(bool answers, int64_t now_us, atomic_int_fast64_t *heard_us,
+                              atomic_int_fast64_t *silent_since_us)
+{
+    if (answers)
+        atomic_store(heard_us, now_us);
+    if (answers || atomic_load(silent_since_us) == 0)
+        atomic_store(silent_since_us, answers ? 0 : now_us);
+}
+
 void relay_note_broker(struct relay *relay, bool answers)
 {
     struct relay_metrics *metrics = relay->options.metrics;
     relay->broker.heard_at_us = clock_monotonic_us();
-    if (answers) {
-        atomic_store(&metrics->broker_heard_us, relay->broker.heard_at_us);
-        atomic_store(&metrics->broker_silent_since_us, 0);
-    } else if (atomic_load(&metrics->broker_silent_since_us) == 0) {
-        atomic_store(&metrics->broker_silent_since_us, relay->broker.heard_at_us);
-    }
+    relay_note_answer(answers, relay->broker.heard_at_us, &metrics->broker_heard_us,
+                      &metrics->broker_silent_since_us);
 }
 
 void relay_note_database(struct relay *relay, bool answers)
 {
     struct relay_metrics *metrics = relay->options.metrics;
-    int64_t now = clock_monotonic_us();
-    if (answers) {
-        atomic_store(&metrics->database_heard_us, now);
-        atomic_store(&metrics->database_lost_since_us, 0);
-    } else if (atomic_load(&metrics->database_lost_since_us) == 0) {
-        atomic_store(&metrics->database_lost_since_us, now);
-    }
+    relay_note_answer(answers, clock_monotonic_us(), &metrics->database_heard_us,
+                      &metrics->database_lost_since_us);
 }
 
 enum status relay_ask_broker(struct relay *relay, struct error *err)
