@@ -43,6 +43,7 @@ enum origin_mode {
     ORIGIN_WATCH,   /* changes nothing; has the rights of the relay's role */
     ORIGIN_WRITE,   /* events into an outbox that is there */
     ORIGIN_INSTALL, /* an empty database file is made where none is */
+    ORIGIN_REMOVE,  /* takes away what was installed */
 };
 
 enum origin_found {
@@ -235,6 +236,12 @@ struct origin_ops {
     /** Write events into the outbox in one durable transaction, in their order. */
     enum status (*write)(struct origin *origin, const struct origin_event *events, size_t count,
                          struct error *err);
+
+    /** List what `init` has made here, of any version and configuration, in the order in which it
+     * can be taken away. The `sql` of each does that, by create(), and may be run again.
+     * @return OK; RETRY; FATAL. */
+    enum status (*list_made)(struct origin *origin, struct origin_objects *ret_objects,
+                             struct error *err);
 
     /** List what is paused. @return OK, then the caller frees it; RETRY; FATAL. */
     enum status (*list_paused)(struct origin *origin, struct paused_types *ret_paused,

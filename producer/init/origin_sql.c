@@ -15,7 +15,7 @@ enum status origin_sql_open(struct origin_sql *self, const struct config *config
     options->url = config->database_path;
     options->read_only = mode == ORIGIN_READ || mode == ORIGIN_WATCH;
     options->create = mode == ORIGIN_INSTALL;
-    options->lasting = mode == ORIGIN_INSTALL;
+    options->lasting = mode == ORIGIN_INSTALL || mode == ORIGIN_REMOVE;
     options->single = true;
     options->text_count = ORIGIN_STATEMENT_COUNT;
     return self->session->ops->ready(self->session, err);
@@ -225,6 +225,40 @@ enum status origin_sql_write(struct origin *origin, const struct origin_event *e
     if (status == STATUS_FATAL)
         error_prefix(err, "run `keepstep init` first");
     free(rows);
+    return status;
+}
+
+/* @return false where the arena is full. */
+static bool origin_sql_add_made(const struct sql_session *session, struct origin_objects *objects)
+{
+    struct slice texts[3] = {{0}, {0}, {0}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (!sql_column_text(session, i, objects->arena, &texts[i]))
+            return false;
+    }
+    objects->items[objects->count++] = (struct origin_object){
+        .kind = texts[0].data, .name = texts[1].data, .sql = texts[2].data};
+    return true;
+}
+
+enum status origin_sql_list_made(struct origin *origin, struct origin_objects *ret_objects,
+                                 struct error *err)
+{
+    struct sql_session *session = origin_sql_of(origin)->session;
+    ret_objects->count = 0;
+    ret_objects->items = arena_alloc(ret_objects->arena,
+                                     ORIGIN_MADE_MAX * sizeof *ret_objects->items);
+    if (ret_objects->items == NULL)
+        return error_set(err, STATUS_RETRY, "no memory");
+    enum status status = sql_first(session, STATEMENT_LIST_MADE, NULL, 0, err);
+    while (status == STATUS_OK && session->has_row) {
+        if (ret_objects->count == ORIGIN_MADE_MAX || !origin_sql_add_made(session, ret_objects))
+            status = error_set(err, STATUS_FATAL, "more than %d objects are Keepstep's",
+                               ORIGIN_MADE_MAX);
+        else
+            status = session->ops->next(session, err);
+    }
+    session->ops->finish(session);
     return status;
 }
 

@@ -8,9 +8,10 @@
 #include "producer/sql/session.h"
 
 #define ORIGIN_NOTES_MAX     1000
-#define ORIGIN_NOTE_COLUMNS  5 /* parameters of NOTE_IN_LOG */
-#define ORIGIN_EVENT_COLUMNS 6 /* parameters of WRITE_EVENTS */
-#define ORIGIN_PAUSE_COLUMNS 4 /* parameters of PAUSE_TYPE */
+#define ORIGIN_NOTE_COLUMNS  5      /* parameters of NOTE_IN_LOG */
+#define ORIGIN_EVENT_COLUMNS 6      /* parameters of WRITE_EVENTS */
+#define ORIGIN_PAUSE_COLUMNS 4      /* parameters of PAUSE_TYPE */
+#define ORIGIN_MADE_MAX      100000 /* objects that `init` has made, of all types */
 
 struct origin_sql;
 
@@ -102,6 +103,8 @@ enum status origin_sql_publish_keys(struct origin *origin, const struct origin_t
                                     struct origin_key *keys, size_t count, struct error *err);
 enum status origin_sql_write(struct origin *origin, const struct origin_event *events, size_t count,
                              struct error *err);
+enum status origin_sql_list_made(struct origin *origin, struct origin_objects *ret_objects,
+                                 struct error *err);
 enum status origin_sql_list_paused(struct origin *origin, struct paused_types *ret_paused,
                                    struct error *err);
 enum status origin_sql_pause(struct origin *origin, const struct paused_types *types, bool pause,
@@ -139,7 +142,7 @@ enum status origin_sql_may(struct origin *origin, enum origin_part part, struct 
     .captured = origin_sql_captured, .write_captured = origin_sql_write_captured,                  \
     .republish = origin_sql_republish, .progress = origin_sql_progress,                            \
     .publish_keys = origin_sql_publish_keys, .write = origin_sql_write,                            \
-    .list_paused = origin_sql_list_paused, .pause = origin_sql_pause, .look = origin_sql_look,     \
-    .may = origin_sql_may
+    .list_made = origin_sql_list_made, .list_paused = origin_sql_list_paused,                      \
+    .pause = origin_sql_pause, .look = origin_sql_look, .may = origin_sql_may
 
 #endif

@@ -34,6 +34,7 @@
     X(REPUBLISH_NEWS)                                                                              \
     X(READ_PROGRESS)                                                                               \
     X(WRITE_PROGRESS)                                                                              \
+    X(LIST_MADE)                                                                                   \
     X(PAUSED_LIST)                                                                                 \
     X(PAUSE_TYPE)                                                                                  \
     X(RESUME_TYPE)                                                                                 \

@@ -358,6 +358,25 @@ WHERE e.entity_type = ?1 AND (e.done OR c.news <> '')
 -- name: republish_news
 UPDATE keepstep_captured SET news = '' WHERE entity_type = ?1
 
+-- What `init` has made, in the order in which it is taken away, each with its statement. Each of them
+-- commits; what says that there is an outbox, and a copy, goes last.
+-- name: list_made
+SELECT kind, name, sql_text FROM (
+  SELECT 1 AS turn, 'trigger' AS kind, trigger_name AS name,
+    CONCAT('DROP TRIGGER IF EXISTS `', REPLACE(trigger_name, '`', '``'), '`') AS sql_text
+  FROM information_schema.triggers
+  WHERE trigger_schema = DATABASE() AND trigger_name LIKE 'keepstep\\_%'
+  UNION ALL SELECT 2, 'function', routine_name, CONCAT('DROP FUNCTION IF EXISTS `', routine_name, '`')
+  FROM information_schema.routines
+  WHERE routine_schema = DATABASE() AND routine_name LIKE 'keepstep\\_%'
+    AND routine_comment LIKE 'keepstep %'
+  UNION ALL SELECT IF(table_name IN ('keepstep_relay', 'keepstep_meta'), 4, 3), 'table', table_name,
+    CONCAT('DROP TABLE IF EXISTS `', table_name, '`')
+  FROM information_schema.tables
+  WHERE table_schema = DATABASE() AND (table_name LIKE 'keepstep\\_%'
+    OR (table_name = 'outbox' AND table_comment LIKE 'keepstep outbox %'))) AS made
+ORDER BY turn, name <> 'outbox', name
+
 -- name: pause_type
 INSERT IGNORE INTO keepstep_paused VALUES (?1, ?2, ?3, ?4)
 

@@ -328,6 +328,29 @@ INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent, part
 SELECT t, k, n, p, r, q FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
   $6::text[]) WITH ORDINALITY AS e (t, k, n, p, r, q, ordinal) ORDER BY ordinal
 
+-- What `init` has made in its schema, in the order in which it is taken away, each with its statement.
+-- name: list_made
+WITH home AS (SELECT coalesce((SELECT relnamespace FROM pg_class WHERE oid = coalesce(
+    to_regclass('keepstep_relay'), to_regclass('keepstep_meta'), to_regclass('outbox'))),
+    to_regnamespace(current_schema())) AS oid),
+made AS (
+  SELECT 1 AS turn, 'trigger' AS kind, t.tgname::text AS name,
+    format('DROP TRIGGER IF EXISTS %I ON %s', t.tgname, t.tgrelid::regclass) AS sql
+  FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid
+  WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND p.proname LIKE 'keepstep\_%'
+    AND p.pronamespace = (SELECT oid FROM home)
+  UNION ALL SELECT 2, 'function', p.proname::text,
+    format('DROP FUNCTION IF EXISTS %s', p.oid::regprocedure)
+  FROM pg_proc AS p
+  WHERE p.proname LIKE 'keepstep\_%' AND p.pronamespace = (SELECT oid FROM home)
+  UNION ALL SELECT CASE WHEN c.relname IN ('keepstep_relay', 'keepstep_meta') THEN 4 ELSE 3 END,
+    'table', c.relname::text, format('DROP TABLE IF EXISTS %s', c.oid::regclass)
+  FROM pg_class AS c
+  WHERE c.relkind IN ('r', 'p') AND c.relnamespace = (SELECT oid FROM home)
+    AND (c.relname LIKE 'keepstep\_%' OR (c.relname = 'outbox'
+      AND coalesce(obj_description(c.oid, 'pg_class'), '') LIKE 'Keepstep%')))
+SELECT kind, name, sql FROM made ORDER BY turn, name <> 'outbox', name, sql
+
 -- name: pause_type
 INSERT INTO keepstep_paused SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[])
 ON CONFLICT (entity_type) DO NOTHING

@@ -247,6 +247,14 @@ UPDATE sqlite_schema SET sql = 'CREATE TABLE ' || replace(
   substr(?1, instr(?1, 'outbox (')), ' id TEXT,', ' id TEXT UNIQUE,')
 WHERE type = 'table' AND name = 'outbox'
 
+-- What `init` has made, in the order in which it is taken away, each with its statement.
+-- name: list_made
+SELECT type, name, printf('DROP %s IF EXISTS "%w"', upper(type), name) FROM sqlite_schema
+WHERE type IN ('trigger', 'table') AND (name LIKE 'keepstep\_%' ESCAPE '\' OR (name = 'outbox' AND (
+  SELECT count(*) = 5 FROM pragma_table_info('outbox', 'main')
+  WHERE name IN ('position', 'changeset', 'kafka_partition', 'sequence', 'set_aside'))))
+ORDER BY type DESC, name <> 'outbox', name IN ('keepstep_relay', 'keepstep_meta'), name
+
 -- name: pause_type
 INSERT INTO keepstep_paused VALUES (?1, ?2, ?3, ?4) ON CONFLICT (entity_type) DO NOTHING
 
