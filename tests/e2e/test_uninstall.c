@@ -80,12 +80,15 @@ static void go_out_and_come_back(struct kafka *kafka, enum database_kind kind)
     struct sidecar service = make(kafka, kind, names[kind]);
     struct sidecar other = make(kafka, kind, test_format("%s2", names[kind]));
     int64_t before = number(&other, made[kind]);
+    if (kind == DATABASE_POSTGRESQL)
+        (void)database_text(service.url, "CREATE SCHEMA elsewhere; CREATE TABLE "
+                                         "elsewhere.keepstep_relay (single integer)");
     int records = 0;
     (void)database_text(service.url, "INSERT INTO items VALUES (1, 'one', 1)");
     struct process_result result = uninstall(&service, NULL, NULL);
     expect(&result, EX_OK, "lost     outbox   1 rows wait to be published, 0 are under way");
     expect(&result, EX_OK, "would go trigger ");
-    expect(&result, EX_OK, "nothing was changed: `keepstep uninstall -c ");
+    expect(&result, EX_OK, "nothing was changed: `keepstep uninstall --yes");
     result = uninstall(&service, "--yes", NULL);
     expect(&result, EX_DATAERR, "1 rows of the outbox are not published");
     sidecar_start(&service, NULL);
@@ -101,6 +104,8 @@ static void go_out_and_come_back(struct kafka *kafka, enum database_kind kind)
     assert_int_equal(number(&service, made[kind]), 0);
     assert_int_equal(number(&service, "SELECT count(*) FROM items"), 1);
     assert_int_equal(number(&other, made[kind]), before);
+    if (kind == DATABASE_POSTGRESQL)
+        assert_int_equal(number(&service, "SELECT count(*) FROM elsewhere.keepstep_relay"), 0);
     (void)database_text(service.url, "INSERT INTO items VALUES (2, 'two', 2)");
     result = uninstall(&service, "--yes", NULL);
     expect(&result, EX_OK, "nothing of Keepstep's is in ");
