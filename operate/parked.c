@@ -33,6 +33,24 @@ static void parked_say_outcome(const struct parked_record *parked, enum parked_o
     parked_say(parked, text);
 }
 
+/* Why an agent that runs does not try it. */
+static void parked_say_paused(struct store *store, const struct parked_record *parked)
+{
+    struct paused_types paused = {0};
+    struct error ignored = ERROR_INIT;
+    char since[PAUSED_TEXT_SIZE];
+    if (store->ops->list_paused(store, &paused, &ignored) != STATUS_OK)
+        return;
+    for (size_t i = 0; i < paused.count; i++) {
+        if (!slice_is(parked->entity_type, paused.types[i].entity_type))
+            continue;
+        paused_describe(&paused.types[i], since);
+        command_say("%s is paused %s: it is tried after `keepstep resume`",
+                    paused.types[i].entity_type, since);
+    }
+    paused_types_done(&paused);
+}
+
 /* Watch the records until each has an outcome, or PARKED_WAIT_US are over. @return OK with how many
  * have failed and how many were not tried. */
 static enum status parked_wait(struct store *store, const struct parked_list *list,
@@ -57,6 +75,8 @@ static enum status parked_wait(struct store *store, const struct parked_list *li
             break;
         clock_sleep_us(PARKED_LOOK_US);
     }
+    if (status == STATUS_OK && next < list->read.count)
+        parked_say_paused(store, &list->read.records[next]);
     if (status == STATUS_OK && next < list->read.count)
         command_say(
             "%zu not tried within 10 s; an agent tries them as soon as one runs: `keepstep run`",
