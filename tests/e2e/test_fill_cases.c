@@ -43,15 +43,6 @@ static void write_items(const struct shop *shop, int first, int last)
                                      first, last));
 }
 
-static void wait_published(const struct shop *shop)
-{
-    sidecar_expect(&shop->shop,
-                   "SELECT count(*) FROM outbox o LEFT JOIN keepstep_relay_partition p "
-                   "ON p.partition = o.kafka_partition "
-                   "WHERE o.sequence IS NULL OR o.sequence > p.acknowledged_sequence",
-                   "0\n");
-}
-
 static void assert_verified(const struct shop *shop, const struct sidecar *first,
                             const struct sidecar *second)
 {
@@ -86,7 +77,7 @@ static void changes_on_their_way_are_in_the_log_before_the_copy_is_complete(void
     struct shop shop;
     shop_begin(&shop);
     write_items(&shop, 1, 30);
-    wait_published(&shop);
+    sidecar_expect_published(&shop.shop);
     sidecar_stop(&shop.shop);
     sidecar_start(&shop.shop, "relay_after_claim:stop");
     run_sql(&shop.shop, "UPDATE items SET amount = 77 WHERE id <= 5");
@@ -125,7 +116,7 @@ static void an_update_of_a_row_that_is_gone_is_passed_below_filled_to_and_held_a
     struct shop shop;
     shop_begin(&shop);
     write_items(&shop, 1, 5);
-    wait_published(&shop);
+    sidecar_expect_published(&shop.shop);
     sidecar_stop(&shop.shop);
     run_sql(&shop.shop, test_format(sparse, 3, 3, 9));
     run_sql(&shop.shop, "DELETE FROM items WHERE id = 3");
@@ -186,7 +177,7 @@ static void late_duplicates_change_nothing_at_a_filled_copy(void **state)
     shop_begin(&shop);
     write_items(&shop, 1, 5);
     run_sql(&shop.shop, "UPDATE items SET amount = 50 WHERE id = 2");
-    wait_published(&shop);
+    sidecar_expect_published(&shop.shop);
     (void)FILL_OK(&shop.billing, &shop.shop, "item");
     sidecar_start(&shop.billing, NULL);
     run_sql(&shop.shop, "UPDATE items SET amount = 60 WHERE id = 2");
@@ -249,12 +240,12 @@ static void a_copy_whose_log_was_cut_is_filled(void **state)
     struct shop shop;
     shop_begin(&shop);
     write_items(&shop, 1, 10);
-    wait_published(&shop);
+    sidecar_expect_published(&shop.shop);
     sidecar_start(&shop.shipping, NULL);
     assert_equal(&shop, &shop.shipping, NULL);
     sidecar_stop(&shop.shipping);
     run_sql(&shop.shop, "DELETE FROM items WHERE id = 5; UPDATE items SET amount = 0 WHERE id = 6");
-    wait_published(&shop);
+    sidecar_expect_published(&shop.shop);
     kafka_trim(shop.kafka, sidecar_topic("item"), 0, 12);
     const char *command = test_format("%%keepstep fill %s%%", sidecar_topic("item"));
     sidecar_start(&shop.billing, NULL);
@@ -277,7 +268,7 @@ static void a_copy_whose_log_was_cut_is_filled(void **state)
     write_items(&shop, 11, 12);
     sidecar_assert_equal(&shop.shop, &shop.billing, "items", 20000);
     sidecar_assert_equal(&shop.shop, &shop.shipping, "items", 20000);
-    wait_published(&shop);
+    sidecar_expect_published(&shop.shop);
     assert_verified(&shop, &shop.billing, &shop.shipping);
     sidecar_stop(&shop.billing);
     sidecar_stop(&shop.shipping);
@@ -293,12 +284,12 @@ static void a_copy_that_was_filled_behind_an_open_transaction_waits_for_its_end(
     struct shop shop;
     shop_begin(&shop);
     write_items(&shop, 1, 3);
-    wait_published(&shop);
+    sidecar_expect_published(&shop.shop);
     (void)kafka_open_transaction(
         shop.kafka, sidecar_topic("item"), "{\"id\":50}",
         test_format("{\"op\":\"c\",\"before\":null,\"after\":%s}", theirs));
     write_items(&shop, 4, 6);
-    wait_published(&shop);
+    sidecar_expect_published(&shop.shop);
     (void)FILL_OK(&shop.billing, &shop.shop, "item");
     sidecar_start(&shop.billing, NULL);
     assert_true(process_wait_for(shop.billing.process, "goes on at 7 of 3", 20000));
@@ -317,7 +308,7 @@ static void a_fill_that_makes_no_sense_is_refused(void **state)
     struct shop shop;
     shop_begin(&shop);
     write_items(&shop, 1, 3);
-    wait_published(&shop);
+    sidecar_expect_published(&shop.shop);
     struct process_result result = FILL(&shop.billing, &shop.shop, "note");
     expect_refused(&result, EX_CONFIG, "applies no type and no topic note");
     result = FILL(&shop.billing, &shop.billing, "item");

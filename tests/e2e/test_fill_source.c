@@ -82,17 +82,23 @@ static void publish_at_last(void *context, const char *for_what)
         sidecar_start(shop, NULL);
 }
 
+/* @return a service that has published these rows. */
+static struct sidecar publisher_of(const char *rows, const char *acknowledged)
+{
+    struct sidecar shop = sidecar_make(kafka_start(), "shop", SIDECAR_ITEM_DDL,
+                                       "publish:\n  item: {table: items, partitions: 1}\n");
+    sidecar_begin(&shop);
+    (void)sqlite_text(shop.database, test_format("INSERT INTO items VALUES %s", rows));
+    sidecar_expect(&shop, ACKNOWLEDGED, acknowledged);
+    return shop;
+}
+
 static void a_source_ends_only_when_all_that_it_has_seen_is_in_the_log(void **state)
 {
     (void)state;
-    struct kafka *kafka = kafka_start();
     struct error err = ERROR_INIT;
     struct fill_kept kept;
-    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL,
-                                       "publish:\n  item: {table: items, partitions: 1}\n");
-    sidecar_begin(&shop);
-    (void)sqlite_text(shop.database, "INSERT INTO items VALUES (1, 'a', 1), (2, 'b', NULL)");
-    sidecar_expect(&shop, ACKNOWLEDGED, "2\n");
+    struct sidecar shop = publisher_of("(1, 'a', 1), (2, 'b', NULL)", "2\n");
     must_run(&kept, &shop, "item");
     assert_int_equal(kept.filled_to[0], 2);
     fill_kept_done(&kept);
@@ -128,14 +134,9 @@ static void set_aside(void *context, const struct fill_row *row)
 static void a_change_that_is_set_aside_makes_the_attempt_void(void **state)
 {
     (void)state;
-    struct kafka *kafka = kafka_start();
     struct error err = ERROR_INIT;
     struct fill_kept kept;
-    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL,
-                                       "publish:\n  item: {table: items, partitions: 1}\n");
-    sidecar_begin(&shop);
-    (void)sqlite_text(shop.database, "INSERT INTO items VALUES (1, 'a', 1)");
-    sidecar_expect(&shop, ACKNOWLEDGED, "1\n");
+    struct sidecar shop = publisher_of("(1, 'a', 1)", "1\n");
     sidecar_stop(&shop);
     (void)sqlite_text(shop.database, "UPDATE items SET name = 'b'");
     fill_kept_begin(&kept);

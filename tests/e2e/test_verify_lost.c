@@ -27,16 +27,6 @@ static void pair_begin(struct pair *pair)
     sidecar_assert_equal(&pair->shop, &pair->billing, "items", 20000);
 }
 
-/* Waits until the relay has nothing left to publish. */
-static void pair_settle(const struct pair *pair)
-{
-    sidecar_expect(&pair->shop,
-                   "SELECT count(*) FROM outbox o LEFT JOIN keepstep_relay_partition p "
-                   "ON p.partition = o.kafka_partition WHERE o.set_aside IS NULL "
-                   "AND (o.sequence IS NULL OR o.sequence > p.acknowledged_sequence)",
-                   "0\n");
-}
-
 static void pair_end(struct pair *pair)
 {
     sidecar_stop(&pair->shop);
@@ -94,7 +84,7 @@ static void a_change_that_went_out_as_a_void_is_found(void **state)
     (void)sqlite_text(pair.shop.database,
                       "UPDATE outbox SET payload = hex(zeroblob(4000000)) WHERE sequence = 4");
     sidecar_start(&pair.shop, NULL);
-    pair_settle(&pair);
+    sidecar_expect_published(&pair.shop);
     sidecar_expect(&pair.billing, "SELECT max(last) FROM keepstep_sequence", "4\n");
     expect(&pair, EX_DATAERR, "different: {\"id\":3} differs", "");
     pair_end(&pair);
@@ -136,7 +126,7 @@ static void a_parked_entity_with_records_behind_it_is_open(void **state)
                                           "UPDATE items SET amount = 20 WHERE id = 2");
     sidecar_expect(&pair.billing, "SELECT count(*) FROM keepstep_parked", "2\n");
     sidecar_expect(&pair.billing, "SELECT amount FROM items WHERE id = 2", "20\n");
-    pair_settle(&pair);
+    sidecar_expect_published(&pair.shop);
     expect(&pair, EX_TEMPFAIL, "equal", "{\"id\":3} parked at billing");
     pair_end(&pair);
 }

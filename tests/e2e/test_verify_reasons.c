@@ -39,15 +39,6 @@ static void three_write(const struct three *three, int first, int last)
                         first, last);
 }
 
-static void three_settle(const struct three *three)
-{
-    sidecar_expect(&three->shop,
-                   "SELECT count(*) FROM outbox o LEFT JOIN keepstep_relay_partition p "
-                   "ON p.partition = o.kafka_partition "
-                   "WHERE o.sequence IS NULL OR o.sequence > p.acknowledged_sequence",
-                   "0\n");
-}
-
 static void three_end(struct three *three)
 {
     sidecar_stop(&three->shop);
@@ -80,13 +71,13 @@ static void a_copy_whose_agent_is_stopped_is_compared_as_far_as_the_log_tells(vo
     three_write(&three, 1, 10);
     sidecar_assert_equal(&three.shop, &three.billing, "items", 20000);
     sidecar_assert_equal(&three.shop, &three.shipping, "items", 20000);
-    three_settle(&three);
+    sidecar_expect_published(&three.shop);
     struct process_result result = VERIFY(three.all, "--json");
     expect_code(&result, EX_OK);
     sidecar_stop(&three.billing);
     three_write(&three, 3, 4);
     sidecar_assert_equal(&three.shop, &three.shipping, "items", 20000);
-    three_settle(&three);
+    sidecar_expect_published(&three.shop);
     (void)sqlite_text(three.billing.database, "UPDATE items SET amount = 77 WHERE id IN (4, 5)");
     result = VERIFY(three.all, "--json");
     expect_code(&result, EX_DATAERR);
@@ -118,7 +109,7 @@ static void changes_that_wait_in_an_outbox_are_left_out(void **state)
     three_write(&three, 1, 5);
     sidecar_assert_equal(&three.shop, &three.billing, "items", 20000);
     sidecar_assert_equal(&three.shop, &three.shipping, "items", 20000);
-    three_settle(&three);
+    sidecar_expect_published(&three.shop);
     sidecar_stop(&three.shop);
     three_write(&three, 5, 7);
     struct process_result result = VERIFY(three.all, "--json");
@@ -133,7 +124,7 @@ static void changes_that_wait_in_an_outbox_are_left_out(void **state)
     sidecar_start(&three.shop, NULL);
     sidecar_assert_equal(&three.shop, &three.billing, "items", 20000);
     sidecar_assert_equal(&three.shop, &three.shipping, "items", 20000);
-    three_settle(&three);
+    sidecar_expect_published(&three.shop);
     result = VERIFY(three.all, "--json");
     expect_code(&result, EX_OK);
     three_end(&three);
@@ -152,7 +143,7 @@ static void an_event_parked_at_one_copy_is_named(void **state)
     three_write(&three, 1, 4);
     sidecar_assert_equal(&three.shop, &three.shipping, "items", 20000);
     sidecar_expect(&three.billing, "SELECT count(*) FROM keepstep_parked", "1\n");
-    three_settle(&three);
+    sidecar_expect_published(&three.shop);
     (void)sqlite_text(three.shipping.database, "UPDATE items SET amount = 77 WHERE id = 3");
     struct process_result result = VERIFY(three.all, "--json");
     expect_code(&result, EX_DATAERR);
@@ -196,7 +187,7 @@ static void columns_of_the_reference_are_compared(void **state)
     three_write(&three, 1, 4);
     sidecar_assert_equal(&three.shop, &three.billing, "items", 20000);
     sidecar_assert_equal(&three.shop, &three.shipping, "items", 20000);
-    three_settle(&three);
+    sidecar_expect_published(&three.shop);
     (void)sqlite_text(three.shipping.database, "ALTER TABLE items ADD COLUMN extra TEXT");
     (void)sqlite_text(three.shipping.database, "UPDATE items SET extra = 'x'");
     struct sidecar fewer = with_columns(&three.billing, NAME);
@@ -413,7 +404,7 @@ static void the_environment_is_not_the_other_services(void **state)
     three_begin(&three);
     three_write(&three, 1, 4);
     sidecar_assert_equal(&three.shop, &three.billing, "items", 20000);
-    three_settle(&three);
+    sidecar_expect_published(&three.shop);
     (void)sqlite_text(three.billing.database, "UPDATE items SET amount = 77 WHERE id = 3");
     const char *const argv[] = {KEEPSTEP_BINARY,      "verify", "-c", three.shop.config, "--with",
                                 three.billing.config, "--json", NULL};
@@ -432,7 +423,7 @@ static void with_every_it_goes_on_until_it_is_stopped(void **state)
     three_begin(&three);
     three_write(&three, 1, 2);
     sidecar_assert_equal(&three.shop, &three.billing, "items", 20000);
-    three_settle(&three);
+    sidecar_expect_published(&three.shop);
     const char *const argv[] = {KEEPSTEP_BINARY,      "verify",  "-c", three.shop.config, "--with",
                                 three.billing.config, "--every", "1",  "--json",          NULL};
     struct process *process = process_start("verify", argv, NULL);

@@ -137,6 +137,15 @@ void sidecar_stop(struct sidecar *sidecar)
         test_fail("%s ended with %d: %s", sidecar->name, code, process_errors(sidecar->process));
 }
 
+void sidecar_expect_published(const struct sidecar *service)
+{
+    sidecar_expect(service,
+                   "SELECT count(*) FROM outbox o LEFT JOIN keepstep_relay_partition p "
+                   "ON p.partition = o.kafka_partition WHERE o.set_aside IS NULL "
+                   "AND (o.sequence IS NULL OR o.sequence > p.acknowledged_sequence)",
+                   "0\n");
+}
+
 const char *sidecar_back_up(const struct sidecar *sidecar)
 {
     static int count;

@@ -54,6 +54,10 @@ void sidecar_begin(struct sidecar *sidecar);
 /** Stop it with SIGTERM. The test fails if that takes over 20 s, or if its exit code is not 0. */
 void sidecar_stop(struct sidecar *sidecar);
 
+/** The test fails unless the relay of a service, whose database is a file, has published soon all
+ * that is not set aside. */
+void sidecar_expect_published(const struct sidecar *service);
+
 /** @return a backup of its database, which is a file. */
 const char *sidecar_back_up(const struct sidecar *sidecar);
 

@@ -217,14 +217,20 @@ static void a_copy_is_equal_since_the_first_verify_that_found_it_so(void **state
     world_end(&world);
 }
 
+/* A world in which shop has found its copies equal, at the tenth second. */
+static void world_begin_compared(struct world *world, struct asked *asked)
+{
+    world_begin(world);
+    ask(asked, "shop", 10 * SECOND_US);
+    world_take(world, asked);
+}
+
 static void a_copy_that_was_not_compared_keeps_its_verdict_with_the_reason_beside_it(void **state)
 {
     struct world world;
     struct asked asked;
     (void)state;
-    world_begin(&world);
-    ask(&asked, "shop", 10 * SECOND_US);
-    world_take(&world, &asked);
+    world_begin_compared(&world, &asked);
     ask(&asked, "ware", 20 * SECOND_US);
     found(&asked, 1, COPY_NOT_COMPARED, "far behind");
     world_take(&world, &asked);
@@ -256,9 +262,7 @@ static void a_new_copy_inherits_no_verdict_and_a_forgotten_one_goes(void **state
     struct world world;
     struct asked asked;
     (void)state;
-    world_begin(&world);
-    ask(&asked, "shop", 10 * SECOND_US);
-    world_take(&world, &asked);
+    world_begin_compared(&world, &asked);
     take(&world.members, MEMBER_KEY("billing", "0193"), NULL);
     take(&world.members, MEMBER_KEY("billing", "0200"), MEMBER("billing", "0200"));
     ask(&asked, "shop", 20 * SECOND_US);
