@@ -157,7 +157,8 @@ void doctor_check_positions(struct doctor *doctor)
          i++) {
         struct applied_topic topic = {
             .entry = &config->apply[i], .states = states, .state_count = count};
-        applied_topic(doctor, store, &topic);
+        if (doctor_is_first(config, i))
+            applied_topic(doctor, store, &topic);
     }
     free(states);
     if (store != NULL)

@@ -162,15 +162,6 @@ void doctor_check_topics(struct doctor *doctor)
     plan_done(&plan);
 }
 
-static bool brokers_is_first(const struct config *config, size_t index)
-{
-    for (size_t i = 0; i < index; i++) {
-        if (strcmp(config->apply[i].topic, config->apply[index].topic) == 0)
-            return false;
-    }
-    return true;
-}
-
 /* A topic that this service applies is another one's: it is not compared with our design. */
 static void brokers_source(struct doctor *doctor, const struct config_entry *entry)
 {
@@ -209,7 +200,7 @@ void doctor_check_sources(struct doctor *doctor)
 {
     const struct config *config = doctor->service.config;
     for (size_t i = 0; i < config->apply_count && !doctor_is_late(doctor); i++) {
-        if (brokers_is_first(config, i))
+        if (doctor_is_first(config, i))
             brokers_source(doctor, &config->apply[i]);
     }
 }
@@ -224,7 +215,7 @@ void doctor_check_reading(struct doctor *doctor)
         int64_t committed = 0;
         int32_t count = 0;
         enum status status = STATUS_OK;
-        if (!brokers_is_first(config, i))
+        if (!doctor_is_first(config, i))
             continue;
         status = doctor_open_offsets(doctor, &err);
         if (status == STATUS_OK)

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define DOCTOR_LIMIT_US  (INT64_C(30) * 1000 * 1000)
 #define DOCTOR_LOOK_US   (INT64_C(50) * 1000)
@@ -71,6 +72,15 @@ enum status doctor_open_offsets(struct doctor *doctor, struct error *err)
     return doctor->offsets != NULL
                ? STATUS_OK
                : offsets_open(doctor->service.config, group, &doctor->offsets, err);
+}
+
+bool doctor_is_first(const struct config *config, size_t index)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (strcmp(config->apply[i].topic, config->apply[index].topic) == 0)
+            return false;
+    }
+    return true;
 }
 
 bool doctor_is_late(struct doctor *doctor)

@@ -79,6 +79,9 @@ void doctor_advise(struct doctor *doctor, const char *format, ...) PRINTF_LIKE(2
 /** Open the handle that reads offsets, where it is not open yet. @return OK; FATAL. */
 enum status doctor_open_offsets(struct doctor *doctor, struct error *err) MUST_CHECK;
 
+/** @return whether no entry of `apply:` before this one has the same topic. */
+bool doctor_is_first(const struct config *config, size_t index);
+
 /** @return whether there is no time left; then it says so. */
 bool doctor_is_late(struct doctor *doctor);
 

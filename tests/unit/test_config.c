@@ -33,6 +33,11 @@ static void the_smallest_file_gets_all_defaults(void **state)
     assert_int_equal(config->limits.behind_records, 100000);
     assert_int_equal(config->limits.scan_time_s, 600);
     assert_int_equal(config->limits.snapshots, 4);
+    assert_int_equal(config->topics.replication_factor, 0);
+    assert_int_equal(config->topics.min_insync_replicas, 0);
+    assert_int_equal(config->topics.retention_s, 0);
+    assert_int_equal(config->topics.retention_bytes, 0);
+    assert_int_equal(config->topics.record_bytes, 1000000);
     assert_string_equal(config->kafka[0].value, "kafka:9092");
     assert_string_equal(config->publish[0].table, "orders");
     assert_string_equal(config->publish[0].topic, "order");
