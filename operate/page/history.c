@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define QUARTER_STEPS (60 / HISTORY_STEP_S)
-#define QUARTER_COUNT (sizeof((struct history *)0)->quarter / sizeof(struct history_counters))
+#define NUMBER_WHOLE_MAX 1e9
+#define NUMBER_DIGITS    10
+#define QUARTER_STEPS    (60 / HISTORY_STEP_S)
+#define QUARTER_COUNT    (sizeof((struct history *)0)->quarter / sizeof(struct history_counters))
 
 _Static_assert(sizeof(struct history) <= HISTORY_BYTES_MAX, "a sidecar is small");
 
@@ -153,14 +155,26 @@ static double ring_value(const struct history *history, enum history_span span, 
                : (double)ring->values[series][(ring->next + size - 1 - back) % size];
 }
 
+/* A page has tens of thousands of them, most of them null or small whole numbers: printf would take
+ * longer than all else. */
 static void append_number(struct buffer *out, double value)
 {
-    if (isnan(value))
-        buffer_append_text(out, "null");
-    else if (value == floor(value) && value < 1e15)
-        buffer_append_format(out, "%.0f", value);
-    else
+    char digits[NUMBER_DIGITS];
+    char *first = digits + sizeof digits;
+    if (isnan(value)) {
+        buffer_append(out, "null", 4);
+        return;
+    }
+    if (!(value >= 0 && value <= NUMBER_WHOLE_MAX && value == floor(value))) {
         buffer_append_format(out, "%.6g", value);
+        return;
+    }
+    unsigned rest = (unsigned)value;
+    do {
+        *--first = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    buffer_append(out, first, (size_t)(digits + sizeof digits - first));
 }
 
 static void append_series(const struct history *history, enum history_span span, size_t series,
@@ -169,7 +183,8 @@ static void append_series(const struct history *history, enum history_span span,
     member_begin(out, "values", "[");
     for (size_t back = history->rings[span].count; back-- > 0;) {
         append_number(out, ring_value(history, span, series, back));
-        buffer_append_text(out, back == 0 ? "" : ",");
+        if (back > 0)
+            buffer_append(out, ",", 1);
     }
     buffer_append_text(out, "]}");
 }
