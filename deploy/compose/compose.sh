@@ -156,7 +156,7 @@ tell_addresses() {
     [ "$small" = 0 ] || return 0
     echo "What watches them:"
     for service in prometheus grafana; do tell_address "$service"; done
-    echo "Root reads the tokens in $secrets: listen-token for a page's retry and skip, grafana-admin for Grafana's admin."
+    echo "Root reads what ${secrets#"$PWD/"} has: listen-token for a page's retry and skip, grafana-admin for Grafana's admin."
 }
 
 tell_what_to_try() {

@@ -163,6 +163,13 @@ static void up_starts_everything_and_says_where(void **state)
         printf("note: %s needs %s\n", sidecar_of(services[i]),
                DOCKER("stats", "--no-stream", "--format", "{{.MemUsage}}",
                       docker_container(sidecar_of(services[i]))));
+    /* billing writes its first invoice when the first order has arrived; a network comes first. */
+    wait_for("billing", "SELECT count(*) FROM invoices", 1);
+    const char *first = sql("billing", "SELECT strftime('%s', min(issued_at)) FROM invoices");
+    const char *network = DOCKER("network", "inspect", "-f", "{{.Created.Unix}}",
+                                 test_format("%s_billing", docker_project()));
+    printf("note: %lld s from ./run up to the first row at another service\n",
+           strtoll(first, NULL, 10) - strtoll(network, NULL, 10));
     printf("note: keepstep:local has %s bytes\n",
            DOCKER("image", "inspect", "-f", "{{.Size}}", "keepstep:local"));
 }
@@ -240,7 +247,8 @@ static void passwords_are_in_files_that_one_user_reads_and_nowhere_else(void **s
         "orders-db-admin",      "orders-db-service",     "orders-db-keepstep", "customers-db-admin",
         "customers-db-service", "customers-db-keepstep", "listen-token",       "grafana-admin"};
     const char *shown = everything_that_shows();
-    assert_non_null(strstr(shown, "orders-db-admin"));
+    assert_non_null(strstr(shown, "orders-db-admin")); /* the names are seen: of inspect, */
+    assert_non_null(strstr(shown, "holds the lease")); /* and of the sidecars' logs */
     struct stat status;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const char *password = test_read_file(docker_secret(names[i]));

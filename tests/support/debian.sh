@@ -17,7 +17,7 @@ debian_base() {
     local cache=$1 dir=$2 mirror settings tar
     mirror=$(apt_mirror)
     settings=$(apt_settings)
-    tar=$cache/bookworm-$(sha256sum <<<"$mirror $settings" | cut -c 1-12).tar
+    tar=$cache/bookworm-$(sha256sum <<<"$mirror $settings clean" | cut -c 1-12).tar
     if [ ! -e "$tar" ]; then
         command -v debootstrap >/dev/null || die "there is no debootstrap"
         [ "$(id -u)" -eq 0 ] || die "debootstrap needs root"
@@ -27,6 +27,14 @@ debian_base() {
             die "debootstrap failed: $(tail -n 1 "$dir/debootstrap.log")"
         cp /etc/ssl/certs/ca-certificates.crt "$dir/base/etc/ssl/certs/" 2>/dev/null || true
         echo "$settings" >"$dir/base/etc/apt/apt.conf.d/90test"
+        # As in Debian's own images: dpkg does not wait for the disk, and apt keeps no caches.
+        echo force-unsafe-io >"$dir/base/etc/dpkg/dpkg.cfg.d/quick"
+        cat >"$dir/base/etc/apt/apt.conf.d/90clean" <<'END'
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+APT::Keep-Downloaded-Packages "false";
+DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb || true"; };
+END
         rm -rf "$dir/base/var/cache/apt" "$dir/base/var/lib/apt/lists"
         tar -C "$dir/base" -c -f "$tar.$$" .
         mv "$tar.$$" "$tar"

@@ -15,15 +15,21 @@
 static const char *directory; /* NULL until an engine answers */
 static pid_t owner;
 
+/* Run docker.sh, or with the command "docker" the client itself. */
 static struct process_result docker_call(const char *command, const char *const arguments[],
                                          int64_t limit_ms)
 {
     const char *argv[DOCKER_ARGUMENTS + 1] = {DOCKER_SCRIPT, command, directory};
     size_t count = 3;
+    if (strcmp(command, "docker") == 0) {
+        argv[0] = command;
+        count = 1;
+    }
     for (size_t i = 0; arguments != NULL && arguments[i] != NULL; i++) {
         assert_true(count < DOCKER_ARGUMENTS);
         argv[count++] = arguments[i];
     }
+    argv[count] = NULL;
     return process_run(argv, NULL, limit_ms);
 }
 
@@ -31,7 +37,7 @@ static const char *docker_must(const char *command, const char *const arguments[
 {
     struct process_result result = docker_call(command, arguments, limit_ms);
     if (result.exit_code != 0)
-        test_fail("docker.sh %s %s ended with %d: %s%s", command,
+        test_fail("%s %s ended with %d: %s%s", command,
                   arguments == NULL || arguments[0] == NULL ? "" : arguments[0], result.exit_code,
                   result.output, result.errors);
     size_t length = strlen(result.output);
@@ -65,6 +71,15 @@ static void docker_choose_ports(void)
             setenv(test_format("%s_PORT", names[i]), test_format("%d", process_free_port()), 1), 0);
 }
 
+/* Let the client find an engine that docker.sh has started. */
+static void docker_choose_host(void)
+{
+    const char *host = test_read_file(test_format("%s/host", directory));
+    if (host != NULL)
+        assert_int_equal(
+            setenv("DOCKER_HOST", test_format("%.*s", (int)strcspn(host, "\n"), host), 1), 0);
+}
+
 /* @return NULL if the project runs, otherwise the reason. */
 static const char *docker_begin(void)
 {
@@ -74,6 +89,7 @@ static const char *docker_begin(void)
     if (result.exit_code == 0) {
         owner = getpid();
         (void)atexit(docker_end);
+        docker_choose_host();
         result = docker_call("images", NULL, DOCKER_BUILD_MS);
     }
     if (result.exit_code == EX_UNAVAILABLE)

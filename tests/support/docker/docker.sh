@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A Docker engine, the images, and the project of docker-compose.yml, for one test program.
+# A Docker engine, the images, and the project of docker-compose.yml, for one test program. DIR/host has
+# what DOCKER_HOST must be for the docker client, if the engine is our own.
 #
 #   docker.sh begin DIR         find an engine or start one; all of it ends with the caller
 #   docker.sh images DIR        get the images that the project's files name, and build our own
 #   docker.sh run DIR ...       ./run up and ./run down on that engine, with passwords in DIR/secrets
-#   docker.sh docker DIR ...    run the docker client on that engine
 #   docker.sh project DIR       print the project's name
 #   docker.sh end DIR           remove the project, the images built here, and our own engine
 #
@@ -184,14 +184,13 @@ images() {
     wait "$ours" || { tail -n 30 "$dir/ours.log" >&2 && exit 1; }
 }
 
-[ $# -ge 2 ] || die "usage: docker.sh begin | images | run | docker | end DIR ..."
+[ $# -ge 2 ] || die "usage: docker.sh begin | images | run | project | end DIR ..."
 command=$1
 dir=$2
 shift 2
 [ ! -e "$dir/host" ] || { DOCKER_HOST=$(cat "$dir/host") && export DOCKER_HOST; }
 
 case $command in
-docker) docker "$@" ;;
 begin | images | run | project | watch | end) "$command" "$@" ;;
 *) die "unknown command $command" ;;
 esac
