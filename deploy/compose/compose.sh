@@ -52,8 +52,8 @@ password() {
 }
 
 secret() { # NAME OWNER VALUE
-    printf '%s' "$3" >"$secrets/$1"
-    echo "$2 $1" >>"$secrets/owners"
+    printf '%s' "$3" >"$secrets.new/$1"
+    echo "$2 $1" >>"$secrets.new/owners"
 }
 
 make_secrets() {
@@ -61,7 +61,8 @@ make_secrets() {
     mkdir -p "$(dirname "$secrets")"
     (
         umask 077
-        mkdir "$secrets"
+        rm -rf "$secrets.new"
+        mkdir "$secrets.new"
         for name in orders customers; do
             scheme=postgresql
             [ "$name" = orders ] || scheme=mysql
@@ -75,6 +76,7 @@ make_secrets() {
         done
         secret listen-token 10001 "$(password)"
         secret grafana-admin 472 "$(password)"
+        mv "$secrets.new" "$secrets" # all of them or none
     )
 }
 
