@@ -165,7 +165,7 @@ static void up_starts_everything_and_says_where(void **state)
                       docker_container(sidecar_of(services[i]))));
     /* billing writes its first invoice when the first order has arrived; a network comes first. */
     wait_for("billing", "SELECT count(*) FROM invoices", 1);
-    const char *first = sql("billing", "SELECT strftime('%s', min(issued_at)) FROM invoices");
+    const char *first = sql("billing", "SELECT unixepoch(min(issued_at)) FROM invoices");
     const char *network = DOCKER("network", "inspect", "-f", "{{.Created.Unix}}",
                                  test_format("%s_billing", docker_project()));
     printf("note: %lld s from ./run up to the first row at another service\n",
