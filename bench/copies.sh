@@ -4,18 +4,22 @@
 #   bench/copies.sh     (after ./run build; "./run bench copies" does both)
 #
 # The shop's rows have about 300 bytes. They were there before the log that is left, so each copy has to
-# be filled. Meanwhile the shop goes on writing. What follows is measured, for each copy:
+# be filled. What follows is measured, for each copy:
 #   fill     rows/s from `keepstep fill`'s start to its last row, beside the same rows piped from the
-#            shop's database into the copy's by their own programs (COPY, LOAD DATA, .import)
-#   kills    a fill that is killed at random places and started again; the copies have to be equal after
+#            shop's database into the copy's by their own programs (COPY, LOAD DATA, .import). Like is
+#            compared with like: the same table, and beside both the shop commits its writes and its
+#            relay publishes them
+#   kills    a fill that is killed at random and started again, most times within three seconds, each
+#            fifth time anywhere in the time that a fill takes; the copies have to be equal after
 #   verify   seconds, beside a query by which the copy's database reads each value of the table once
 #   COMMIT   of the service beside a copy, one row each: alone, and while the copy is verified
 #
-# BENCH_ROWS        rows of the shop (1000000); 10000000 takes an hour and 30 GiB
-# BENCH_WRITES      transactions per second at the shop during a fill (1000)
+# BENCH_ROWS        rows of the shop (1000000); 10000000 takes an hour and a half, and 35 GiB
+# BENCH_WRITES      transactions per second at the shop during a fill and a bare load (1000)
 # BENCH_KILLS       kills of one fill (20)
 # BENCH_SECONDS     how long the COMMITs alone are measured (20)
 # BENCH_COPIES      the databases of the copies ("postgresql mariadb sqlite")
+# BENCH_PARTS       what is measured ("bare fill verify kills"); verify and kills need fill
 # KEEPSTEP_BINARY   the program (build/release/keepstep)
 #
 # Results are in build/bench/copies/*.json.
@@ -30,6 +34,7 @@ writes=${BENCH_WRITES:-1000}
 kills=${BENCH_KILLS:-20}
 seconds=${BENCH_SECONDS:-20}
 copies=${BENCH_COPIES:-postgresql mariadb sqlite}
+parts=${BENCH_PARTS:-bare fill verify kills}
 columns=id,customer,state,total,note,created_at
 update="UPDATE orders SET state = 'paid', total = total + 1 WHERE id = ?"
 
@@ -78,7 +83,8 @@ bare_load() {
                 CHARACTER SET utf8mb4 ($columns)" billing
         ;;
     sqlite)
-        sql billing "CREATE TABLE bare AS SELECT * FROM orders WHERE false"
+        sql billing "$(sql billing "SELECT replace(sql, 'orders', 'bare') FROM sqlite_schema
+            WHERE name = 'orders'")"
         of_shop sql shop "$from" | sqlite3 "$work/billing.db" "PRAGMA synchronous=NORMAL" \
             ".mode tabs" ".import /dev/stdin bare"
         ;;
@@ -126,11 +132,15 @@ beside_writes() { # RESULT COMMAND...: while the shop writes
 }
 
 part_bare() {
-    observe "bare-$kind" watched "bare-$kind" bare_load
+    stop_sidecars # of a try before
+    make_copy
+    of_shop start_sidecar shop
+    observe "bare-$kind" beside_writes "writes-bare-$kind" watched "bare-$kind" bare_load
     sql billing "DROP TABLE bare"
 }
 
 part_fill() {
+    stop_sidecars
     make_copy
     of_shop start_sidecar shop
     observe "fill-$kind" beside_writes "writes-$kind" watched "fill-$kind" fill
@@ -171,13 +181,20 @@ part_kills() {
     killed+="a fill into $kind: $count kills, equal after $((SECONDS - begun)) s"$'\n'
 }
 
+# Before the next kill: each fifth time anywhere in a fill.
+wait_for_kill() {
+    local seconds_max=3
+    [ $((count % 5)) != 4 ] || seconds_max=$(field "fill-$kind" seconds)
+    sleep "$(awk -v r=$RANDOM -v most="$seconds_max" 'BEGIN { printf "%.2f", r / 32768 * most }')"
+}
+
 fill_and_kill() {
     local process code
     while :; do
         fill >"$work/kill.out" 2>"$work/kill.log" &
         process=$!
         if [ "$count" -lt "$kills" ]; then
-            sleep "$((RANDOM % 3)).$((RANDOM % 10))"
+            wait_for_kill
             kill -KILL "$process" 2>/dev/null || true
         fi
         code=0
@@ -232,6 +249,10 @@ report() {
     done
 }
 
+measures() { # PART
+    case " $parts " in *" $1 "*) ;; *) return 1 ;; esac
+}
+
 begin
 out=$bin/copies
 mkdir -p "$out"
@@ -246,12 +267,11 @@ killed=
 make_schemas
 of_shop make_shop
 for kind in $copies; do
-    make_copy
-    part part_bare
-    part part_fill
-    part part_verify
+    for name in bare fill verify; do
+        ! measures "$name" || part "part_$name"
+    done
     stop_sidecars
-    [ "$kills" = 0 ] || part_kills
+    [ "$kills" = 0 ] || ! measures kills || part_kills
     stop_sidecars
 done
 noise_note "$(report)

@@ -54,6 +54,8 @@
     X(FILL_BEFORE_HAND_OVER, "fill_before_hand_over")                                              \
     X(FILL_AFTER_HAND_OVER, "fill_after_hand_over")                                                \
     X(FILL_BEFORE_TAKE_BACK, "fill_before_take_back")                                              \
+    X(FILL_BEFORE_CANCEL, "fill_before_cancel")                                                    \
+    X(FILL_AFTER_CANCEL, "fill_after_cancel")                                                      \
     X(FILL_SOURCE_BEGUN, "fill_source_begun")                                                      \
     X(FILL_SOURCE_ROW, "fill_source_row")                                                          \
     X(FILL_SOURCE_BEFORE_END, "fill_source_before_end")                                            \

@@ -13,12 +13,13 @@
 #define FILL_OUTPUT_MAX  ((size_t)16 * 1024 * 1024)
 #define FILL_PROGRESS_US 500000
 
-enum fill_flag { FILL_FROM_CONFIG, FILL_FROM, FILL_AGAIN };
+enum fill_flag { FILL_FROM_CONFIG, FILL_FROM, FILL_AGAIN, FILL_TAKE_BACK };
 
 static const struct command_flag fill_flags[] = {
     [FILL_FROM_CONFIG] = {"from-config", "FILE", "configuration of the service whose rows it gets"},
     [FILL_FROM] = {"from", "SERVICE", "ask the running agent to take this service's rows"},
     [FILL_AGAIN] = {"again", NULL, "clear the copy first, whatever it has"},
+    [FILL_TAKE_BACK] = {"cancel", NULL, "take back what the running agent was asked for"},
 };
 
 struct filling {
@@ -167,6 +168,35 @@ static enum status filling_ask(const struct filling *filling, struct error *err)
     return STATUS_OK;
 }
 
+static enum status filling_cancel(const struct filling *filling, struct error *err)
+{
+    const struct service *copy = &filling->services[1];
+    const struct fill_request request = {.copy = copy, .topic = filling->topic};
+    enum status status = fill_request_cancel(&request, err);
+    if (status == STATUS_OK)
+        printf("%s at %s: the fill is cancelled; the copy is as it was\n", filling->topic,
+               copy->config->service);
+    return status;
+}
+
+/* Each asks for something else. */
+static bool flags_exclude_each_other(const struct command_line *line)
+{
+    bool cancels = line->flags[FILL_TAKE_BACK] != NULL;
+    bool has_source = line->flags[FILL_FROM_CONFIG] != NULL || line->flags[FILL_FROM] != NULL;
+    return (line->flags[FILL_FROM_CONFIG] != NULL && line->flags[FILL_FROM] != NULL) ||
+           (cancels && (has_source || line->flags[FILL_AGAIN] != NULL));
+}
+
+static enum status filling_do(struct filling *filling, struct error *err)
+{
+    const struct command_line *line = filling->line;
+    if (line->flags[FILL_TAKE_BACK] != NULL)
+        return filling_cancel(filling, err);
+    return line->flags[FILL_FROM_CONFIG] != NULL ? filling_run(filling, err)
+                                                 : filling_ask(filling, err);
+}
+
 static int fill_command(const struct command *command, int argc, char **argv)
 {
     struct command_line line;
@@ -174,18 +204,16 @@ static int fill_command(const struct command *command, int argc, char **argv)
     int code = command_parse(command, argc, argv, &line);
     if (code >= 0)
         return code;
-    if (line.argument_count != 1 ||
-        (line.flags[FILL_FROM_CONFIG] != NULL && line.flags[FILL_FROM] != NULL)) {
+    if (line.argument_count != 1 || flags_exclude_each_other(&line)) {
         fprintf(stderr, "keepstep fill: wants one TYPE or TOPIC, and --from-config FILE or --from "
-                        "SERVICE, not both; see keepstep fill --help\n");
+                        "SERVICE or --cancel, only one of them; see keepstep fill --help\n");
         return EX_USAGE;
     }
     struct filling filling = {.line = &line};
     command_catch_signals();
     enum status status = filling_open(&filling, &err);
     if (status == STATUS_OK)
-        status = line.flags[FILL_FROM_CONFIG] != NULL ? filling_run(&filling, &err)
-                                                      : filling_ask(&filling, &err);
+        status = filling_do(&filling, &err);
     code = status == STATUS_OK ? EX_OK : command_fail(&err);
     filling_close(&filling);
     return code;
@@ -196,6 +224,7 @@ const struct command command_fill = {
     .arguments = "TYPE|TOPIC",
     .summary = "Fill a new copy with the rows of another one, or of the publisher.",
     .examples = "  keepstep fill order -c billing.yaml --from-config shop.yaml\n"
+                "  keepstep fill order -c billing.yaml --cancel\n"
                 "  keepstep fill order -c billing.yaml --from-config shipping.yaml --again\n"
                 "  keepstep fill order -c billing.yaml --from shipping --again\n",
     COMMAND_FLAGS(fill_flags),

@@ -198,7 +198,8 @@ static double oldest_parked_s(const struct metric_subject *of)
     X(APPLIED, counter, type_events_parked_total, "Events of the entity type that were parked.",   \
       atomic_load(&of->type->events_parked))                                                       \
     X(FILL, gauge, fill_stage,                                                                     \
-      "How far the fill of the copy is: 1 asked, 2 clearing, 3 loading, 4 replaying, 5 done.",     \
+      "How far the fill of the copy is: 1 asked, 2 clearing, 3 loading, 4 replaying, 5 done, "     \
+      "6 cancelled.",                                                                              \
       atomic_load(&of->fill->stage))                                                               \
     X(FILL, gauge, fill_rows, "Rows that the last fill has loaded.", atomic_load(&of->fill->rows)) \
     X(ENTRY, gauge, paused, "1 while an operator has paused the entity type.",                     \

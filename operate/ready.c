@@ -104,7 +104,7 @@ static bool copies_are_filled(const struct agent_metrics *agent, struct buffer *
     for (size_t i = 0; i < atomic_load(&agent->fill_count); i++) {
         const struct agent_fill_metrics *fill = &agent->fills[i];
         enum fill_stage stage = (enum fill_stage)atomic_load(&fill->stage);
-        if (stage == FILL_NONE || stage == FILL_DONE)
+        if (!fill_is_under_way(stage))
             continue;
         buffer_append_format(reason, "%sagent: %s is being filled: %s, %lld rows",
                              reason->length > 0 ? "; " : "", fill->topic, fill_stage_name(stage),

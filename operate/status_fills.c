@@ -17,11 +17,16 @@ static double seconds_since(int64_t time_us)
 
 static void append_text(const struct fill_state *fill, struct buffer *text)
 {
-    if (fill->stage == FILL_DONE)
+    if (!fill_is_under_way(fill->stage))
         return;
     buffer_append_format(text, "  %s is being FILLED from %s: %s, %" PRId64 " rows, since %.0f s\n",
                          fill->topic, fill->source, fill_stage_name(fill->stage), fill->rows,
                          seconds_since(fill->asked_at_us));
+    if (fill->stage == FILL_ASKED)
+        buffer_append_format(text,
+                             "    the copy is unchanged yet: `keepstep fill %s --cancel` takes the "
+                             "request back\n",
+                             fill->topic);
     if (fill->voids > 0)
         buffer_append_format(text, "    %" PRId64 " attempts came to nothing\n", fill->voids);
     if (fill->reason[0] != '\0')

@@ -60,7 +60,9 @@ static struct partition_state agent_known_position(const struct known_positions 
     return (struct partition_state){.anchor_offset = -1};
 }
 
-/* Looks at all partitions, whoever owns them. @return OK with whether the topic is to be filled. */
+/* Looks at all partitions, whoever owns them. A copy of which one partition was read is somebody's:
+ * the loader would refuse to clear it, so what else has lost its beginning stands still.
+ * @return OK with whether the topic is to be filled. */
 static enum status agent_wants_fill(struct agent *agent, size_t index, bool always,
                                     const struct known_positions *known, struct error *err)
 {
@@ -68,7 +70,8 @@ static enum status agent_wants_fill(struct agent *agent, size_t index, bool alwa
     const int32_t count = feed_partition_count(agent->feed, topic);
     enum status status = STATUS_OK;
     bool is_lost = false;
-    bool is_read = false;
+    bool is_read = false;  /* some partition */
+    bool is_begun = false; /* or has a position from which it may be */
     for (int32_t i = 0; status == STATUS_OK && i < count; i++) {
         const struct topic_partition tp = {topic, i};
         const struct partition_state state = agent_known_position(known, tp);
@@ -78,13 +81,15 @@ static enum status agent_wants_fill(struct agent *agent, size_t index, bool alwa
             status = feed_log_bounds(agent->feed, tp, FILLS_TIMEOUT_MS, &bounds, err);
         is_unread = is_unread && agent_is_unread(&state, bounds.first);
         is_lost = is_lost || (is_unread && bounds.first > 0);
-        is_read = is_read || !is_unread;
+        is_begun = is_begun || !is_unread;
+        is_read = is_read || partition_is_read(&state);
     }
     if (status == STATUS_STOP) { /* the assignment says so too, and why */
         error_clear(err);
         return STATUS_OK;
     }
-    agent->wants_fill[index] = status == STATUS_OK && (is_lost || (always && !is_read));
+    agent->wants_fill[index] = status == STATUS_OK && !is_read &&
+                               (is_lost || (always && !is_begun));
     return status;
 }
 
@@ -140,6 +145,8 @@ static void agent_tell_stage(const struct fill_state *fill, enum fill_stage befo
     else if (fill->stage == FILL_REPLAYING)
         log_info("agent", "%s: all %lld rows from %s are there; it reads what changed meanwhile",
                  fill->topic, (long long)fill->rows, fill->source);
+    else if (fill->stage == FILL_CANCELLED && fill_holds_topic(before))
+        log_info("agent", "%s: its fill was cancelled, so it is read as before", fill->topic);
     else if (fill->stage == FILL_DONE && before != FILL_NONE)
         log_info("agent", "%s is filled from %s and complete", fill->topic, fill->source);
 }

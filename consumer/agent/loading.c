@@ -194,6 +194,13 @@ static enum status loading_fail(struct agent *agent, enum status status, struct 
         else
             loading_rest(agent, err->text);
         break;
+    case STATUS_STOP:
+        if (err->reject == REJECT_WAITING) { /* the topic of a parent gets its turn meanwhile */
+            loading_void(agent, err->text);
+            break;
+        }
+        loading_give_up(agent, err->text);
+        break;
     default:
         loading_give_up(agent, err->text);
     }

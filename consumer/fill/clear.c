@@ -271,11 +271,12 @@ static enum status loader_sweep(struct fill_loader *loader, size_t index, bool r
 static enum status clearing_refuse(const struct fill_loader *loader, struct error *err)
 {
     const struct clearing *clearing = &loader->clearing;
-    return error_set(error_config(err), STATUS_FATAL,
-                     "%llu rows of %s cannot be deleted, because rows of other tables refer to "
-                     "them; delete those first, or fill their topic first: %.300s",
-                     (unsigned long long)clearing->refused, loader->options.topic,
-                     clearing->error.text);
+    return error_set(
+        error_config(err), STATUS_FATAL,
+        "%llu rows of %s cannot be deleted, because rows of other tables refer to "
+        "them; delete those first; or, where they are copies too, take the foreign key "
+        "away, fill both topics, and add it again: %.260s",
+        (unsigned long long)clearing->refused, loader->options.topic, clearing->error.text);
 }
 
 enum status loader_clear(struct fill_loader *loader, bool *ret_done, struct error *err)

@@ -50,6 +50,11 @@ struct fill_asked {
 enum status fill_loader_ask(struct fill_loader *loader, const struct fill_asked *asked,
                             struct error *err) MUST_CHECK;
 
+/** Take back what was asked for: from then on agents read the topic again, from where they were.
+ * @return OK; RETRY; FATAL with exit code 78 (nothing was asked for; or what the copy had is being
+ * cleared already). */
+enum status fill_loader_cancel(struct fill_loader *loader, struct error *err) MUST_CHECK;
+
 /** Take the begin of the stream; it is copied.
  * @return OK; ABORT (the attempt is void: it is not for this copy); RETRY (memory). */
 enum status fill_loader_begin(struct fill_loader *loader, const struct fill_begin *begin,
@@ -76,7 +81,8 @@ bool fill_loader_is_done(const struct fill_loader *loader);
 
 /** Write what there is, in one transaction; clearing may take some, for a second.
  * @return OK; RETRY (the same call may succeed later); ABORT (another attempt has begun); STOP
- * (the database rejects a row: the text has its key and the code); FATAL (so also where rows of
+ * (the database rejects a row: the text has its key and the code, and err->reject is
+ * REJECT_WAITING where rows of another topic may cure it); FATAL (so also where rows of
  * other tables depend on those that are to be cleared). */
 enum status fill_loader_step(struct fill_loader *loader, struct error *err) MUST_CHECK;
 

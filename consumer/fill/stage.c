@@ -91,12 +91,6 @@ static enum status loader_edit(struct fill_loader *loader, const struct loader_e
     return status;
 }
 
-/* A position at 0 only says why an agent stands still there: nothing was read. */
-static bool is_read(const struct partition_state *state)
-{
-    return state->next_offset > 0 || state->anchor_offset >= 0;
-}
-
 /* @return OK with whether the copy has read something of the topic. */
 static enum status ask_whether_read(struct fill_loader *loader, bool *ret_read, struct error *err)
 {
@@ -106,7 +100,7 @@ static enum status ask_whether_read(struct fill_loader *loader, bool *ret_read, 
                                           err);
     *ret_read = false;
     for (size_t i = 0; i < count; i++)
-        *ret_read = *ret_read || is_read(&states[i]);
+        *ret_read = *ret_read || partition_is_read(&states[i]);
     free(states);
     return status;
 }
@@ -159,6 +153,42 @@ enum status fill_loader_ask(struct fill_loader *loader, const struct fill_asked 
     (void)snprintf(fill->id, sizeof fill->id, "%s", asked->id);
     (void)snprintf(fill->source, sizeof fill->source, "%s", asked->source);
     return loader_edit(loader, &edit, err);
+}
+
+static enum status cancel_refuse(const struct fill_state *stored, const char *topic,
+                                 struct error *err)
+{
+    if (!fill_holds_topic(stored->stage))
+        return error_set(error_config(err), STATUS_FATAL,
+                         "%s: nobody has asked for a fill that is not done yet; one that begins by "
+                         "itself is kept from it by `fill: never` under apply:",
+                         topic);
+    return error_set(error_config(err), STATUS_FATAL,
+                     "%s: the rows that the copy had are being replaced already (%s): only the end "
+                     "of a fill makes it complete again; `keepstep fill %s --from SERVICE` takes "
+                     "another service's rows",
+                     topic, fill_stage_name(stored->stage), topic);
+}
+
+/* The agent may begin at this moment: then what is stored is another stage. */
+enum status fill_loader_cancel(struct fill_loader *loader, struct error *err)
+{
+    static const struct loader_edit edit = {.edit = FILL_CANCEL,
+                                            .stage = FILL_CANCELLED,
+                                            .is_durable = true,
+                                            .before = FAILPOINT_FILL_BEFORE_CANCEL,
+                                            .after = FAILPOINT_FILL_AFTER_CANCEL};
+    enum status status;
+    do {
+        error_clear(err);
+        loader_forget(loader);
+        status = fill_loader_read(loader, &loader->fill, err);
+        if (status == STATUS_OK && loader->fill.stage != FILL_ASKED)
+            return cancel_refuse(&loader->fill, loader->options.topic, err);
+        if (status == STATUS_OK)
+            status = loader_edit(loader, &edit, err);
+    } while (status == STATUS_ABORT);
+    return status;
 }
 
 static enum status step_mark(struct fill_loader *loader, struct error *err)

@@ -101,8 +101,11 @@ static enum status write_rejected(struct fill_loader *loader, struct batch_event
         event->outcome = EVENT_SUPERSEDED;
         return STATUS_OK;
     }
-    error_prefix(reject, "%.*s %.*s", SLICE_ARGS(change->entity_type),
-                 SLICE_ARGS(change->entity_key));
+    error_prefix(reject, "%.*s %.*s%s", SLICE_ARGS(change->entity_type),
+                 SLICE_ARGS(change->entity_key),
+                 reject->reject == REJECT_WAITING
+                     ? " (if it refers to a row of another topic, fill that topic first)"
+                     : "");
     *err = *reject;
     return err->status = STATUS_STOP;
 }

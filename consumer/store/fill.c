@@ -6,8 +6,13 @@
 #include <stdlib.h>
 
 static const char *const stage_names[] = {
-    [FILL_NONE] = "",           [FILL_ASKED] = "asked",         [FILL_CLEARING] = "clearing",
-    [FILL_LOADING] = "loading", [FILL_REPLAYING] = "replaying", [FILL_DONE] = "done",
+    [FILL_NONE] = "",
+    [FILL_ASKED] = "asked",
+    [FILL_CLEARING] = "clearing",
+    [FILL_LOADING] = "loading",
+    [FILL_REPLAYING] = "replaying",
+    [FILL_DONE] = "done",
+    [FILL_CANCELLED] = "cancelled",
 };
 
 const char *fill_stage_name(enum fill_stage stage)

@@ -23,6 +23,7 @@ enum fill_stage {
     FILL_LOADING,   /* it stands at the stamp; the source's rows are being written */
     FILL_REPLAYING, /* all rows are there; the log is read up to filled_to */
     FILL_DONE,      /* it is complete */
+    FILL_CANCELLED, /* taken back while it was asked: the copy is as it was before */
 };
 
 /** The last attempt to fill a topic. */
@@ -69,6 +70,8 @@ enum fill_edit {
     FILL_END,
     /** Write `reason` and `voids`, in any stage. */
     FILL_NOTE,
+    /** From FILL_ASKED to FILL_CANCELLED: agents read the topic again. */
+    FILL_CANCEL,
     /** From FILL_REPLAYING to FILL_DONE if every position of the topic has reached its filled_to.
      * OK also where it has not, or where there is nothing to finish. */
     FILL_FINISH,
@@ -84,6 +87,12 @@ enum fill_stage fill_stage_of(const char *name);
 static inline bool fill_holds_topic(enum fill_stage stage)
 {
     return stage == FILL_ASKED || stage == FILL_CLEARING || stage == FILL_LOADING;
+}
+
+/** @return whether the copy is not complete because of it. */
+static inline bool fill_is_under_way(enum fill_stage stage)
+{
+    return fill_holds_topic(stage) || stage == FILL_REPLAYING;
 }
 
 /** @return the fill of a topic; NULL if it was never filled. */

@@ -97,6 +97,13 @@ static inline bool partition_is_filling(const struct partition_state *state)
     return state->next_offset < state->filled_to;
 }
 
+/** @return whether the copy has read something of the partition. A position at 0 only says why an
+ * agent stands still there. */
+static inline bool partition_is_read(const struct partition_state *state)
+{
+    return state->next_offset > 0 || state->anchor_offset >= 0;
+}
+
 static inline struct topic_partition partition_state_tp(const struct partition_state *state)
 {
     return (struct topic_partition){state->topic, state->partition};

@@ -44,6 +44,16 @@ enum status fill_request_make(const struct fill_request *request, struct error *
     return status;
 }
 
+enum status fill_request_cancel(const struct fill_request *request, struct error *err)
+{
+    struct fill_loader *loader = NULL;
+    enum status status = request_loader(request, &loader, err);
+    if (status == STATUS_OK)
+        status = fill_loader_cancel(loader, err);
+    fill_loader_free(loader);
+    return status;
+}
+
 static void request_say(const struct fill_state *fill, char *said, size_t size)
 {
     char text[ERROR_TEXT_SIZE];
@@ -70,6 +80,8 @@ enum status fill_request_follow(const struct fill_request *request, struct fill_
             status = error_set(err, STATUS_RETRY, "stopped by a signal; the fill goes on");
         clock_sleep_us(REQUEST_POLL_US);
     }
+    if (status == STATUS_OK && ret_fill->stage == FILL_CANCELLED)
+        status = error_set(err, STATUS_RETRY, "%s: the fill was cancelled", request->topic);
     if (store != NULL)
         store->ops->close(store);
     return status;

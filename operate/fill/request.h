@@ -17,8 +17,12 @@ struct fill_request {
  * @return OK; RETRY; FATAL with exit code 78 (the copy has rows that are not to be cleared). */
 enum status fill_request_make(const struct fill_request *request, struct error *err) MUST_CHECK;
 
+/** Take back what was asked for, while nothing of the copy has been cleared.
+ * @return OK; RETRY; FATAL with exit code 78 (there is nothing to take back, or it is too late). */
+enum status fill_request_cancel(const struct fill_request *request, struct error *err) MUST_CHECK;
+
 /** Wait until all rows are there; what it waits for is said.
- * @return OK; RETRY (the database; stopped by a signal, and the fill goes on). */
+ * @return OK; RETRY (the database; stopped by a signal, and the fill goes on; it was cancelled). */
 enum status fill_request_follow(const struct fill_request *request, struct fill_state *ret_fill,
                                 struct error *err) MUST_CHECK;
 

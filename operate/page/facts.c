@@ -66,8 +66,7 @@ static void read_fills(const struct agent_metrics *metrics, struct page_agent_fa
 {
     size_t count = atomic_load(&metrics->fill_count);
     for (size_t i = 0; i < count && agent->filling_topic == NULL; i++) {
-        int stage = atomic_load(&metrics->fills[i].stage);
-        if (stage == FILL_NONE || stage == FILL_DONE)
+        if (!fill_is_under_way((enum fill_stage)atomic_load(&metrics->fills[i].stage)))
             continue;
         agent->filling_topic = metrics->fills[i].topic;
         agent->filling_rows = atomic_load(&metrics->fills[i].rows);

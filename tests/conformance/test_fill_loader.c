@@ -489,6 +489,37 @@ static void own_changes_below_the_stamp_are_cleared(void)
     end_case();
 }
 
+static enum status cancel(void)
+{
+    error_clear(&err);
+    return fill_loader_cancel(loader, &err);
+}
+
+static void what_was_asked_for_is_taken_back_until_it_begins(void)
+{
+    begin_case();
+    assert_int_equal(cancel(), STATUS_FATAL);
+    assert_non_null(strstr(err.text, "nobody has asked"));
+    write_row(1, "x");
+    must(ask(ATTEMPT_1, true));
+    must(begin_at(ATTEMPT_1, 8));
+    struct fill_loader *beginning = loader;
+    loader = another_loader();
+    must(cancel());
+    assert_int_equal(stored().stage, FILL_CANCELLED);
+    fill_loader_free(loader);
+    loader = beginning;
+    assert_int_equal(fill_loader_step(loader, &err), STATUS_ABORT); /* nothing is cleared */
+    store_case_assert_rows("1|x|2.5\n");
+    error_clear(&err);
+    must(ask(ATTEMPT_2, true));
+    must(begin_at(ATTEMPT_2, 8));
+    drain();
+    assert_int_equal(cancel(), STATUS_FATAL);
+    assert_non_null(strstr(err.text, "are being replaced already (loading)"));
+    end_case();
+}
+
 static void what_is_not_for_this_copy_is_void(void)
 {
     static const char *const types[] = {"note"};
@@ -530,6 +561,7 @@ int main(void)
         STORE_CASE_OF_SQL(a_row_that_others_refer_to_is_said),
         STORE_CASE_OF_SQL(own_changes_under_way_stay),
         STORE_CASE_OF_SQL(own_changes_below_the_stamp_are_cleared),
+        STORE_CASE(what_was_asked_for_is_taken_back_until_it_begins),
         STORE_CASE(what_is_not_for_this_copy_is_void),
     };
     return store_case_run(cases, sizeof cases / sizeof *cases);

@@ -137,6 +137,24 @@ static void a_row_is_counted_once_however_often_it_is_loaded(void)
     assert_ok(edit(FILL_PROGRESS, &fill, NULL));
 }
 
+static void a_fill_is_taken_back_only_while_it_is_asked(void)
+{
+    const struct fill_state first = attempt(FIRST);
+    const struct fill_state second = attempt(SECOND);
+    assert_lost(FILL_CANCEL, &first, NULL);
+    assert_ok(edit(FILL_ASK, &first, NULL));
+    assert_lost(FILL_CANCEL, &second, NULL);
+    assert_ok(edit(FILL_CANCEL, &first, NULL));
+    assert_stage("cancelled");
+    assert_false(fill_is_under_way(stored().stage));
+    assert_lost(FILL_CANCEL, &first, NULL);
+    assert_lost(FILL_CLEAR, &first, NULL); /* of an agent that begins at this moment */
+    assert_ok(edit(FILL_ASK, &second, NULL));
+    assert_ok(edit(FILL_CLEAR, &second, NULL));
+    assert_lost(FILL_CANCEL, &second, NULL);
+    assert_stage("clearing");
+}
+
 static void another_attempt_fences_the_one_before(void)
 {
     const struct fill_partitions all = source();
@@ -480,6 +498,7 @@ int main(void)
 {
     static struct store_case cases[] = {
         STORE_CASE(a_fill_goes_from_stage_to_stage_and_skips_none),
+        STORE_CASE(a_fill_is_taken_back_only_while_it_is_asked),
         STORE_CASE(a_row_is_counted_once_however_often_it_is_loaded),
         STORE_CASE(another_attempt_fences_the_one_before),
         STORE_CASE(clearing_and_installing_fence_every_agent_out),

@@ -7,6 +7,7 @@
 #include "tests/support/sidecar.h"
 
 #include <signal.h>
+#include <sysexits.h>
 
 #define SHOP  "publish:\n  item: {table: items, partitions: 2}\n"
 #define COPY  "apply:\n  item: {table: items}\n"
@@ -246,6 +247,98 @@ static void a_copy_waits_until_somebody_has_the_rows(void **state)
                      0);
 }
 
+/* The rows of the first topic refer to those of the second. The first one's attempt is void, then
+ * the second one gets its turn, and then the first one again. */
+static void a_topic_whose_rows_refer_to_another_one_waits_for_that(void **state)
+{
+    static const char tables[] = SIDECAR_ITEM_DDL
+        "CREATE TABLE parents (id INTEGER PRIMARY KEY, name TEXT NOT NULL, "
+        "amount INTEGER)";
+    static const char children[] =
+        "CREATE TABLE parents (id INTEGER PRIMARY KEY, name TEXT NOT NULL, amount INTEGER);"
+        "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT NOT NULL, "
+        "amount INTEGER REFERENCES parents)";
+    (void)state;
+    struct world world = {.kafka = kafka_start()};
+    world.shop = sidecar_make(world.kafka, "shop", tables,
+                              "publish:\n  item: {table: items, partitions: 1}\n"
+                              "  extra: {table: parents, partitions: 1}\n");
+    world.billing = sidecar_make(world.kafka, "billing", children,
+                                 "apply:\n  item: {table: items}\n  extra: {table: parents}\n");
+    sidecar_begin(&world.shop);
+    (void)database_text(world.shop.url, "INSERT INTO parents VALUES (7, 'p', NULL), (8, 'q', 1);"
+                                        "INSERT INTO items VALUES (1, 'a', 7), (2, 'b', 8)");
+    const struct sidecar *const publishers[] = {&world.shop, NULL};
+    const struct sidecar *const nobody[] = {NULL};
+    load_settle(world.kafka, "item", publishers, nobody, 30000);
+    load_settle(world.kafka, "extra", publishers, nobody, 30000);
+    kafka_trim(world.kafka, sidecar_topic("item"), 0, 1);
+    kafka_trim(world.kafka, sidecar_topic("extra"), 0, 1);
+    sidecar_begin(&world.billing);
+    assert_true(
+        process_wait_for(world.billing.process, "another topic, fill that topic first", 40000));
+    expect(&world.billing, STAGE, "done\ndone\n");
+    sidecar_assert_equal(&world.shop, &world.billing, "items", 30000);
+    sidecar_assert_equal(&world.shop, &world.billing, "parents", 30000);
+    sidecar_stop(&world.billing);
+    sidecar_stop(&world.shop);
+}
+
+static struct process_result fill_item(const struct world *world, const char *flag)
+{
+    return sidecar_run(&world->billing, "fill", flag, "item");
+}
+
+/* One partition was read and the other one is cut off: the loader would refuse to clear the copy,
+ * so nobody is asked, and the partition stands still. */
+static void expect_no_fill_of_a_copy_that_was_read(struct world *world)
+{
+    sidecar_stop(&world->billing);
+    (void)sqlite_text(world->billing.database,
+                      "DELETE FROM keepstep_fill; UPDATE keepstep_position SET next_offset = 0, "
+                      "durable_offset = 0, filled_to = 0, anchor_offset = -1, anchor_id = '' "
+                      "WHERE partition = 1");
+    sidecar_start(&world->billing, NULL);
+    expect(&world->billing,
+           "SELECT stopped LIKE 'the log begins at offset 20%' FROM keepstep_position WHERE "
+           "partition = 1",
+           "1\n");
+    assert_null(strstr(process_errors(world->billing.process), "is to be filled"));
+    assert_int_equal(sqlite_number(world->billing.database, "SELECT count(*) FROM keepstep_fill"),
+                     0);
+}
+
+static void what_was_asked_for_can_be_cancelled(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin(&world, DATABASE_SQLITE);
+    world.billing = sidecar_make(world.kafka, "billing", SIDECAR_ITEM_DDL, COPY);
+    sidecar_begin(&world.billing);
+    expect(&world.billing, STAGE, "done\n");
+    const char *const argv[] = {KEEPSTEP_BINARY, "fill",   "item",    "-c", world.billing.config,
+                                "--from",        "nobody", "--again", NULL};
+    struct process *command = process_start("fill-nobody", argv, NULL);
+    expect(&world.billing, STAGE, "asked\n");
+    (void)database_text(world.shop.url, "UPDATE items SET name = 'held' WHERE id = 7");
+    struct process_result status = sidecar_run(&world.billing, "status", NULL, NULL);
+    assert_non_null(strstr(status.output, "is being FILLED from nobody: asked"));
+    assert_non_null(strstr(status.output, "--cancel` takes the request back"));
+    assert_string_equal(sqlite_text(world.billing.database, "SELECT name FROM items WHERE id = 7"),
+                        "n7\n");
+    assert_int_equal(fill_item(&world, "--cancel").exit_code, 0);
+    assert_int_equal(process_wait(command, 60000), EX_TEMPFAIL);
+    assert_non_null(strstr(process_errors(command), "the fill was cancelled"));
+    sidecar_assert_equal(&world.shop, &world.billing, "items", 30000);
+    expect(&world.billing, STAGE, "cancelled\n");
+    struct process_result again = fill_item(&world, "--cancel");
+    assert_int_equal(again.exit_code, EX_CONFIG);
+    assert_non_null(strstr(again.errors, "nobody has asked for a fill"));
+    expect_no_fill_of_a_copy_that_was_read(&world);
+    sidecar_stop(&world.billing);
+    sidecar_stop(&world.shop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +346,8 @@ int main(void)
         TEST_WITH_LIMIT(sqlite_is_filled_from_postgresql, 120),
         TEST_WITH_LIMIT(postgresql_is_filled_from_mariadb, 120),
         TEST_WITH_LIMIT(a_copy_is_asked_before_the_publisher, 120),
+        TEST_WITH_LIMIT(a_topic_whose_rows_refer_to_another_one_waits_for_that, 120),
+        TEST_WITH_LIMIT(what_was_asked_for_can_be_cancelled, 120),
         TEST_WITH_LIMIT(a_copy_waits_until_somebody_has_the_rows, 90),
         TEST_WITH_LIMIT(a_loader_that_comes_back_from_the_dead_writes_nothing, 200),
         TEST_WITH_LIMIT(a_source_that_is_killed_makes_an_attempt_void, 200),

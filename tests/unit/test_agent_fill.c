@@ -163,6 +163,26 @@ static void a_topic_is_given_up_while_it_is_filled_and_read_on_from_the_stamp(vo
     end(&world, &filler);
 }
 
+static void a_topic_whose_fill_is_cancelled_is_read_on(void **test)
+{
+    (void)test;
+    struct agent_world world;
+    struct filler filler;
+    begin(&world, &filler);
+    fill(&filler, FILL_ASK);
+    assert_true(test_wait(is_given_up, &world, WAIT_MS));
+    produce(&world, 0, 3, "p0 three");
+    (void)usleep(SETTLE_US);
+    expect_rows(&world, "p0 two\np1 two\n");
+    fill(&filler, FILL_CANCEL);
+    expect_rows(&world, "p0 three\np1 two\n");
+    assert_string_equal(sqlite_text(world.database, "SELECT stage FROM keepstep_fill"),
+                        "cancelled\n");
+    (void)usleep(SETTLE_US);
+    assert_string_equal(unready(&world), "");
+    end(&world, &filler);
+}
+
 static void an_agent_that_starts_while_a_topic_is_filled_waits_and_takes_nothing(void **test)
 {
     (void)test;
@@ -227,6 +247,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_topic_is_given_up_while_it_is_filled_and_read_on_from_the_stamp),
+        cmocka_unit_test(a_topic_whose_fill_is_cancelled_is_read_on),
         cmocka_unit_test(an_agent_that_starts_while_a_topic_is_filled_waits_and_takes_nothing),
         cmocka_unit_test(a_fill_is_done_only_when_every_partition_has_come_to_its_end),
         cmocka_unit_test(the_log_is_recognised_by_the_anchor_that_was_installed),

@@ -89,7 +89,8 @@ CREATE TABLE IF NOT EXISTS keepstep_fill(
     id VARCHAR(36) NOT NULL,
     source VARCHAR(255) NOT NULL,
     stage VARCHAR(16) NOT NULL
-        CHECK (stage IN ('asked', 'clearing', 'loading', 'replaying', 'done')),
+        CHECK (stage IN ('asked', 'clearing', 'loading', 'replaying', 'done',
+        'cancelled')),
     rows_offset BIGINT NOT NULL,
     `rows` BIGINT NOT NULL,
     digest BIGINT NOT NULL,

@@ -29,6 +29,8 @@ static bool may_come_before(enum fill_edit edit, enum fill_stage stage)
         return fill_holds_topic(stage);
     case FILL_INSTALL:
         return stage == FILL_CLEARING;
+    case FILL_CANCEL:
+        return stage == FILL_ASKED;
     case FILL_PROGRESS:
     case FILL_END:
         return stage == FILL_LOADING;
@@ -146,8 +148,9 @@ enum status store_memory_fill(struct store *store, enum fill_edit edit,
     struct model *model = store_memory_model(store_memory_of(store));
     struct fill_state *stored = model_fill(model, fill->topic);
     const enum fill_stage stages[] = {
-        [FILL_ASK] = FILL_ASKED,        [FILL_CLEAR] = FILL_CLEARING, [FILL_INSTALL] = FILL_LOADING,
-        [FILL_PROGRESS] = FILL_LOADING, [FILL_END] = FILL_REPLAYING,
+        [FILL_ASK] = FILL_ASKED,       [FILL_CLEAR] = FILL_CLEARING,
+        [FILL_INSTALL] = FILL_LOADING, [FILL_PROGRESS] = FILL_LOADING,
+        [FILL_END] = FILL_REPLAYING,   [FILL_CANCEL] = FILL_CANCELLED,
     };
     if (edit == FILL_ASK) {
         struct fill_state asked = *fill;

@@ -188,6 +188,7 @@ enum status store_sql_fill(struct store *store, enum fill_edit edit, const struc
 {
     struct store_sql *self = store_sql_of(store);
     const enum fill_stage loading[] = {FILL_LOADING, FILL_LOADING, FILL_LOADING, FILL_LOADING};
+    const enum fill_stage cancelled[] = {FILL_CANCELLED, FILL_ASKED, FILL_ASKED, FILL_ASKED};
     switch (edit) {
     case FILL_ASK:
         return fill_ask(self, fill, err);
@@ -199,6 +200,8 @@ enum status store_sql_fill(struct store *store, enum fill_edit edit, const struc
         return fill_stage(self, fill, loading, true, err);
     case FILL_END:
         return fill_end(self, fill, partitions, err);
+    case FILL_CANCEL:
+        return fill_stage(self, fill, cancelled, false, err);
     case FILL_NOTE:
         return fill_run(self, fill,
                         SQL_CALL(FILL_NOTE, parameter_text(fill->topic), parameter_text(fill->id),
