@@ -7,6 +7,7 @@
 #include "consumer/fill/loader.h"
 
 #define LOADER_ROUNDS_MAX 8    /* of a transaction that own changes overtake */
+#define LOADS             2    /* they share the memory of one batch */
 #define LOADER_FREE_US    2000 /* with an outbox: between two transactions, for the service */
 
 /** What is to be written next. */
@@ -57,7 +58,7 @@ struct fill_loader {
 
     /* One load is filled while the worker writes the other one. Then the session, the arena and
      * `written` are the worker's; what it reads besides does not change meanwhile. */
-    struct load loads[2];
+    struct load loads[LOADS];
     struct load *filled;
     struct load *written; /* empty; or a transaction is under way, or has failed */
     struct worker *worker;

@@ -13,9 +13,10 @@ enum status loader_init_loads(struct fill_loader *loader, struct error *err)
 {
     const struct config_limits *limits = &loader->options.config->limits;
     enum status status = STATUS_OK;
-    for (size_t i = 0; status == STATUS_OK && i < 2; i++)
+    for (size_t i = 0; status == STATUS_OK && i < LOADS; i++)
         status = batch_init(&loader->loads[i].batch, (size_t)limits->batch_events,
-                            (size_t)limits->batch_bytes, (size_t)limits->message_bytes, err);
+                            (size_t)limits->batch_bytes / LOADS, (size_t)limits->message_bytes,
+                            err);
     loader->filled = &loader->loads[0];
     loader->written = &loader->loads[1];
     return status == STATUS_OK ? worker_new(loads_work, loader, &loader->worker, err) : status;
@@ -24,7 +25,7 @@ enum status loader_init_loads(struct fill_loader *loader, struct error *err)
 void loader_free_loads(struct fill_loader *loader)
 {
     worker_free(loader->worker);
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < LOADS; i++)
         batch_done(&loader->loads[i].batch);
 }
 
@@ -55,7 +56,7 @@ void loader_reset_loads(struct fill_loader *loader)
 
 void loader_begin_small(struct fill_loader *loader)
 {
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < LOADS; i++)
         batch_begin_small(&loader->loads[i].batch);
 }
 

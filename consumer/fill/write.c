@@ -118,6 +118,7 @@ static enum status write_singly(struct fill_loader *loader, struct error *err)
         struct batch_event *event = &batch->events[i];
         const struct change *change = &event->change;
         struct error reject = ERROR_INIT;
+        event->change.is_new = false;
         if (event->outcome != EVENT_APPLY)
             continue;
         status = loader->store->ops->savepoint(loader->store, false, err);

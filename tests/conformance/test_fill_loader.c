@@ -393,6 +393,8 @@ static void a_row_that_the_database_refuses_is_named(void)
     assert_int_equal(fill_loader_step(loader, &err), STATUS_STOP);
     print_message("%s\n", err.text);
     assert_non_null(strstr(err.text, "order {\"id\":6}"));
+    assert_int_equal(err.reject, REJECT_WAITING); /* so another topic gets its turn */
+    assert_non_null(strstr(err.text, "fill that topic first"));
     error_clear(&err);
     end_case();
 }
