@@ -198,7 +198,7 @@ static void bash_completes_commands_flags_and_what_they_take(void **state)
         expect_in(command_list[i]->name, offered, " --config ");
     }
     assert_string_equal(completions("par"), " parked \n");
-    assert_string_equal(completions("parked ''"), " list show retry skip resume \n");
+    assert_string_equal(completions("parked ''"), " list show retry skip export resume \n");
     assert_string_equal(completions("parked re"), " retry resume \n");
     assert_string_equal(completions("outbox ''"), " list show retry drop \n");
     assert_string_equal(completions("init --re"), " --republish --restored \n");

@@ -110,3 +110,12 @@ void relay_shop_expect_acknowledged(const struct relay_shop *shop, int count)
     relay_shop_expect(shop, "SELECT sum(acknowledged_sequence) FROM keepstep_relay_partition",
                       test_format("%d\n", count));
 }
+
+enum status relay_shop_nothing_paused(struct outbox *outbox, struct paused_types *ret_paused,
+                                      struct error *err)
+{
+    (void)outbox;
+    (void)err;
+    *ret_paused = (struct paused_types){0};
+    return STATUS_OK;
+}

@@ -47,4 +47,8 @@ void relay_shop_write(const struct relay_shop *shop, int id, bool bare, const ch
 void relay_shop_expect(const struct relay_shop *shop, const char *sql, const char *rows);
 void relay_shop_expect_acknowledged(const struct relay_shop *shop, int count);
 
+/** A slot of struct outbox_ops: nothing is paused. */
+enum status relay_shop_nothing_paused(struct outbox *outbox, struct paused_types *ret_paused,
+                                      struct error *err);
+
 #endif

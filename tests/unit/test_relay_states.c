@@ -316,15 +316,6 @@ static void leave_open(struct outbox *outbox)
     (void)outbox;
 }
 
-static enum status list_paused(struct outbox *outbox, struct paused_types *ret_paused,
-                               struct error *err)
-{
-    (void)outbox;
-    (void)err;
-    *ret_paused = (struct paused_types){0};
-    return STATUS_OK;
-}
-
 static const struct outbox_ops fake_ops = {.close = leave_open,
                                            .take_lease = take_lease,
                                            .release_lease = release_lease,
@@ -339,7 +330,7 @@ static const struct outbox_ops fake_ops = {.close = leave_open,
                                            .purge = purge,
                                            .held_back = held_back,
                                            .unread = held_back,
-                                           .list_paused = list_paused,
+                                           .list_paused = relay_shop_nothing_paused,
                                            .wait = wait_for_rows,
                                            .count = count_rows,
                                            .read_lease = read_lease};
