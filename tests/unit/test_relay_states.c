@@ -1,6 +1,5 @@
-/* A relay in each of its states meets a stop, a lost connection, another relay or a failed
- * producer. Its outbox is a fake in memory, so that each event comes at an exact moment. labels:
- * threads */
+/* A relay in each of its states meets a stop, a lost connection, another relay, a failed producer.
+ * Its outbox is a fake in memory, so that each event has its exact moment. labels: threads */
 #include "tests/support/relay_shop.h"
 
 #include "common/clock.h"
