@@ -21,7 +21,7 @@ enum { TAIL_FLAG_FROM, TAIL_FLAG_PARTITION, TAIL_FLAG_KEY, TAIL_FLAG_COUNT, TAIL
 
 static const struct command_flag tail_flags[] = {
     [TAIL_FLAG_FROM] = {"from", "WHERE",
-                        "beginning, end (default), an offset, or a time in RFC 3339"},
+                        "beginning (with --until-end the default), end, an offset, a time"},
     [TAIL_FLAG_PARTITION] = {"partition", "N", "only this partition"},
     [TAIL_FLAG_KEY] = {"key", "KEY", "only this entity: JSON, or a bare value of its key column"},
     [TAIL_FLAG_COUNT] = {"count", "N", "end after N records"},

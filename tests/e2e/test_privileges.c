@@ -116,6 +116,10 @@ static void assert_roles_are_narrow(const struct estate *estate)
     assert_denied(lag, "UPDATE keepstep_position SET epoch = 9");
     assert_denied(lag, "UPDATE keepstep_relay SET epoch = 9");
     assert_denied(lag, "DELETE FROM keepstep_parked");
+    assert_denied(lag, "DELETE FROM keepstep_paused");
+    assert_denied(relay, "UPDATE keepstep_paused SET paused_by = 'x'");
+    assert_denied(agent, "UPDATE keepstep_paused SET paused_by = 'x'");
+    assert_denied(estate->clerk, "SELECT 1 FROM keepstep_paused");
     assert_denied(estate->clerk, "SELECT id FROM outbox");
     assert_denied(estate->clerk, "SELECT 1 FROM keepstep_position");
     assert_denied(relay, "SELECT * FROM keepstep_meta");
