@@ -115,10 +115,11 @@ static void append_relay(const struct page_relay_facts *relay, struct buffer *ou
     member_text(out, "relay", slice_of(state));
 }
 
-/* Before the agent has looked into the database nobody knows. */
+/* Before the agent has looked into the database, or while another one of its copy has all
+ * partitions, nobody here knows. */
 static void append_parked(const struct page_agent_facts *agent, struct buffer *out)
 {
-    bool is_known = agent->is_here && agent->is_checked;
+    bool is_known = agent->is_here && agent->is_checked && agent->partitions > 0;
     member_begin(out, "parked", "{");
     member_known_number(out, "records", is_known ? agent->parked : -1);
     member_known_number(out, "held", is_known ? agent->parked_held : -1);

@@ -43,6 +43,17 @@ static void say(struct page_question *question, enum page_verdict verdict, const
     question->command = command;
 }
 
+/* A rate that is not known yet is not said. */
+static void say_rate(struct page_question *question, const char *begin, const char *what,
+                     const char *done, double per_s)
+{
+    if (isnan(per_s))
+        say(question, PAGE_OK, NULL, "%s; too early to say how many %s a second are %s", begin,
+            what, done);
+    else
+        say(question, PAGE_OK, NULL, "%s; %.1f %s a second are %s", begin, per_s, what, done);
+}
+
 static const char *plural(int64_t count)
 {
     return count == 1 ? "" : "s";
@@ -122,6 +133,23 @@ static void judge_fresh(const struct page_facts *facts, struct page_question *qu
         say(question, PAGE_OK, NULL, "all that is in the log is applied");
 }
 
+/* @return whether nobody answers the relay. */
+static bool judge_relay_silence(const struct page_relay_facts *relay,
+                                struct page_question *question)
+{
+    char text[32];
+    if (relay->database_silent_s > SILENT_S)
+        say(question, PAGE_STALLED, "status", "the database does not answer the relay for %s",
+            duration(relay->database_silent_s, text));
+    else if (relay->broker_silent_s > SILENT_S)
+        say(question, PAGE_STALLED, "status",
+            "the broker does not answer the relay for %s; changes wait in the outbox",
+            duration(relay->broker_silent_s, text));
+    else
+        return false;
+    return true;
+}
+
 /* @return whether the publishing side does not keep up. */
 static bool judge_publishing(const struct page_facts *facts, struct page_question *question)
 {
@@ -129,6 +157,8 @@ static bool judge_publishing(const struct page_facts *facts, struct page_questio
     char text[32];
     if (!relay->is_here || !relay->holds_lease)
         return false;
+    if (judge_relay_silence(relay, question))
+        return true;
     if (relay->stalled_s > STALLED_S)
         say(question, PAGE_STALLED, "status",
             "Kafka has acknowledged nothing for %s; %" PRId64 " event%s under way",
@@ -152,8 +182,7 @@ static void judge_lag(const struct page_facts *facts, struct page_question *ques
     if (agent->lag_records < 0)
         say(question, PAGE_UNKNOWN, "lag", "the lag is not known");
     else if ((double)agent->lag_records <= CAUGHT_UP && agent->lag_s <= FRESH_S)
-        say(question, PAGE_OK, NULL, "caught up; %.1f events a second are applied",
-            isnan(trends->applied_per_s) ? 0 : trends->applied_per_s);
+        say_rate(question, "caught up", "events", "applied", trends->applied_per_s);
     else if (isnan(trends->lag_per_s))
         say(question, PAGE_UNKNOWN, NULL, "%" PRId64 " records behind; too early to say which way",
             agent->lag_records);
@@ -175,15 +204,29 @@ static void judge_lag(const struct page_facts *facts, struct page_question *ques
             agent->lag_records, trends->applied_per_s);
 }
 
-static void judge_keeping_up(const struct page_facts *facts, struct page_question *question)
+/* Of a service that keeps no copies. */
+static void judge_publisher(const struct page_facts *facts, struct page_question *question)
 {
     const struct page_relay_facts *relay = &facts->relay;
+    char waiting[64];
+    (void)snprintf(waiting, sizeof waiting, "%" PRId64 " change%s wait%s in the outbox",
+                   relay->pending, plural(relay->pending), relay->pending == 1 ? "s" : "");
+    if (!relay->is_here)
+        say(question, PAGE_UNKNOWN, "run", "no relay runs in this process");
+    else if (relay->holds_lease)
+        say_rate(question, waiting, "changes", "published", facts->trends.published_per_s);
+    else if (relay->is_standby)
+        say(question, PAGE_UNKNOWN, "status", "another relay publishes: its page knows");
+    else if (!judge_relay_silence(relay, question))
+        say(question, PAGE_STALLED, "status", "this relay does not have the lease yet");
+}
+
+static void judge_keeping_up(const struct page_facts *facts, struct page_question *question)
+{
     if (judge_publishing(facts, question))
         return;
-    if (!facts->agent.is_wanted && relay->is_here && relay->holds_lease)
-        say(question, PAGE_OK, NULL, "%.1f changes a second are published; %" PRId64 " wait",
-            isnan(facts->trends.published_per_s) ? 0 : facts->trends.published_per_s,
-            relay->pending);
+    if (!facts->agent.is_wanted && facts->relay.is_wanted)
+        judge_publisher(facts, question);
     else if (!judge_agent(&facts->agent, question))
         judge_lag(facts, question);
 }
@@ -205,7 +248,6 @@ static void judge_dropped(const struct page_facts *facts, struct page_question *
 {
     const struct page_agent_facts *agent = &facts->agent;
     const struct page_relay_facts *relay = &facts->relay;
-    bool is_blind = agent->is_wanted && (!agent->is_here || !agent->is_checked);
     if (agent->parked_held > 0)
         judge_parked(agent, question);
     else if (relay->set_aside > 0)
@@ -224,8 +266,14 @@ static void judge_dropped(const struct page_facts *facts, struct page_question *
             agent->diverged == 1 ? "y" : "ies");
     else if (agent->parked > 0)
         judge_parked(agent, question);
-    else if (is_blind)
+    else if (agent->is_wanted && (!agent->is_here || !agent->is_checked))
         say(question, PAGE_UNKNOWN, "parked list", "no agent has looked yet");
+    else if (agent->is_wanted && agent->partitions == 0)
+        say(question, PAGE_UNKNOWN, "parked list",
+            "this agent has no partition, so it does not know what is parked");
+    else if (relay->is_wanted && relay->set_aside < 0)
+        say(question, PAGE_UNKNOWN, "outbox list",
+            "no relay has the lease here, so what is set aside is not known");
     else
         say(question, PAGE_OK, NULL, "nothing is parked, set aside or voided");
 }
@@ -267,13 +315,8 @@ static bool judge_relay(const struct page_relay_facts *relay, struct page_questi
             "the triggers of %" PRId64 " type%s are not as they should be, of %s first: changes "
             "may be missed",
             relay->capture_broken, plural(relay->capture_broken), relay->capture_type);
-    else if (relay->database_silent_s > SILENT_S)
-        say(question, PAGE_STALLED, "status", "the database does not answer the relay for %s",
-            duration(relay->database_silent_s, text));
-    else if (relay->broker_silent_s > SILENT_S)
-        say(question, PAGE_STALLED, "status",
-            "the broker does not answer the relay for %s; changes wait in the outbox",
-            duration(relay->broker_silent_s, text));
+    else if (judge_relay_silence(relay, question))
+        return true;
     else if (!relay->holds_lease && !relay->is_standby)
         say(question, PAGE_STALLED, "status", "this relay does not have the lease yet");
     else if (relay->paused_type != NULL)
@@ -298,6 +341,7 @@ static bool judge_relay(const struct page_relay_facts *relay, struct page_questi
 static void judge_source(const struct page_facts *facts, struct page_question *question)
 {
     const struct page_source_facts *source = &facts->source;
+    const struct page_agent_facts *agent = &facts->agent;
     const struct page_relay_facts *relay = &facts->relay;
     bool overtakes = source->retention_s >= 0 && source->retention_s < RETENTION_S;
     char text[32];
@@ -314,6 +358,10 @@ static void judge_source(const struct page_facts *facts, struct page_question *q
         say(question, PAGE_BEHIND, NULL,
             "%" PRId64 " MiB are free on the disk of the database, of %" PRId64,
             source->disk_free >> 20, source->disk_size >> 20);
+    else if (agent->is_wanted && (!agent->is_here || !agent->is_checked || agent->partitions == 0 ||
+                                  agent->broker_silent_s > SILENT_S))
+        say(question, PAGE_UNKNOWN, "lag",
+            "nobody here knows whether Kafka deletes what this copy has not read");
     else if (relay->is_here && relay->is_standby)
         say(question, PAGE_OK, NULL, "another relay publishes; this one waits to take over");
     else if (relay->is_here)

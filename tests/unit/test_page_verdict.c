@@ -126,11 +126,27 @@ static void keeping_up_is_told_by_where_the_lag_goes(void **state)
                                      "4000 wait in the outbox, 30 more each second");
     WHEN(trends->pending_per_s = 30; relay->pending = 40, KEEPING_UP, PAGE_OK, NULL, "caught up");
     WHEN(trends->pending_per_s = NAN; relay->pending = 4000, KEEPING_UP, PAGE_OK, NULL, "caught");
-    WHEN(agent->is_wanted = false, KEEPING_UP, PAGE_OK, NULL,
-         "10.0 changes a second are published");
-    WHEN(agent->is_wanted = false;
-         trends->published_per_s = NAN, KEEPING_UP, PAGE_OK, NULL, "0.0 changes a second");
+    WHEN(trends->applied_per_s = NAN, KEEPING_UP, PAGE_OK, NULL, "caught up; too early to say");
     WHEN(agent->broker_silent_s = 60, KEEPING_UP, PAGE_STALLED, "status", "broker");
+}
+
+static void a_publisher_without_copies_keeps_up_by_its_relay(void **state)
+{
+    (void)state;
+    WHEN(agent->is_wanted = false, KEEPING_UP, PAGE_OK, NULL,
+         "2 changes wait in the outbox; 10.0 changes a second are published");
+    WHEN(agent->is_wanted = false;
+         trends->published_per_s = NAN, KEEPING_UP, PAGE_OK, NULL, "too early to say how many");
+    WHEN(agent->is_wanted = false;
+         relay->is_here = false, KEEPING_UP, PAGE_UNKNOWN, "run", "no relay runs");
+    WHEN(agent->is_wanted = false; relay->holds_lease = false;
+         relay->is_standby = true, KEEPING_UP, PAGE_UNKNOWN, "status", "another relay publishes");
+    WHEN(agent->is_wanted = false;
+         relay->holds_lease = false, KEEPING_UP, PAGE_STALLED, "status", "the lease yet");
+    WHEN(agent->is_wanted = false; relay->holds_lease = false; relay->database_silent_s = 60,
+                                                               KEEPING_UP, PAGE_STALLED, "status",
+                                                               "the database does not");
+    WHEN(relay->broker_silent_s = 60, KEEPING_UP, PAGE_STALLED, "status", "the broker does not");
 }
 
 static void what_is_dropped_is_counted_with_what_to_do(void **state)
@@ -152,7 +168,12 @@ static void what_is_dropped_is_counted_with_what_to_do(void **state)
     WHEN(agent->diverged = 1, DROPPED, PAGE_STOPPED, "verify", "1 entity may differ");
     WHEN(agent->is_checked = false, DROPPED, PAGE_UNKNOWN, "parked list", "no agent has looked");
     WHEN(agent->is_here = false, DROPPED, PAGE_UNKNOWN, "parked list", "no agent has looked");
+    WHEN(agent->partitions = 0, DROPPED, PAGE_UNKNOWN, "parked list", "has no partition");
+    /* Only the relay that has the lease counts what is set aside. */
+    WHEN(relay->set_aside = -1, DROPPED, PAGE_UNKNOWN, "outbox list", "set aside is not known");
     WHEN(agent->is_here = false; agent->is_wanted = false;
+         relay->set_aside = -1, DROPPED, PAGE_UNKNOWN, "outbox list", "set aside is not known");
+    WHEN(relay->is_here = false; relay->is_wanted = false;
          relay->set_aside = -1, DROPPED, PAGE_OK, NULL, "nothing is parked");
 }
 
@@ -209,6 +230,13 @@ static void the_source_breaks_by_triggers_retention_outbox_lease_or_disk(void **
     WHEN(source->disk_free = 4 << 20; source->disk_size = 100 << 20, SOURCE, PAGE_BEHIND, NULL,
                                       "4 MiB are free on the disk of the database, of 100");
     WHEN(source->disk_free = -1; source->disk_size = 0, SOURCE, PAGE_OK, NULL, "2 changes wait");
+    WHEN(agent->is_here = false, SOURCE, PAGE_UNKNOWN, "lag", "nobody here knows");
+    WHEN(agent->is_checked = false, SOURCE, PAGE_UNKNOWN, "lag", "nobody here knows");
+    WHEN(agent->partitions = 0, SOURCE, PAGE_UNKNOWN, "lag", "nobody here knows");
+    WHEN(relay->is_here = false; relay->is_wanted = false;
+         agent->broker_silent_s = 60, SOURCE, PAGE_UNKNOWN, "lag", "nobody here knows");
+    WHEN(agent->is_here = false;
+         agent->is_wanted = false, SOURCE, PAGE_OK, NULL, "2 changes wait in the outbox");
     /* What is lost soon is told before what only waits. */
     WHEN(source->retention_s = 60; source->retention_topic = "a";
          relay->broker_silent_s = 60, SOURCE, PAGE_STALLED, "lag", "in 60 s Kafka deletes");
@@ -222,6 +250,7 @@ int main(void)
         TEST(all_is_well_where_nothing_is_wrong),
         TEST(freshness_is_told_by_what_holds_the_oldest_change_up),
         TEST(keeping_up_is_told_by_where_the_lag_goes),
+        TEST(a_publisher_without_copies_keeps_up_by_its_relay),
         TEST(what_is_dropped_is_counted_with_what_to_do),
         TEST(equality_is_only_told_where_somebody_has_compared),
         TEST(the_source_breaks_by_triggers_retention_outbox_lease_or_disk),
