@@ -232,6 +232,10 @@ ratio() { # RESULT FIELD OTHER
     awk -v a="$(field "$1" "$2")" -v b="$(field "$3" "$2")" 'BEGIN { printf "%.2f", (b > 0 ? a / b : 0) }'
 }
 
+peak_mib() { # RESULT
+    awk -v kib="$(field "$1" peak_kib)" 'BEGIN { printf "%d", kib / 1024 }'
+}
+
 report() {
     local kind
     printf '== %-13s %10s %8s %9s   %8s %8s %9s   %s\n' "$rows rows" "fill, k/s" "of bare" "peak, MiB" \
@@ -240,9 +244,9 @@ report() {
         printf '%-16s %10s %8s %9s   %8s %8s %9s   %s, %s   %s, %s%s\n' "$kind" \
             "$(awk -v r="$(field "fill-$kind" rows_per_second)" 'BEGIN { printf "%.1f", r / 1000 }')" \
             "$(ratio "fill-$kind" rows_per_second "bare-$kind")" \
-            "$(($(field "fill-$kind" peak_kib) / 1024))" "$(field "verify-$kind" seconds)" \
+            "$(peak_mib "fill-$kind")" "$(field "verify-$kind" seconds)" \
             "$(ratio "verify-$kind" seconds "scan-$kind")" \
-            "$(($(field "verify-$kind" peak_kib) / 1024))" \
+            "$(peak_mib "verify-$kind")" \
             "$(field "commits-$kind" p50_ms)" "$(field "commits-$kind" p99_ms)" \
             "$(field "commits-beside-$kind" p50_ms)" "$(field "commits-beside-$kind" p99_ms)" \
             "$(mark "bare-$kind" "fill-$kind" "verify-$kind" "commits-beside-$kind")"
@@ -256,6 +260,7 @@ measures() { # PART
 begin
 out=$bin/copies
 mkdir -p "$out"
+rm -f "$out"/*.json # of a run that measured other parts
 compile commits bare_latency
 start_kafka
 warm_kafka
