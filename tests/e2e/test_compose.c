@@ -1,5 +1,6 @@
 /* docker-compose.yml itself runs: a broker, three services on three database products, and their
- * sidecars. What it promises is looked at, its parts are killed, and the copies compared. */
+ * sidecars. What it promises is looked at, its parts are killed, and the copies compared.
+ * labels: early */
 #include "tests/support/docker.h"
 
 #include "common/clock.h"

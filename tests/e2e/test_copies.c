@@ -1,5 +1,5 @@
 /* Three services on a real Kafka tell each other how far their copies are, and `keepstep copies`
- * shows it. */
+ * shows it. labels: early */
 #include "common/buffer.h"
 #include "operate/http_client.h"
 #include "tests/support/database.h"

@@ -1,5 +1,5 @@
 /* `keepstep doctor`: what it says of a service that is well, of each fault, on each database, and
- * that it changes nothing. */
+ * that it changes nothing. labels: early */
 #include "tests/support/database.h"
 #include "tests/support/sidecar.h"
 

@@ -1,5 +1,5 @@
 /* What `keepstep fill` does with changes on their way, with a log that was cut, with keys and late
- * duplicates, and what it refuses. */
+ * duplicates, and what it refuses. labels: early */
 #include "tests/support/fill.h"
 #include "tests/support/load.h"
 #include "tests/support/verify.h"

@@ -1,4 +1,4 @@
-/* The page of a sidecar in a real browser. */
+/* The page of a sidecar in a real browser. labels: early */
 #include "operate/http_client.h"
 #include "tests/support/database.h"
 #include "tests/support/npm.h"

@@ -1,5 +1,5 @@
 /* What real sidecars answer over HTTP: as docs/openapi.yaml has it, on each product, and also while
- * the database or the broker is away. */
+ * the database or the broker is away. labels: early */
 #include "tests/support/database.h"
 #include "tests/support/http.h"
 #include "tests/support/sidecar.h"

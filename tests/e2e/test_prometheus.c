@@ -1,5 +1,5 @@
 /* A real Prometheus scrapes three services on three databases: every rule and every panel of the
- * dashboard has series, and what is stopped fires its own alerts and no other. */
+ * dashboard has series, and what is stopped fires its own alerts and no other. labels: early */
 #include "tests/support/prometheus.h"
 #include "tests/support/trio.h"
 

@@ -1,5 +1,5 @@
 /* Sidecars that compare by themselves: a difference is seen by every service, until it is mended.
- */
+ * labels: early */
 #include "common/buffer.h"
 #include "operate/http_client.h"
 #include "tests/support/load.h"
