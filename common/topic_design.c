@@ -6,12 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH_BYTES_MIN 131072 /* a relay sends batches of this size */
-#define MESSAGE_BYTES   1000000
-#define MS_OF_A_SECOND  1000
-#define KIND(kind)      (1u << (kind))
-#define TALKING         (KIND(TOPIC_TALK) | KIND(TOPIC_ROWS))
-#define ALL             (KIND(TOPIC_DATA) | KIND(TOPIC_CONTROL) | TALKING)
+#define MESSAGE_BYTES  1000000 /* a batch, and a part of an answer, is never larger */
+#define MS_OF_A_SECOND 1000
+#define KIND(kind)     (1u << (kind))
+#define TALKING        (KIND(TOPIC_TALK) | KIND(TOPIC_ROWS))
+#define ALL            (KIND(TOPIC_DATA) | KIND(TOPIC_CONTROL) | TALKING)
 
 /* One line of the table. */
 struct design_line {
@@ -54,10 +53,9 @@ static void design_number(struct topic_setting *setting, int64_t number)
 /* A record that is larger than a batch is sent alone. */
 static int64_t design_message_bytes(enum topic_kind kind, const struct topic_choice *choice)
 {
-    int64_t bytes = choice->record_bytes + TOPIC_FRAME_BYTES;
-    if (kind == TOPIC_CONTROL || kind == TOPIC_TALK || choice->record_bytes == 0)
-        return MESSAGE_BYTES;
-    return bytes > BATCH_BYTES_MIN ? bytes : BATCH_BYTES_MIN;
+    bool has_rows = kind == TOPIC_DATA || kind == TOPIC_ROWS;
+    int64_t bytes = has_rows ? choice->record_bytes + TOPIC_FRAME_BYTES : 0;
+    return bytes > MESSAGE_BYTES ? bytes : MESSAGE_BYTES;
 }
 
 static void design_choose(enum topic_kind kind, const struct topic_choice *choice,

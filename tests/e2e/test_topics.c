@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "common/kafka_admin.h"
+#include "common/topic_design.h"
 
 #include <sysexits.h>
 
@@ -104,6 +105,23 @@ static void a_sidecar_makes_its_topics_by_the_same_design(void **state)
     expect_own(kafka, sidecar_topic("item"), "min.insync.replicas=1");
 }
 
+/* The parts of an answer are larger than a small record, and the relay's batches may be. */
+static void a_small_limit_of_records_leaves_room_for_parts_and_batches(void **state)
+{
+    (void)state;
+    static const enum topic_kind kinds[] = {TOPIC_DATA, TOPIC_CONTROL, TOPIC_TALK, TOPIC_ROWS};
+    const struct topic_choice choice = {.record_bytes = 1000};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        struct topic_design design;
+        const char *found = "";
+        topic_design_make(kinds[i], &choice, &design);
+        for (size_t j = 0; j < design.count; j++)
+            if (strcmp(design.settings[j].name, "max.message.bytes") == 0)
+                found = design.settings[j].value;
+        assert_string_equal(found, "1000000");
+    }
+}
+
 static void a_topic_of_somebody_else_is_changed_and_keeps_what_is_not_ours(void **state)
 {
     (void)state;
@@ -196,6 +214,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(a_missing_topic_is_planned_and_made_and_then_nothing_differs, 120),
         TEST_WITH_LIMIT(a_sidecar_makes_its_topics_by_the_same_design, 120),
+        TEST_WITH_LIMIT(a_small_limit_of_records_leaves_room_for_parts_and_batches, 10),
         TEST_WITH_LIMIT(a_topic_of_somebody_else_is_changed_and_keeps_what_is_not_ours, 120),
         TEST_WITH_LIMIT(partitions_and_replicas_are_not_changed_in_place, 120),
         TEST_WITH_LIMIT(what_is_not_allowed_is_named_with_the_right, 180),
