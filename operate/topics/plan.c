@@ -190,6 +190,17 @@ static void plan_visit(void *context, const struct kafka_config *config)
     }
 }
 
+/* What is not known is never the same. */
+static void plan_check_told(struct plan_topic *topic)
+{
+    for (size_t i = 0; i < topic->design.count; i++) {
+        struct plan_line *line = &topic->lines[topic->line_count - topic->design.count + i];
+        if (line->is[0] == '\0' && line->should[0] != '\0')
+            plan_refuse(line, "the brokers do not tell it. Look at it, and set it, by their own "
+                              "tools");
+    }
+}
+
 void plan_compare(struct plan_topic *topic, struct kafka_admin *admin)
 {
     struct error err = ERROR_INIT;
@@ -201,6 +212,8 @@ void plan_compare(struct plan_topic *topic, struct kafka_admin *admin)
     if (topic->state == PLAN_THERE)
         status = kafka_admin_settings(admin, topic->name,
                                       &(struct kafka_config_visitor){plan_visit, topic}, &err);
+    if (topic->state == PLAN_THERE && status == STATUS_OK)
+        plan_check_told(topic);
     if (status == STATUS_OK)
         return;
     topic->state = PLAN_UNKNOWN;
