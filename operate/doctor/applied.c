@@ -71,12 +71,36 @@ static const struct partition_state *applied_find(const struct applied_topic *to
     return NULL;
 }
 
+/* @return whether the log does not have the position, which is told. */
+static bool applied_is_outside(struct doctor *doctor, const struct applied_topic *topic,
+                               const struct partition_state *state, const struct log_bounds *bounds)
+{
+    const char *name = topic->entry->topic;
+    if (state->next_offset < bounds->first) {
+        doctor_say(doctor, DOCTOR_FAIL,
+                   "%s [%d]: the copy is at %" PRId64 ", the log begins at %" PRId64
+                   ": records that were not applied are gone",
+                   name, (int)state->partition, state->next_offset, bounds->first);
+        doctor_advise(doctor, "run `keepstep fill %s`, and raise the topic's retention",
+                      topic->entry->entity_type);
+    } else if (state->next_offset > bounds->end) {
+        doctor_say(doctor, DOCTOR_FAIL,
+                   "%s [%d]: the copy is at %" PRId64 ", the log ends at %" PRId64
+                   ": the topic was truncated or made anew",
+                   name, (int)state->partition, state->next_offset, bounds->end);
+        doctor_advise(doctor, "restore the topic, or run `keepstep fill %s`",
+                      topic->entry->entity_type);
+    }
+    return state->next_offset < bounds->first || state->next_offset > bounds->end;
+}
+
 /* @return whether something is wrong with the partition, and told. */
 static bool applied_partition(struct doctor *doctor, struct applied_topic *topic, int32_t number,
-                              int64_t first)
+                              const struct log_bounds *bounds)
 {
     const struct partition_state *state = applied_find(topic, number);
     const char *name = topic->entry->topic;
+    int64_t first = bounds->first;
     if (state == NULL) {
         topic->without++;
         if (first == 0 || topic->entry->fill != CONFIG_FILL_NEVER ||
@@ -96,15 +120,7 @@ static bool applied_partition(struct doctor *doctor, struct applied_topic *topic
         doctor_advise(doctor, "mend the cause, then run `keepstep parked resume`");
         return true;
     }
-    if (state->next_offset >= first)
-        return false;
-    doctor_say(doctor, DOCTOR_FAIL,
-               "%s [%d]: the copy is at %" PRId64 ", the log begins at %" PRId64
-               ": records that were not applied are gone",
-               name, (int)number, state->next_offset, first);
-    doctor_advise(doctor, "run `keepstep fill %s`, and raise the topic's retention",
-                  topic->entry->entity_type);
-    return true;
+    return applied_is_outside(doctor, topic, state, bounds);
 }
 
 static void applied_topic(struct doctor *doctor, struct store *store, struct applied_topic *topic)
@@ -120,7 +136,7 @@ static void applied_topic(struct doctor *doctor, struct store *store, struct app
         struct log_bounds bounds = {0};
         status = offsets_bounds(doctor->offsets, (struct topic_partition){name, i}, &bounds, &err);
         if (status == STATUS_OK)
-            is_told |= applied_partition(doctor, topic, i, bounds.first);
+            is_told |= applied_partition(doctor, topic, i, &bounds);
     }
     if (status != STATUS_OK) {
         doctor_say(doctor, DOCTOR_FAIL, "%s", err.text);

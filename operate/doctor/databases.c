@@ -87,7 +87,8 @@ static void databases_part(struct doctor *doctor, enum origin_part part, const c
 {
     struct error err = ERROR_INIT;
     if (doctor->origin->ops->may(doctor->origin, part, &err) == STATUS_OK) {
-        doctor_say(doctor, DOCTOR_OK, "this login may do what %s does", name);
+        doctor_say(doctor, DOCTOR_OK, "this login may do what %s does to Keepstep's tables%s", name,
+                   part == ORIGIN_AGENT ? "; whether it may write the copies is not tried" : "");
         return;
     }
     doctor_say(doctor, DOCTOR_FAIL, "this login may not do what %s does: %s", name, err.text);

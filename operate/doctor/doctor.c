@@ -43,12 +43,26 @@ const char *doctor_verdict_name(enum doctor_verdict verdict)
     return names[verdict];
 }
 
+/* The last finding stands for all that have no room, so that a failure is never passed over. */
+static void doctor_say_more(struct doctor *doctor, enum doctor_verdict verdict)
+{
+    struct doctor_finding *last = &doctor->findings[DOCTOR_FINDINGS - 1];
+    bool fails = verdict == DOCTOR_FAIL || last->verdict == DOCTOR_FAIL;
+    *last = (struct doctor_finding){.check = doctor->check,
+                                    .verdict = fails ? DOCTOR_FAIL : DOCTOR_WARN,
+                                    .seen = "more was found than is told",
+                                    .advice = "mend what is told, then look again"};
+}
+
 void doctor_say(struct doctor *doctor, enum doctor_verdict verdict, const char *format, ...)
 {
-    if (doctor->count == DOCTOR_FINDINGS)
-        return;
-    struct doctor_finding *finding = &doctor->findings[doctor->count++];
     va_list arguments;
+    doctor->is_full = doctor->count == DOCTOR_FINDINGS;
+    if (doctor->is_full) {
+        doctor_say_more(doctor, verdict);
+        return;
+    }
+    struct doctor_finding *finding = &doctor->findings[doctor->count++];
     *finding = (struct doctor_finding){.check = doctor->check, .verdict = verdict};
     va_start(arguments, format);
     (void)vsnprintf(finding->seen, sizeof finding->seen, format, arguments);
@@ -58,7 +72,7 @@ void doctor_say(struct doctor *doctor, enum doctor_verdict verdict, const char *
 void doctor_advise(struct doctor *doctor, const char *format, ...)
 {
     va_list arguments;
-    if (doctor->count == 0)
+    if (doctor->count == 0 || doctor->is_full)
         return;
     struct doctor_finding *finding = &doctor->findings[doctor->count - 1];
     va_start(arguments, format);

@@ -10,7 +10,7 @@
 #include "producer/init/origin.h"
 
 #define DOCTOR_TIMEOUT_MS 3000 /* of one question to a broker */
-#define DOCTOR_FINDINGS   1024 /* what is found beyond these is not told */
+#define DOCTOR_FINDINGS   1024 /* the last one stands for all beyond these */
 
 enum doctor_verdict { DOCTOR_OK, DOCTOR_WARN, DOCTOR_FAIL, DOCTOR_SKIPPED };
 #define DOCTOR_VERDICTS 4
@@ -45,6 +45,7 @@ struct doctor {
     const char *check;     /* that is running */
     struct doctor_finding *findings;
     size_t count;
+    bool is_full;     /* there are more findings than have room */
     int64_t until_us; /* monotonic clock: later checks are skipped */
 };
 

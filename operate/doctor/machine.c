@@ -66,7 +66,12 @@ void doctor_check_secrets(struct doctor *doctor)
         machine_secret(doctor, config->secret_files[i].name, config->secret_files[i].value);
     if (config->listen_token_file[0] != '\0')
         machine_secret(doctor, "listen_token_file", config->listen_token_file);
-    if (stat(config->path, &found) != 0 || (found.st_mode & S_IWOTH) == 0) {
+    if (stat(config->path, &found) != 0) {
+        doctor_say(doctor, DOCTOR_SKIPPED, "the configuration's file cannot be looked at: %s",
+                   strerror(errno));
+        return;
+    }
+    if ((found.st_mode & S_IWOTH) == 0) {
         doctor_say(doctor, DOCTOR_OK,
                    "not everybody can change the configuration; %zu secrets "
                    "have files of their own",

@@ -202,6 +202,8 @@ static void check_positions(const struct patient *patient)
         (void)kafka_produce(patient->kafka, extra, 0, "{}", "{}", NULL);
     kafka_trim(patient->kafka, extra, 0, 3);
     expect(patient, "fail", "positions", "records that were not applied are gone");
+    run(patient, "UPDATE keepstep_position SET next_offset = 1000");
+    expect(patient, "fail", "positions", "the log ends at 3: the topic was truncated or made anew");
     run(patient, "DELETE FROM keepstep_position");
     expect(patient, "warn", "positions", "1 of 1 partitions have no position yet");
 }

@@ -22,6 +22,26 @@ static void a_clock_may_be_off_by_a_second_and_never_by_a_minute(void **state)
         assert_int_equal(doctor_judge_skew(cases[i].skew_us), cases[i].verdict);
 }
 
+static void a_failure_that_has_no_room_is_a_failure_still(void **state)
+{
+    (void)state;
+    struct doctor doctor;
+    struct error err = ERROR_INIT;
+    assert_int_equal(doctor_init(&doctor, NULL, &err), STATUS_OK);
+    doctor.check = "positions";
+    for (int i = 0; i < DOCTOR_FINDINGS + 1; i++)
+        doctor_say(&doctor, DOCTOR_OK, "partition %d", i);
+    const struct doctor_finding *last = &doctor.findings[doctor.count - 1];
+    assert_int_equal(last->verdict, DOCTOR_WARN);
+    assert_string_equal(last->seen, "more was found than is told");
+    doctor_say(&doctor, DOCTOR_FAIL, "a gap");
+    doctor_advise(&doctor, "mend it");
+    doctor_say(&doctor, DOCTOR_OK, "the next");
+    assert_int_equal(doctor_count(&doctor, DOCTOR_FAIL), 1);
+    assert_string_equal(last->advice, "mend what is told, then look again");
+    doctor_done(&doctor);
+}
+
 static void a_disk_that_is_nearly_full_is_a_warning_and_then_a_failure(void **state)
 {
     (void)state;
@@ -70,6 +90,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_clock_may_be_off_by_a_second_and_never_by_a_minute),
+        TEST(a_failure_that_has_no_room_is_a_failure_still),
         TEST(a_disk_that_is_nearly_full_is_a_warning_and_then_a_failure),
         TEST(an_old_row_of_the_outbox_is_a_warning_and_then_a_failure),
         TEST(connections_must_leave_room_for_a_sidecar),
