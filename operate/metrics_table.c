@@ -247,10 +247,10 @@ static double oldest_parked_s(const struct metric_subject *of)
       metrics_since_s(atomic_load(&of->relay->broker_silent_since_us)))                            \
     X(RELAY, gauge, relay_last_progress_timestamp_seconds, "When the relay last made progress.",   \
       (double)atomic_load(&of->relay->progress_us) / 1e6)                                          \
-    X(RELAY, gauge, capture_broken_types,                                                          \
+    X(LEASE, gauge, capture_broken_types,                                                          \
       "Entity types whose triggers are missing or not as init would make them.",                   \
       atomic_load(&of->relay->capture_broken))                                                     \
-    X(RELAY, gauge, capture_unknown_types, "Entity types whose triggers could not be checked.",    \
+    X(LEASE, gauge, capture_unknown_types, "Entity types whose triggers could not be checked.",    \
       atomic_load(&of->relay->capture_unknown))                                                    \
     X(LEASE, gauge, relay_held_back,                                                               \
       "1 while nothing is published because the service's own copy does not have all rows yet.",   \

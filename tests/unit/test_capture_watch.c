@@ -318,6 +318,11 @@ static void the_relay_checks_once_a_minute_and_says_what_changed_until_init_has_
     assert_non_null(strstr(buffer_text(&text), "table orders"));
     assert_non_null(strstr(buffer_text(&text), "keepstep init -c shop.yaml"));
     buffer_reset(&text);
+    metrics_render(&sources, &text); /* a relay that stands by knows nothing of triggers */
+    assert_false(
+        metrics_find(buffer_text(&text), "keepstep_capture_broken_types", "shop", &broken));
+    atomic_store(&metrics.holds_lease, true);
+    buffer_reset(&text);
     metrics_render(&sources, &text);
     assert_true(metrics_find(buffer_text(&text), "keepstep_capture_broken_types", "shop", &broken));
     assert_int_equal((int)broken, 1);
