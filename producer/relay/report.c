@@ -30,6 +30,7 @@ enum status relay_count(struct relay *relay, struct error *err)
     relay->counts.next_at_us = end + (wait_us > COUNT_US ? wait_us : COUNT_US);
     if (status != STATUS_OK)
         return status;
+    relay_note_database(relay, true); /* also while the broker fails each cycle */
     /* Only the relay sets rows aside. */
     relay->waiting.has_set_aside = counts.set_aside > 0 || relay->waiting.set_aside_in_doubt;
     relay->counts.oldest_us = relay_older(counts.oldest_waiting_us, counts.oldest_claimed_us);
