@@ -172,9 +172,10 @@ static enum status uninstall_do(const struct command_line *line, const struct se
                            "publish them, or add --discard-unpublished, and no copy ever gets them",
                            losses_unpublished(&losses));
     }
+    uninstall->discards = line->flags[UNINSTALL_DISCARD] != NULL;
     if (status == STATUS_OK)
         status = uninstall_run(uninstall, stdout, err);
-    if (status == STATUS_ABORT)
+    if (status == STATUS_ABORT && err->exit_code == 0)
         err->exit_code = EX_TEMPFAIL;
     if (status == STATUS_OK)
         uninstall_say_left(service->config, stdout);

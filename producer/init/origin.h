@@ -243,6 +243,11 @@ struct origin_ops {
     enum status (*list_made)(struct origin *origin, struct origin_objects *ret_objects,
                              struct error *err);
 
+    /** Count the rows of the outbox that nothing was published of, those of transactions that are
+     * open now too: nobody adds one until the transaction ends, or in MariaDB until it is dropped.
+     * @return OK; RETRY; FATAL. */
+    enum status (*count_unpublished)(struct origin *origin, int64_t *ret_count, struct error *err);
+
     /** List what is paused. @return OK, then the caller frees it; RETRY; FATAL. */
     enum status (*list_paused)(struct origin *origin, struct paused_types *ret_paused,
                                struct error *err);

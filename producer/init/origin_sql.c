@@ -262,6 +262,22 @@ enum status origin_sql_list_made(struct origin *origin, struct origin_objects *r
     return status;
 }
 
+enum status origin_sql_count_unpublished(struct origin *origin, int64_t *ret_count,
+                                         struct error *err)
+{
+    struct sql_session *session = origin_sql_of(origin)->session;
+    enum status status = STATUS_OK;
+    *ret_count = 0;
+    if (sql_statement_text(session, STATEMENT_LOCK_OUTBOX) != NULL)
+        status = sql_run(session, STATEMENT_LOCK_OUTBOX, NULL, 0, err);
+    if (status == STATUS_OK)
+        status = sql_first(session, STATEMENT_COUNT_UNPUBLISHED, NULL, 0, err);
+    if (status == STATUS_OK && session->has_row)
+        *ret_count = sql_column_integer(session, 0);
+    session->ops->finish(session);
+    return status;
+}
+
 enum status origin_sql_list_paused(struct origin *origin, struct paused_types *ret_paused,
                                    struct error *err)
 {

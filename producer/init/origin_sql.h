@@ -105,6 +105,8 @@ enum status origin_sql_write(struct origin *origin, const struct origin_event *e
                              struct error *err);
 enum status origin_sql_list_made(struct origin *origin, struct origin_objects *ret_objects,
                                  struct error *err);
+enum status origin_sql_count_unpublished(struct origin *origin, int64_t *ret_count,
+                                         struct error *err);
 enum status origin_sql_list_paused(struct origin *origin, struct paused_types *ret_paused,
                                    struct error *err);
 enum status origin_sql_pause(struct origin *origin, const struct paused_types *types, bool pause,
@@ -142,7 +144,8 @@ enum status origin_sql_may(struct origin *origin, enum origin_part part, struct 
     .captured = origin_sql_captured, .write_captured = origin_sql_write_captured,                  \
     .republish = origin_sql_republish, .progress = origin_sql_progress,                            \
     .publish_keys = origin_sql_publish_keys, .write = origin_sql_write,                            \
-    .list_made = origin_sql_list_made, .list_paused = origin_sql_list_paused,                      \
-    .pause = origin_sql_pause, .look = origin_sql_look, .may = origin_sql_may
+    .list_made = origin_sql_list_made, .count_unpublished = origin_sql_count_unpublished,          \
+    .list_paused = origin_sql_list_paused, .pause = origin_sql_pause, .look = origin_sql_look,     \
+    .may = origin_sql_may
 
 #endif

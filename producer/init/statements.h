@@ -35,6 +35,7 @@
     X(READ_PROGRESS)                                                                               \
     X(WRITE_PROGRESS)                                                                              \
     X(LIST_MADE)                                                                                   \
+    X(COUNT_UNPUBLISHED)                                                                           \
     X(PAUSED_LIST)                                                                                 \
     X(PAUSE_TYPE)                                                                                  \
     X(RESUME_TYPE)                                                                                 \
@@ -57,6 +58,7 @@ enum origin_statement {
 #undef ORIGIN_STATEMENT
         STATEMENT_LIFT_LIMIT,     /* PostgreSQL: this transaction may take as long as it takes */
     STATEMENT_LIMIT_WAIT,         /* PostgreSQL: this transaction waits for no row for long */
+    STATEMENT_LOCK_OUTBOX,        /* PostgreSQL */
     STATEMENT_HOLD_PROGRESS,      /* two `init` take turns; SQLite's BEGIN does that */
     STATEMENT_LOCK_GAPS,          /* MariaDB: the next transaction locks rows that are not there */
     STATEMENT_REFUSE_HIDDEN_ROWS, /* PostgreSQL: of policies */

@@ -4,7 +4,9 @@
 #include "common/clock.h"
 #include "producer/registry.h"
 
+#include <inttypes.h>
 #include <string.h>
+#include <sysexits.h>
 
 #define MADE_SIZE_MAX ((size_t)64 * 1024 * 1024)
 #define BUSY_WAIT_US  (INT64_C(60) * 1000 * 1000)
@@ -71,14 +73,33 @@ static enum status uninstall_check_lease(struct uninstall *uninstall, struct err
     return status;
 }
 
+/* The service may have written since its rows were counted and shown. */
+static enum status uninstall_check_outbox(struct uninstall *uninstall, struct error *err)
+{
+    int64_t count = 0;
+    enum status status = uninstall->origin->ops->count_unpublished(uninstall->origin, &count, err);
+    if (status != STATUS_OK || count == 0)
+        return status;
+    err->exit_code = EX_DATAERR;
+    return error_set(err, STATUS_ABORT,
+                     "%" PRId64 " rows came into the outbox meanwhile and are not published: stop "
+                     "the service, run `keepstep init`, and let `keepstep run` publish them; or "
+                     "add --discard-unpublished, and no copy ever gets them",
+                     count);
+}
+
 static enum status uninstall_once(struct uninstall *uninstall, struct error *err)
 {
     const struct origin_ops *ops = uninstall->origin->ops;
     enum status status = ops->begin(uninstall->origin, err);
     if (status == STATUS_OK)
         status = uninstall_check_lease(uninstall, err);
-    for (size_t i = 0; status == STATUS_OK && i < uninstall->made.count; i++)
-        status = ops->create(uninstall->origin, &uninstall->made.items[i], false, err);
+    for (size_t i = 0; status == STATUS_OK && i < uninstall->made.count; i++) {
+        if (!uninstall->discards && strcmp(uninstall->made.items[i].name, "outbox") == 0)
+            status = uninstall_check_outbox(uninstall, err);
+        if (status == STATUS_OK)
+            status = ops->create(uninstall->origin, &uninstall->made.items[i], false, err);
+    }
     if (status == STATUS_OK)
         return ops->commit(uninstall->origin, err);
     ops->rollback(uninstall->origin);

@@ -11,6 +11,7 @@ struct uninstall {
     struct arena arena;
     struct origin_objects made; /* in the order in which they go */
     struct origin_lease lease;  /* of the relay */
+    bool discards;              /* the caller: rows of the outbox that are not published go too */
 };
 
 /** Open a service's database and list what is there of Keepstep's. Nothing is changed.
@@ -27,7 +28,8 @@ void uninstall_print(const struct uninstall *uninstall, FILE *out);
 
 /** Take all of it away, and say so of each: in one transaction, but for MariaDB, where what is left
  * after an error goes when it is run again. Waits a while for tables that are in use.
- * @return OK; RETRY (a table is in use); ABORT (a relay holds the lease); FATAL (no right). */
+ * @return OK; RETRY (a table is in use); ABORT (a relay holds the lease, or
+ * rows of the outbox are not published); FATAL (no right). */
 enum status uninstall_run(struct uninstall *uninstall, FILE *out, struct error *err) MUST_CHECK;
 
 #endif

@@ -377,6 +377,10 @@ SELECT kind, name, sql_text FROM (
     OR (table_name = 'outbox' AND table_comment LIKE 'keepstep outbox %'))) AS made
 ORDER BY turn, name <> 'outbox', name
 
+-- Whoever writes into the outbox in a transaction that is open is waited for.
+-- name: count_unpublished
+SELECT COUNT(*) FROM outbox WHERE sequence IS NULL LOCK IN SHARE MODE
+
 -- name: pause_type
 INSERT IGNORE INTO keepstep_paused VALUES (?1, ?2, ?3, ?4)
 

@@ -351,6 +351,12 @@ made AS (
       AND coalesce(obj_description(c.oid, 'pg_class'), '') LIKE 'Keepstep%')))
 SELECT kind, name, sql FROM made ORDER BY turn, name <> 'outbox', name, sql
 
+-- Whoever writes into the outbox in a transaction that is open is waited for.
+-- name: lock_outbox
+LOCK TABLE outbox IN ACCESS EXCLUSIVE MODE
+-- name: count_unpublished
+SELECT count(*) FROM outbox WHERE sequence IS NULL
+
 -- name: pause_type
 INSERT INTO keepstep_paused SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[])
 ON CONFLICT (entity_type) DO NOTHING

@@ -255,6 +255,9 @@ WHERE type IN ('trigger', 'table') AND (name LIKE 'keepstep\_%' ESCAPE '\' OR (n
   WHERE name IN ('position', 'changeset', 'kafka_partition', 'sequence', 'set_aside'))))
 ORDER BY type DESC, name <> 'outbox', name IN ('keepstep_relay', 'keepstep_meta'), name
 
+-- name: count_unpublished
+SELECT count(*) FROM outbox WHERE sequence IS NULL
+
 -- name: pause_type
 INSERT INTO keepstep_paused VALUES (?1, ?2, ?3, ?4) ON CONFLICT (entity_type) DO NOTHING
 

@@ -3,7 +3,10 @@
 #include "tests/support/database.h"
 #include "tests/support/load.h"
 
+#include "common/clock.h"
+
 #include <sysexits.h>
+#include <unistd.h>
 
 #define WAIT_MS 30000
 static const char *const names[] = {
@@ -174,11 +177,63 @@ static void the_printed_statements_do_the_same(void **state)
     }
 }
 
+/* Begins to write, says so by a file, and goes on writing for a while. */
+static struct process *write_slowly(const struct sidecar *service, enum database_kind kind,
+                                    const char *begun)
+{
+    static const char *const shell[] = {
+        [DATABASE_SQLITE] = ".shell ", [DATABASE_POSTGRESQL] = "\\! ", [DATABASE_MARIADB] = "\\! "};
+    struct buffer script;
+    buffer_init(&script, 4096);
+    buffer_append_text(&script, kind == DATABASE_SQLITE ? "BEGIN IMMEDIATE;\n" : "BEGIN;\n");
+    buffer_append_text(&script, "INSERT INTO items VALUES (1, 'late', 1);\n");
+    buffer_append_format(&script, "%stouch %s\n%ssleep 3\nCOMMIT;\n", shell[kind], begun,
+                         shell[kind]);
+    struct process *client = load_client("slow", service->url, &script);
+    buffer_done(&script);
+    for (int64_t waited_ms = 0; access(begun, F_OK) != 0; waited_ms += 20) {
+        if (waited_ms > WAIT_MS)
+            test_fail("%s has not begun: %s", begun, process_errors(client));
+        clock_sleep_us(20000);
+    }
+    return client;
+}
+
+static void rows_that_come_while_it_waits_are_not_lost(void **state)
+{
+    static const char *const client[] = {[DATABASE_SQLITE] = "sqlite3",
+                                         [DATABASE_POSTGRESQL] = "psql",
+                                         [DATABASE_MARIADB] = "mariadb"};
+    struct kafka *kafka = kafka_start();
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        enum database_kind kind = (enum database_kind)i;
+        load_need(client[i]);
+        struct sidecar service = make(kafka, kind, test_format("%s5", names[i]));
+        int64_t before = number(&service, made[i]);
+        struct process *slow = write_slowly(&service, kind, test_path("%s-begun", names[i]));
+        struct process_result result = uninstall(&service, "--yes", NULL);
+        expect(&result, EX_DATAERR, "are not published");
+        assert_int_equal(load_client_end(slow, WAIT_MS), 0);
+        assert_int_equal(number(&service, "SELECT count(*) FROM outbox"), 1);
+        if (kind != DATABASE_MARIADB) /* which has no triggers now: `init` makes them again */
+            assert_int_equal(number(&service, made[i]), before);
+        result = PROCESS_RUN(KEEPSTEP_BINARY, "init", "-c",
+                             service.admin == NULL ? service.config : service.admin);
+        assert_int_equal(result.exit_code, EX_OK);
+        assert_int_equal(number(&service, made[i]), before);
+        result = uninstall(&service, "--yes", "--discard-unpublished");
+        expect(&result, EX_OK, "dropped  table    keepstep_meta\n");
+        assert_int_equal(number(&service, made[i]), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(a_service_goes_out_and_comes_back_on_every_database, 240),
         TEST_WITH_LIMIT(what_is_left_by_an_interrupted_uninstall_goes_with_the_next, 120),
+        TEST_WITH_LIMIT(rows_that_come_while_it_waits_are_not_lost, 120),
         TEST_WITH_LIMIT(the_printed_statements_do_the_same, 120),
     };
     return TEST_RUN(tests);
