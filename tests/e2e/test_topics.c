@@ -105,6 +105,44 @@ static void a_sidecar_makes_its_topics_by_the_same_design(void **state)
     expect_own(kafka, sidecar_topic("item"), "min.insync.replicas=1");
 }
 
+static bool waits_for(struct kafka *kafka, const char *topic, const char *words)
+{
+    bool found = false;
+    for (int i = 0; i < 200 && !found; i++) {
+        found = strstr(kafka_text(kafka, sidecar_topic(topic)), words) != NULL;
+        if (!found)
+            clock_sleep_us(100000);
+    }
+    return found;
+}
+
+/* The topics are as the version before made them. */
+static void topics_of_the_version_before_are_used_on_and_may_be_changed_meanwhile(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar shop = make(kafka, "");
+    (void)sqlite_text(shop.database, SIDECAR_ITEM_DDL);
+    kafka_create_topic(
+        kafka, sidecar_topic("item"), 2,
+        "retention.ms=-1;cleanup.policy=delete;message.timestamp.type=LogAppendTime");
+    kafka_create_topic(kafka, sidecar_topic("keepstep"), 1,
+                       "cleanup.policy=compact;min.cleanable.dirty.ratio=0.1;segment.ms=600000");
+    kafka_create_topic(kafka, sidecar_topic("keepstep-talk"), 1,
+                       "cleanup.policy=delete;retention.ms=86400000;segment.ms=3600000");
+    sidecar_begin(&shop);
+    (void)sqlite_text(shop.database, "INSERT INTO items (id, name) VALUES (1, 'before')");
+    assert_true(waits_for(kafka, "item", "before"));
+    assert_true(waits_for(kafka, "keepstep", "member/shop/"));
+    expect(topics(&shop, "plan", NULL), 2, "message.timestamp.type");
+    expect(topics(&shop, "apply", NULL), 0, "message.timestamp.type from CreateTime to");
+    expect_own(kafka, sidecar_topic("keepstep"), "min.cleanable.dirty.ratio=0.1");
+    expect(topics(&shop, "plan", NULL), 0, "4 topics are as they should be");
+    (void)sqlite_text(shop.database, "INSERT INTO items (id, name) VALUES (2, 'after')");
+    assert_true(waits_for(kafka, "item", "after"));
+    sidecar_stop(&shop);
+}
+
 /* The parts of an answer are larger than a small record, and the relay's batches may be. */
 static void a_small_limit_of_records_leaves_room_for_parts_and_batches(void **state)
 {
@@ -214,6 +252,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(a_missing_topic_is_planned_and_made_and_then_nothing_differs, 120),
         TEST_WITH_LIMIT(a_sidecar_makes_its_topics_by_the_same_design, 120),
+        TEST_WITH_LIMIT(topics_of_the_version_before_are_used_on_and_may_be_changed_meanwhile, 180),
         TEST_WITH_LIMIT(a_small_limit_of_records_leaves_room_for_parts_and_batches, 10),
         TEST_WITH_LIMIT(a_topic_of_somebody_else_is_changed_and_keeps_what_is_not_ours, 120),
         TEST_WITH_LIMIT(partitions_and_replicas_are_not_changed_in_place, 120),
