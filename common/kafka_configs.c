@@ -50,6 +50,16 @@ static rd_kafka_resp_err_t configs_code(rd_kafka_event_t *event,
     return code;
 }
 
+/* A broker that is older than Kafka 1.1 tells only whether a value is the default. What is taken
+ * for the topic's own there may be its broker's: that is written back with the same value. */
+static bool configs_is_own(const rd_kafka_ConfigEntry_t *entry)
+{
+    rd_kafka_ConfigSource_t source = rd_kafka_ConfigEntry_source(entry);
+    return source == RD_KAFKA_CONFIG_SOURCE_DYNAMIC_TOPIC_CONFIG ||
+           (source == RD_KAFKA_CONFIG_SOURCE_UNKNOWN_CONFIG &&
+            rd_kafka_ConfigEntry_is_default(entry) == 0);
+}
+
 static void configs_visit(const rd_kafka_ConfigResource_t *resource,
                           const struct kafka_config_visitor *visitor)
 {
@@ -58,8 +68,7 @@ static void configs_visit(const rd_kafka_ConfigResource_t *resource,
     for (size_t i = 0; i < count; i++) {
         const struct kafka_config config = {.name = rd_kafka_ConfigEntry_name(entries[i]),
                                             .value = rd_kafka_ConfigEntry_value(entries[i]),
-                                            .is_own = rd_kafka_ConfigEntry_source(entries[i]) ==
-                                                      RD_KAFKA_CONFIG_SOURCE_DYNAMIC_TOPIC_CONFIG};
+                                            .is_own = configs_is_own(entries[i])};
         visitor->visit(visitor->context, &config);
     }
 }
