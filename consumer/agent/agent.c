@@ -359,9 +359,13 @@ static enum status agent_look_for_parked(struct agent *agent, struct error *err)
     return applier_note_parked(agent->applier, err);
 }
 
+/* A pause of a type that is only published, or not configured any more, keeps no keys. */
 static enum status agent_prune(struct agent *agent, struct error *err)
 {
-    return applier_prune(agent->applier, agent->pauses.count > 0, err);
+    bool any_paused = false;
+    for (size_t i = 0; i < agent->topic_count; i++)
+        any_paused = any_paused || agent_is_paused(agent, agent->topics[i]);
+    return applier_prune(agent->applier, any_paused, err);
 }
 
 static enum status agent_write_images(struct agent *agent, struct error *err)
