@@ -109,6 +109,7 @@ run_one() { # TIER NAME PROGRAM
 jobs_of() { # TIER: how many programs run at a time; most of them mostly wait
     case $1 in
     fuzz) nproc ;;
+    e2e) echo $(($(nproc) * 2)) ;;
     *) echo $(($(nproc) + 1)) ;;
     esac
 }

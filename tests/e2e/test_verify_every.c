@@ -174,7 +174,7 @@ static void a_difference_is_seen_by_every_sidecar_until_it_is_repaired(void **st
 
 #define MEMORY_TYPES   8  /* so many rounds a second, at most */
 #define MEMORY_FIRST   10 /* rounds, behind which everything that is made once is there */
-#define MEMORY_LAST    50 /* `./run test long` has 210 */
+#define MEMORY_LAST    30 /* `./run test long` has 210 */
 #define MEMORY_MAX_KIB 4096
 
 static int64_t memory_kib(const struct sidecar *sidecar)
