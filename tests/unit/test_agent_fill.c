@@ -136,14 +136,20 @@ static void load(struct filler *filler, const struct agent_world *world)
     fill(filler, FILL_PROGRESS);
 }
 
+/* A fill was asked for, so the agent has given the topic up. */
+static void begin_to_fill(struct agent_world *world, struct filler *filler)
+{
+    begin(world, filler);
+    fill(filler, FILL_ASK);
+    assert_true(test_wait(is_given_up, world, WAIT_MS));
+}
+
 static void a_topic_is_given_up_while_it_is_filled_and_read_on_from_the_stamp(void **test)
 {
     (void)test;
     struct agent_world world;
     struct filler filler;
-    begin(&world, &filler);
-    fill(&filler, FILL_ASK);
-    assert_true(test_wait(is_given_up, &world, WAIT_MS));
+    begin_to_fill(&world, &filler);
     expect_unready(&world, "order is being filled: asked, 0 rows");
     produce(&world, 0, 3, "p0 three");
     load(&filler, &world);
@@ -168,9 +174,7 @@ static void a_topic_whose_fill_is_cancelled_is_read_on(void **test)
     (void)test;
     struct agent_world world;
     struct filler filler;
-    begin(&world, &filler);
-    fill(&filler, FILL_ASK);
-    assert_true(test_wait(is_given_up, &world, WAIT_MS));
+    begin_to_fill(&world, &filler);
     produce(&world, 0, 3, "p0 three");
     (void)usleep(SETTLE_US);
     expect_rows(&world, "p0 two\np1 two\n");
