@@ -271,8 +271,9 @@ static void a_row_of_each_service_reaches_the_other_two(void **state)
     static const char *const rows[][2] = {
         {"INSERT INTO orders (total, state, created_at) VALUES (777.01, 'open', CURRENT_TIMESTAMP)",
          "SELECT count(*) FROM orders WHERE total = 777.01"},
-        {"INSERT INTO customers (name, city, active) VALUES ('Zoë', 'Ærø', FALSE)",
-         "SELECT count(*) FROM customers WHERE name = 'Zoë' AND city = 'Ærø'"},
+        /* By its name alone: the service itself moves the newest customers to other cities. */
+        {"INSERT INTO customers (name, city, active) VALUES ('Zoë Ærø', 'Ærø', FALSE)",
+         "SELECT count(*) FROM customers WHERE name = 'Zoë Ærø'"},
         {"INSERT INTO invoices (order_id, amount, issued_at) VALUES (0, '777.02', "
          "'2026-01-02T03:04:05.000006Z')",
          "SELECT count(*) FROM invoices WHERE order_id = 0 AND amount = 777.02"},
