@@ -27,6 +27,7 @@
 #define STORE_PLACE_KEY_SIZE 23 /* "place ", 16 digits and a NUL */
 
 struct store;
+struct joint_ops; /* consumer/joint/joint.h */
 
 struct store_options {
     const char *path;    /* of the database file; of a server the whole URL */
@@ -34,6 +35,8 @@ struct store_options {
     bool install;        /* init: create Keepstep's tables */
     bool new_copy;       /* with install: another copy id, and so another consumer group (rule 8) */
     bool read_only;      /* operate: only the reading slots are called */
+    bool joint;          /* the service takes part in joint transactions: with install, create their
+                          * tables too; else they must be there */
     int64_t snapshot_time_s; /* read_only: how long a snapshot may last; 0: 600 */
 };
 
@@ -311,10 +314,11 @@ struct prune {
 };
 
 struct store_ops {
-    const char *scheme;      /* "sqlite", "memory" */
-    bool excludes_writers;   /* no other session writes between begin and commit (rule 18) */
-    const char *install_sql; /* what open() with `install` runs; for `init --print-sql` */
-    const char *applied_sql; /* asks whether the events of a token are applied */
+    const char *scheme;            /* "sqlite", "memory" */
+    bool excludes_writers;         /* no other session writes between begin and commit (rule 18) */
+    const char *install_sql;       /* what open() with `install` runs; for `init --print-sql` */
+    const char *applied_sql;       /* asks whether the events of a token are applied */
+    const struct joint_ops *joint; /* joint transactions; NULL: not in this database yet */
     /** Append the rest of what `init --print-sql` prints for this side: the local copies' tables,
      * and grants of exactly the rights that the roles keepstep_agent and keepstep_lag need. Their
      * rights on the outbox are the other side's. @return OK; FATAL (a column that cannot be). */

@@ -93,11 +93,13 @@ inside consumer
 inside consumer/describe
 inside consumer/store
 for store in sqlite postgresql mariadb; do
-    inside consumer/store/$store 'consumer/store/(sql/)?[a-z_]+\.h'
+    inside consumer/store/$store 'consumer/store/(sql/)?[a-z_]+\.h' 'consumer/joint/joint\.h'
 done
 inside consumer/store/memory 'consumer/store/[a-z_]+\.h'
-[ ! -d consumer/store/sql ] || inside consumer/store/sql 'consumer/store/[a-z_]+\.h'
+[ ! -d consumer/store/sql ] || inside consumer/store/sql 'consumer/store/[a-z_]+\.h' \
+    'consumer/joint/joint\.h'
 inside consumer/feed 'consumer/store/store\.h'
+inside consumer/joint 'consumer/metrics\.h' 'consumer/feed/feed\.h' 'consumer/store/(store|registry)\.h'
 inside consumer/apply 'consumer/metrics\.h' 'consumer/store/[a-z_]+\.h'
 inside consumer/agent 'consumer/metrics\.h' 'consumer/(feed/(feed|rows_reader)|apply/applier|fill/loader)\.h' \
     'consumer/store/(store|registry)\.h'
@@ -114,7 +116,7 @@ done
 inside producer/relay 'producer/(outbox/outbox|capture/watch|registry)\.h'
 inside producer/init 'producer/(capture/(capture|dialect)|registry|sql/session)\.h' 'producer/relay/kafka_[a-z_]+\.h'
 
-door consumer/store/registry.h consumer/store/registry.c consumer/agent/agent.c 'operate/*'
+door consumer/store/registry.h consumer/store/registry.c consumer/agent/agent.c 'consumer/joint/*' 'operate/*'
 for database in sqlite postgresql mariadb memory; do
     one_knows "store_${database}_ops" 'consumer/store/registry.*' "consumer/store/$database/*"
 done
