@@ -77,6 +77,7 @@ struct change {
     struct slice incarnation; /* ce_incarnation; empty: not sequenced */
     struct slice previous_id; /* ce_previousid; empty at sequence 1 */
     uint64_t sequence;        /* 0: not sequenced */
+    uint64_t changeset_end; /* ce_changeset: the last sequence of its change set; 0: it is alone */
     struct slice entity_type;
     struct slice entity_key; /* canonical */
     int64_t time_us;         /* ce_time; 0: absent */

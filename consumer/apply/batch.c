@@ -12,7 +12,8 @@
 enum status batch_init(struct batch *batch, size_t count_max, size_t bytes_max,
                        size_t message_bytes_max, struct error *err)
 {
-    *batch = (struct batch){.count_max = count_max, .size = count_max, .bytes_max = bytes_max};
+    *batch = (struct batch){
+        .count_max = count_max, .size = count_max, .room = count_max, .bytes_max = bytes_max};
     size_t single = message_bytes_max > bytes_max ? message_bytes_max : bytes_max;
     arena_init(&batch->arena, 2 * BATCH_ARENA_FACTOR * single + ((size_t)16 << 20));
     batch->events = calloc(count_max, sizeof *batch->events);
@@ -35,6 +36,11 @@ void batch_reset(struct batch *batch)
     batch->count = 0;
     batch->bytes = 0;
     batch->ended = false;
+    batch->has_sets = false;
+    batch->is_linked = false;
+    batch->whole = 0;
+    batch->kept = 0;
+    batch->kept_bytes = 0;
 }
 
 void batch_begin_small(struct batch *batch)
@@ -52,20 +58,68 @@ void batch_adapt(struct batch *batch, int64_t took_us, int64_t bound_us)
         batch->count_max = larger < batch->size ? larger : batch->size;
 }
 
-bool batch_is_full(const struct batch *batch)
+bool batch_is_exhausted(const struct batch *batch)
 {
-    return batch->ended || batch->count >= batch->count_max || batch->bytes >= batch->bytes_max ||
-           batch->arena.used >= batch->arena.size_max / 2;
+    return batch->arena.used >= batch->arena.size_max / 2;
 }
 
-enum status batch_add(struct batch *batch, const struct record *record, size_t partition_index,
-                      struct schema_finder finder, struct error *err)
+static bool batch_leaves_open(const struct batch_event *event)
+{
+    return event->change.changeset_end > event->change.sequence;
+}
+
+/** @return whether the last event of a partition is one that its change set goes on after. */
+static bool batch_is_open_at(const struct batch *batch, size_t partition_index)
+{
+    for (size_t i = batch->has_sets ? batch->count : 0; i-- > 0;) {
+        const struct batch_event *event = &batch->events[i];
+        if (event->change.partition_index == partition_index && event->change.changeset_end != 0)
+            return batch_leaves_open(event);
+    }
+    return false;
+}
+
+/* A set that has begun is read on to its end, however many events that are. */
+bool batch_is_full(const struct batch *batch)
+{
+    bool is_large = batch->count - batch->kept >= batch->count_max ||
+                    batch->bytes - batch->kept_bytes >= batch->bytes_max;
+    return batch->ended || (is_large && !batch_leaves_open(batch_last(batch))) ||
+           batch_is_exhausted(batch);
+}
+
+void batch_event_alone(struct batch_event *event, size_t index)
+{
+    event->set = index;
+    event->set_next = SET_LAST;
+    event->stop_offset = event->change.record.offset;
+    event->fate = SET_WHOLE;
+    event->is_open = false;
+}
+
+static enum status batch_make_room(struct batch *batch, struct error *err)
+{
+    if (batch->count < batch->room)
+        return STATUS_OK;
+    size_t room = 2 * batch->room + 1;
+    struct batch_event *grown = realloc(batch->events, room * sizeof *grown);
+    if (grown == NULL)
+        return error_set(err, STATUS_FATAL, "no memory for a batch of %zu events", room);
+    batch->events = grown;
+    batch->room = room;
+    return STATUS_OK;
+}
+
+static enum status batch_decode(struct batch *batch, const struct record *record,
+                                size_t partition_index, struct schema_finder finder,
+                                struct error *err)
 {
     struct error decode = ERROR_INIT;
     const struct decoder decoder = {finder, &batch->arena, batch->descriptions};
+    if (batch_make_room(batch, err) != STATUS_OK)
+        return STATUS_FATAL;
     struct batch_event *event = &batch->events[batch->count];
     *event = (struct batch_event){0};
-    STAGE_TIME(polled_us);
     event->decoded = record_decode(record, &decoder, &event->change, &decode);
     if (event->decoded == STATUS_RETRY || event->decoded == STATUS_FATAL)
         return error_set(err, STATUS_FATAL, "%s/%d offset %lld: %s", record->topic,
@@ -74,11 +128,24 @@ enum status batch_add(struct batch *batch, const struct record *record, size_t p
     if (event->decoded != STATUS_OK)
         event->decode_error = arena_copy(&batch->arena, slice_of(decode.text));
     event->change.partition_index = partition_index;
-    STAGE_STAMP(STAGE_POLLED, event->change.id, polled_us);
+    batch_event_alone(event, batch->count);
+    bool ends = event->change.kind == KIND_BARRIER && !batch_is_open_at(batch, partition_index);
     batch->count++;
     batch->bytes += record->key.length + record->value.length;
-    batch->ended = batch->ended || event->change.kind == KIND_BARRIER;
+    batch->ended = batch->ended || ends;
+    batch->has_sets = batch->has_sets || event->change.changeset_end != 0;
+    batch->is_linked = false;
     return STATUS_OK;
+}
+
+enum status batch_add(struct batch *batch, const struct record *record, size_t partition_index,
+                      struct schema_finder finder, struct error *err)
+{
+    STAGE_TIME(polled_us);
+    enum status status = batch_decode(batch, record, partition_index, finder, err);
+    if (status == STATUS_OK)
+        STAGE_STAMP(STAGE_POLLED, batch_last(batch)->change.id, polled_us);
+    return status;
 }
 
 enum status batch_add_row(struct batch *batch, const struct entity_schema *schema,
@@ -99,14 +166,53 @@ enum status batch_add_row(struct batch *batch, const struct entity_schema *schem
     return STATUS_OK;
 }
 
+/** Take what `from` holds; the two change places. */
+static void batch_swap(struct batch *batch, struct batch *from)
+{
+    struct batch held = *batch;
+    *batch = *from;
+    *from = held;
+}
+
+/* What is kept is decoded once more, because its memory is the batch's. */
+enum status batch_keep(struct batch *batch, struct batch *next, struct schema_finder finder,
+                       struct error *err)
+{
+    size_t left = 0;
+    enum status status = STATUS_OK;
+    if (batch->whole == batch->count)
+        return STATUS_OK;
+    if (batch->whole == 0)
+        batch_swap(batch, next);
+    for (size_t i = 0; i < batch->count && status == STATUS_OK; i++) {
+        const struct batch_event *event = &batch->events[i];
+        const struct record *record = &event->change.record;
+        if (event->is_open)
+            status = batch_decode(next, record, event->change.partition_index, finder, err);
+        else
+            batch->events[left++] = *event;
+    }
+    batch->count = left;
+    batch->is_linked = false; /* its events have other places now */
+    next->kept = next->count;
+    next->kept_bytes = next->bytes;
+    return status;
+}
+
 void batch_remove(struct batch *batch, size_t partition_index)
 {
     size_t left = 0;
+    size_t kept = 0;
     for (size_t i = 0; i < batch->count; i++) {
-        if (batch->events[i].change.partition_index != partition_index)
-            batch->events[left++] = batch->events[i];
+        const struct batch_event *event = &batch->events[i];
+        bool stays = event->change.partition_index != partition_index;
+        kept += stays && i < batch->kept;
+        if (stays)
+            batch->events[left++] = *event;
     }
+    batch->kept = kept;
     batch->count = left;
+    batch->is_linked = false;
     if (left == 0)
         batch_reset(batch); /* what is gone fills it no more */
 }

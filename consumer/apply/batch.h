@@ -1,5 +1,5 @@
 /* The decoded events that one transaction applies: of several partitions, each one's in offset
- * order. */
+ * order. A change set (rule 55) is in it whole, or not at all. */
 #ifndef CONSUMER_APPLY_BATCH_H
 #define CONSUMER_APPLY_BATCH_H
 
@@ -18,11 +18,29 @@ enum event_outcome {
     EVENT_OUTCOMES, /* their number */
 };
 
+/** What becomes of a change set as one (rule 56). */
+enum set_fate {
+    SET_WHOLE,     /* each of its events is judged; an event alone is a set of one */
+    SET_VOID,      /* one of its records is a void: nothing of it is written */
+    SET_ABANDONED, /* its origin has begun another incarnation before its end: nothing is written */
+    SET_BROKEN,    /* this event contradicts its set: its partition stops in front of that */
+};
+
+#define SET_LAST SIZE_MAX
+
 struct batch_event {
     struct change change;      /* change.partition_index: its partition's index in the applier */
     enum status decoded;       /* what record_decode() said: OK, REJECT or STOP */
     enum reject_kind reject;   /* where decoded is REJECT */
     struct slice decode_error; /* where decoded is not OK: why */
+
+    /* batch_link_sets() sets these. Other records that stand between a set's are not in it. */
+    size_t set;          /* the first event of its set in the batch; its own index where alone */
+    size_t set_next;     /* the next event of its set; SET_LAST: there is none */
+    int64_t stop_offset; /* where its partition stops if it stops at this event: in front of all
+                          * sets that are open here; its own offset where none is */
+    enum set_fate fate;
+    bool is_open; /* in a set that lacks its end, or behind the beginning of one */
 
     /* The applier sets the rest: key_seen as soon as it is known, the others at each attempt. */
     bool key_seen; /* its idempotency key was claimed before */
@@ -42,10 +60,16 @@ struct batch {
     struct batch_event *events;
     size_t count;
     size_t count_max; /* at present, see batch_adapt(); at most `size` */
-    size_t size;
-    size_t bytes; /* of the records' keys and values */
+    size_t size;      /* the largest count_max; only a change set may take more events */
+    size_t room;      /* for events */
+    size_t bytes;     /* of the records' keys and values */
     size_t bytes_max;
-    bool ended; /* by a barrier: nothing may be added after it */
+    bool ended;     /* by a barrier: nothing may be added after it */
+    bool has_sets;  /* some event is of a change set of several records */
+    bool is_linked; /* since the last event was added or taken out */
+    size_t whole;   /* how many events stand in no open set; while it is linked */
+    size_t kept;    /* how many of the first ones a batch before this one has left to it */
+    size_t kept_bytes;
 };
 
 /** @param message_bytes_max  of a single record. @return OK; FATAL (no memory). */
@@ -64,8 +88,12 @@ void batch_begin_small(struct batch *batch);
  * @param took_us  what the last one lasted. */
 void batch_adapt(struct batch *batch, int64_t took_us, int64_t bound_us);
 
-/** @return whether nothing more may be added. */
+/** @return whether nothing more may be added. A batch that ends in a change set goes on to the end
+ * of that. */
 bool batch_is_full(const struct batch *batch);
+
+/** @return whether it has used up its memory. */
+bool batch_is_exhausted(const struct batch *batch);
 
 /** Decode a record and add it. One that cannot be decoded is added with its error.
  * @return OK; FATAL (a single record larger than the arena). */
@@ -81,6 +109,34 @@ enum status batch_add_row(struct batch *batch, const struct entity_schema *schem
 
 /** @return the event that was added last; there is one. */
 const struct batch_event *batch_last(const struct batch *batch);
+
+/** How far the sequences of a source's incarnation are applied in a partition. */
+struct applied_range {
+    bool is_known;   /* some were, or are passed */
+    bool is_partial; /* where none is known: the copy may begin with any (it has `start:`) */
+    uint64_t last;   /* 0 where none is known */
+};
+
+struct applied_finder {
+    struct applied_range (*find)(void *context, const struct change *change);
+    void *context;
+};
+
+/** Say of an event that it is alone, before its set is known. */
+void batch_event_alone(struct batch_event *event, size_t index);
+
+/** Find out which events are of one change set, which sets are open, and what becomes of each. A
+ * batch without sets costs one comparison an event. @return OK; FATAL (no memory). */
+enum status batch_link_sets(struct batch *batch, struct applied_finder finder,
+                            struct error *err) MUST_CHECK;
+
+/** @return how many events of a linked batch may be applied: those in no open set. */
+size_t batch_whole(const struct batch *batch);
+
+/** Move the events in open sets to an empty batch, so that the others can be applied alone.
+ * @param finder  as in batch_add(). @return OK; FATAL (no memory). */
+enum status batch_keep(struct batch *batch, struct batch *next, struct schema_finder finder,
+                       struct error *err) MUST_CHECK;
 
 /** Take out all events of one partition: it has stopped, or is read again. */
 void batch_remove(struct batch *batch, size_t partition_index);
