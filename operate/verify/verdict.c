@@ -56,6 +56,64 @@ static int64_t verdict_left_out(const struct left_out *left_out, size_t index)
     return count;
 }
 
+static const struct verdict_copy *verdict_known(const struct verdict_input *input, size_t index)
+{
+    const struct verify_member *member = &input->verify->members[index];
+    return verdict_find(input->before, member->participant->name,
+                        verdict_copy_id(input->quorum, member));
+}
+
+/* @return whether the one that a copy was different from is found equal to the reference. */
+static bool verdict_is_other_equal(const struct verdict_input *input,
+                                   const struct verdict_copy *different)
+{
+    bool is_equal = false;
+    for (size_t i = 1; i < input->verify->count; i++)
+        is_equal = is_equal ||
+                   (input->result->comparison.copies[i].state == COPY_EQUAL &&
+                    strcmp(input->verify->members[i].participant->name, different->reference) == 0);
+    return is_equal;
+}
+
+static bool verdict_is_parked(const struct left_out *left_out, size_t index)
+{
+    bool is_parked = false;
+    for (size_t i = 0; i < left_out->count; i++)
+        is_parked = is_parked || (left_out->entities[i].reason == LEFT_PARKED &&
+                                  (left_out->entities[i].pending & participant_bit(index)) != 0);
+    return is_parked;
+}
+
+/* A known difference stays until a comparison finds it gone.
+ * @return why this one could not; NULL: it could, or has found one itself. */
+static const char *verdict_stays_different(const struct verdict_input *input, size_t index,
+                                           const struct verdict_copy *copy)
+{
+    const struct comparison *comparison = &input->result->comparison;
+    const struct verdict_copy *reference = verdict_known(input, 0);
+    bool is_doubtful = reference != NULL && reference->state == VERDICT_DIFFERENT &&
+                       !verdict_is_other_equal(input, reference);
+    if (copy->state != VERDICT_DIFFERENT ||
+        (index > 0 && comparison->copies[index].state == COPY_DIFFERENT))
+        return NULL;
+    if (is_doubtful)
+        return index == 0 ? "the others were compared with it"
+                          : "it was compared with a copy that is different itself";
+    return index > 0 && verdict_is_parked(&comparison->left_out, index)
+               ? "what is parked was left out"
+               : NULL;
+}
+
+/* @return why this comparison says nothing new of a copy; NULL: it does. */
+static const char *verdict_skipped(const struct verdict_input *input, size_t index,
+                                   const struct verdict_copy *copy)
+{
+    const struct copy_result *result = &input->result->comparison.copies[index];
+    if (index > 0 && result->state == COPY_NOT_COMPARED)
+        return result->is_private ? VERDICT_PRIVATE : result->reason;
+    return verdict_stays_different(input, index, copy);
+}
+
 /* Put on top of what was known of a copy what was found now. */
 static void verdict_note(const struct verdict_input *input, size_t index, struct verdict_copy *copy)
 {
@@ -63,9 +121,10 @@ static void verdict_note(const struct verdict_input *input, size_t index, struct
     const struct copy_result *result = &comparison->copies[index];
     bool is_reference = index == 0;
     int64_t now_us = input->result->ended_us;
-    if (!is_reference && result->state == COPY_NOT_COMPARED) {
+    const char *skipped = verdict_skipped(input, index, copy);
+    if (skipped != NULL) {
         copy->skipped_at_us = now_us;
-        copy->skipped_reason = result->is_private ? VERDICT_PRIVATE : result->reason;
+        copy->skipped_reason = skipped;
         return;
     }
     bool was_equal = copy->state == VERDICT_EQUAL && copy->equal_since_us != 0;
@@ -92,7 +151,7 @@ static void verdict_add(const struct verdict_input *input, size_t index,
     const struct participant *participant = input->verify->members[index].participant;
     struct verdict_copy *copy = &record->copies[record->count];
     const char *id = verdict_copy_id(input->quorum, &input->verify->members[index]);
-    const struct verdict_copy *known = verdict_find(input->before, participant->name, id);
+    const struct verdict_copy *known = verdict_known(input, index);
     if (*id == '\0')
         return;
     *copy = known != NULL ? *known

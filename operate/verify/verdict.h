@@ -15,7 +15,9 @@ struct verdict_input {
 };
 
 /** Make the record. A copy that was not compared keeps its verdict, with the reason beside it. So
- * does one that did not take part, as long as the control topic knows it. Pure; what `input` points
+ * does a different one that this comparison cannot find equal, because it is the reference, or the
+ * reference is different itself, or something of it is parked; and one that did not take part, as
+ * long as the control topic knows it. Pure; what `input` points
  * to outlives the record.
  * @return OK; RETRY (memory). */
 enum status verdict_make(const struct verdict_input *input, struct arena *arena,

@@ -257,6 +257,103 @@ static void a_copy_that_was_not_compared_keeps_its_verdict_with_the_reason_besid
     world_end(&world);
 }
 
+/* A world in which shop has found billing different, at the tenth second. */
+static void world_begin_different(struct world *world, struct asked *asked)
+{
+    world_begin(world);
+    ask(asked, "shop", 10 * SECOND_US);
+    found(asked, 1, COPY_DIFFERENT, "");
+    world_take(world, asked);
+    ask(asked, "shop", 20 * SECOND_US);
+}
+
+static void see_different(const struct world *world, const char *reason)
+{
+    const struct verdict_copy *billing = seen(world, "billing", "0193");
+    assert_int_equal(billing->state, VERDICT_DIFFERENT);
+    assert_int_equal(billing->at_us, 10 * SECOND_US);
+    assert_int_equal(billing->missing, 3);
+    assert_int_equal(billing->skipped_at_us, 20 * SECOND_US);
+    assert_string_equal(billing->skipped_reason, reason);
+}
+
+/* Let billing, which is number 1, be the reference. */
+static void ask_billing_first(struct asked *asked)
+{
+    asked->verify.members[0].participant = &asked->participants[1];
+    asked->verify.members[1].participant = &asked->participants[0];
+    asked->verify.members[0].applies = true;
+    asked->verify.members[1].applies = false;
+}
+
+static void a_difference_stays_while_the_copy_cannot_be_compared(void **state)
+{
+    struct world world;
+    struct asked asked;
+    (void)state;
+    world_begin_different(&world, &asked);
+    found(&asked, 1, COPY_NOT_COMPARED, "far behind");
+    world_take(&world, &asked);
+    see_different(&world, "far behind");
+    world_end(&world);
+}
+
+static void a_difference_stays_while_its_entity_may_be_parked(void **state)
+{
+    struct world world;
+    struct asked asked;
+    (void)state;
+    struct left_entity parked = {.reason = LEFT_PARKED, .pending = participant_bit(1)};
+    world_begin_different(&world, &asked);
+    asked.result.comparison.left_out.entities = &parked;
+    asked.result.comparison.left_out.count = 1;
+    world_take(&world, &asked);
+    see_different(&world, "what is parked was left out");
+    parked.pending = participant_bit(2); /* of shipping: that says nothing of billing */
+    world_take(&world, &asked);
+    assert_int_equal(seen(&world, "billing", "0193")->state, VERDICT_EQUAL);
+    world_end(&world);
+}
+
+static void a_difference_stays_where_the_copy_is_the_reference(void **state)
+{
+    struct world world;
+    struct asked asked;
+    (void)state;
+    world_begin_different(&world, &asked);
+    ask_billing_first(&asked);
+    found(&asked, 1, COPY_DIFFERENT, "");
+    world_take(&world, &asked);
+    see_different(&world, "the others were compared with it");
+    assert_int_equal(seen(&world, "shop", MEMBER_NONE)->state, VERDICT_DIFFERENT);
+    ask(&asked, "billing", 30 * SECOND_US);
+    ask_billing_first(&asked);
+    world_take(&world, &asked);
+    assert_int_equal(seen(&world, "billing", "0193")->state, VERDICT_REFERENCE);
+    assert_int_equal(seen(&world, "shop", MEMBER_NONE)->state, VERDICT_EQUAL);
+    world_end(&world);
+}
+
+static void a_difference_stays_where_the_reference_is_different_too(void **state)
+{
+    struct world world;
+    struct asked asked;
+    (void)state;
+    world_begin(&world);
+    ask(&asked, "shop", 10 * SECOND_US);
+    found(&asked, 1, COPY_DIFFERENT, "");
+    found(&asked, 2, COPY_DIFFERENT, "");
+    world_take(&world, &asked);
+    ask(&asked, "shop", 20 * SECOND_US);
+    asked.verify.members[0] = asked.verify.members[2];
+    asked.verify.count = asked.result.comparison.count =
+        2; /* billing with shipping, without shop */
+    world_take(&world, &asked);
+    see_different(&world, "it was compared with a copy that is different itself");
+    assert_int_equal(seen(&world, "shipping", "0194")->state, VERDICT_DIFFERENT);
+    world_end(&world);
+}
+
 static void a_new_copy_inherits_no_verdict_and_a_forgotten_one_goes(void **state)
 {
     struct world world;
@@ -447,6 +544,10 @@ int main(void)
         TEST(every_record_of_another_form_is_refused),
         TEST(a_copy_is_equal_since_the_first_verify_that_found_it_so),
         TEST(a_copy_that_was_not_compared_keeps_its_verdict_with_the_reason_beside_it),
+        TEST(a_difference_stays_while_the_copy_cannot_be_compared),
+        TEST(a_difference_stays_while_its_entity_may_be_parked),
+        TEST(a_difference_stays_where_the_copy_is_the_reference),
+        TEST(a_difference_stays_where_the_reference_is_different_too),
         TEST(a_new_copy_inherits_no_verdict_and_a_forgotten_one_goes),
         TEST(a_copy_whose_database_is_away_is_the_only_one_of_its_service),
         TEST(a_type_is_due_when_a_member_was_not_compared_for_an_interval),
