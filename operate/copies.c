@@ -149,18 +149,6 @@ static const struct quorum_member *copies_other_columns(const struct quorum *quo
     return first;
 }
 
-/* @return when the type was paused there; 0: it is not paused. */
-static int64_t copies_paused_at_us(const struct quorum *quorum, const struct quorum_member *member)
-{
-    if (member->applied != NULL || member->record == NULL)
-        return member->applied == NULL ? 0 : member->applied->paused_at_us;
-    for (size_t i = 0; i < member->record->published_count; i++) {
-        if (strcmp(member->record->published[i].entity_type, quorum->entity_type) == 0)
-            return member->record->published[i].paused_at_us;
-    }
-    return 0;
-}
-
 static void copies_member_text(struct copies_page *page, const struct quorum *quorum, size_t index,
                                const int64_t *ends)
 {
@@ -194,7 +182,7 @@ static void copies_member_text(struct copies_page *page, const struct quorum *qu
     if (silent_s > COPIES_SILENT_S)
         buffer_append_format(text, ", SILENT for %.0f s", silent_s);
     buffer_append_text(text, "\n");
-    int64_t paused_at_us = copies_paused_at_us(quorum, member);
+    int64_t paused_at_us = quorum_paused_at_us(quorum, member);
     if (paused_at_us != 0) {
         char time[CLOCK_TEXT_SIZE];
         clock_format_utc(paused_at_us, time);
@@ -234,7 +222,7 @@ static void copies_member_json(struct copies_page *page, const struct quorum *qu
     member_text(json, "stopped",
                 applied == NULL || applied->reason[0] == '\0' ? (struct slice){0}
                                                               : slice_of(applied->reason));
-    member_time(json, "paused_since", copies_paused_at_us(quorum, member));
+    member_time(json, "paused_since", quorum_paused_at_us(quorum, member));
     const char *columns = copies_columns(quorum, member);
     member_text(json, "columns", *columns == '\0' ? (struct slice){0} : slice_of(columns));
     verdict_append_json(verdict_find(page->verdict, member->service, member->copy), json);

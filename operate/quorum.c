@@ -273,6 +273,17 @@ int64_t quorum_counted(const struct quorum *quorum, size_t index, int32_t partit
     return member->record != NULL && member->applied == NULL ? QUORUM_LOG_END : 0;
 }
 
+int64_t quorum_paused_at_us(const struct quorum *quorum, const struct quorum_member *member)
+{
+    if (member->applied != NULL || member->record == NULL)
+        return member->applied == NULL ? 0 : member->applied->paused_at_us;
+    for (size_t i = 0; i < member->record->published_count; i++) {
+        if (strcmp(member->record->published[i].entity_type, quorum->entity_type) == 0)
+            return member->record->published[i].paused_at_us;
+    }
+    return 0;
+}
+
 /* @return how many members that count hold at least this much. */
 static size_t quorum_holders(const struct quorum *quorum, int32_t partition, int64_t offset)
 {

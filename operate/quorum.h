@@ -66,6 +66,9 @@ int64_t quorum_offset(const struct quorum *quorum, int32_t partition);
  * reported is held by publishers alone. */
 int64_t quorum_counted(const struct quorum *quorum, size_t member, int32_t partition);
 
+/** @return when an operator paused the type at a member, wall clock; 0: it is not paused there. */
+int64_t quorum_paused_at_us(const struct quorum *quorum, const struct quorum_member *member);
+
 static inline const struct quorum_position *quorum_position(const struct quorum *quorum,
                                                             size_t member, int32_t partition)
 {

@@ -36,6 +36,7 @@ struct fleet_copy {
     double lag_s;
     int64_t durable_behind;
     int64_t parked;
+    int64_t paused_at_us;        /* 0: it is not paused */
     struct verdict_copy verdict; /* of its texts only the state is used */
     bool is_compared;            /* somebody has said something of it */
     bool counts;
@@ -166,6 +167,7 @@ static void view_add_copy(struct fleet_view *view, struct fleet_type *type,
         .lag_s = applied == NULL || applied->lag_ms < 0 ? -1 : (double)applied->lag_ms / 1e3,
         .durable_behind = applied == NULL ? -1 : copy_behind(type, quorum, index, true),
         .parked = member->record == NULL ? -1 : parked_listed(member->record, quorum->topic),
+        .paused_at_us = quorum_paused_at_us(quorum, member),
         .counts = member->counts};
     const struct verdict_copy *verdict = verdict_find(verdicts, member->service, member->copy);
     copy->is_compared = verdict != NULL;
@@ -313,12 +315,14 @@ static void append_service(const struct fleet_service *service, int64_t now_us, 
     buffer_append_text(out, "}");
 }
 
-/* A later comparison that had to leave the copy out says that nobody knows now. */
+/* A later comparison that had to leave the copy out says that nobody knows now. A difference that
+ * was found stays until it is found gone. */
 static const char *copy_verdict(const struct fleet_copy *copy)
 {
     if (!copy->is_compared)
         return "unknown";
-    if (copy->verdict.skipped_at_us > copy->verdict.at_us)
+    if (copy->verdict.state != VERDICT_DIFFERENT &&
+        copy->verdict.skipped_at_us > copy->verdict.at_us)
         return "not_compared";
     return copy->verdict.state == VERDICT_NONE ? "unknown"
                                                : verdict_state_name(copy->verdict.state);
@@ -336,6 +340,7 @@ static void append_copy(const struct fleet_copy *copy, struct buffer *out)
     member_seconds(out, "lag_seconds", copy->lag_s);
     member_known_number(out, "durable_behind", copy->durable_behind);
     member_known_number(out, "parked", copy->parked);
+    member_time(out, "paused_since", copy->paused_at_us);
     member_text(out, "verdict", slice_of(copy_verdict(copy)));
     member_time(out, "equal_since", verdict->equal_since_us);
     member_time(out, "verified", verdict->at_us);

@@ -36,6 +36,7 @@ async function everythingIsShown({ page }) {
     await untilText(page, "#overall-word", "stalled");
     await untilText(page, "#parked-records", "CHECK constraint failed");
     await untilText(page, "#matrix-rows", "reference");
+    await untilText(page, "#matrix-rows", "; paused "); // though it is different
     await until(page, "five plots", () => document.querySelectorAll(".plot canvas").length >= 5);
     equal(await page.title(), "billing stalled – Keepstep", "title");
 }

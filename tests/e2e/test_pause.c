@@ -111,6 +111,7 @@ static void pause_applied(struct trio *trio, const int ports[])
                                 service->name, type_of(i), sidecar_topic(type_of(i))));
         expect_said(service, ports[i], "status", test_format("  PAUSED     %s, since 20", type));
         expect_said(service, ports[i], "copies", "    PAUSED since 20");
+        expect_said(service, ports[i], "/api/fleet", "\"paused_since\":\"20");
         assert_string_equal(page(ports[i], "/readyz"), "ready\n");
     }
 }

@@ -107,6 +107,12 @@ function stateOfCopy(copy, type) {
         return { verdict: "behind", text: "incomplete", notes: ["not all of the log was read"] };
     }
     const state = compared(copy);
+    if (copy.paused_since !== null) {
+        const paused = `paused ${ago(copy.paused_since)}`;
+        return copy.verdict === "different"
+            ? { ...state, notes: [...state.notes, paused] }
+            : { verdict: "stopped", text: "paused", notes: [paused, ...state.notes] };
+    }
     return copy.copy_id === null && copy.service === type.publisher && state.verdict === "unknown"
         ? { verdict: "ok", text: "publishes", notes: [] }
         : state;
