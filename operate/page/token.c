@@ -20,11 +20,18 @@ static enum status token_read_file(const char *path, struct page_token *token, s
 {
     struct stat about;
     enum status status = STATUS_OK;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = -1;
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for its writer */
     if (file < 0)
         return token_refuse("cannot be read", strerror(errno), err);
-    ssize_t length = fstat(file, &about) == 0 ? read(file, token->secret, TOKEN_LENGTH_MAX) : -1;
-    if (length < 0)
+    bool is_known = fstat(file, &about) == 0;
+    bool is_file = is_known && S_ISREG(about.st_mode);
+    if (is_file)
+        length = read(file, token->secret, TOKEN_LENGTH_MAX);
+    if (is_known && !is_file)
+        status = token_refuse(S_ISDIR(about.st_mode) ? "is a directory" : "is no regular file",
+                              "name a file that holds the token", err);
+    else if (length < 0)
         status = token_refuse("cannot be read", strerror(errno), err);
     else if ((about.st_mode & S_IRWXO) != 0)
         status = token_refuse("is open to all users of this machine",

@@ -67,6 +67,10 @@ static void a_file_that_others_can_open_and_a_weak_token_are_refused(void **stat
     expect_refused(none, file_with("caf\xC3\xA9-0123456789abcdef", 0600), "holds a blank");
     expect_refused("short", none, "the token in KEEPSTEP_LISTEN_TOKEN is too short");
     expect_refused(none, test_path("nothing"), "cannot be read; No such file");
+    const char *fifo = test_path("fifo");
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    expect_refused(none, fifo, "is no regular file; name a file that holds the token");
+    expect_refused(none, test_path("."), "is a directory");
     struct page_token token;
     struct error err;
     assert_int_equal(load(none, SECRET, &token, &err), STATUS_FATAL);
