@@ -16,8 +16,8 @@
 
 static void parked_say(const struct parked_record *parked, const char *outcome)
 {
-    fprintf(stderr, "%lld %.*s %.*s: %s\n", (long long)parked->parked_id,
-            SLICE_ARGS(parked->entity_type), SLICE_ARGS(parked->entity_key), outcome);
+    command_say("%lld %.*s %.*s: %s", (long long)parked->parked_id, SLICE_ARGS(parked->entity_type),
+                SLICE_ARGS(parked->entity_key), outcome);
 }
 
 static void parked_say_outcome(const struct parked_record *parked, enum parked_outcome outcome,
@@ -33,41 +33,49 @@ static void parked_say_outcome(const struct parked_record *parked, enum parked_o
     parked_say(parked, text);
 }
 
-/* Why an agent that runs does not try it. */
-static void parked_say_paused(struct store *store, const struct parked_record *parked)
+/* How many of the retried records were not applied. */
+struct parked_left {
+    size_t failed;
+    size_t untried;
+};
+
+/* What is paused nobody tries. @return whether that was said. */
+static enum status parked_pass_paused(struct store *store, const struct parked_record *parked,
+                                      const struct config *config, bool *ret_paused,
+                                      struct error *err)
 {
-    struct paused_types paused = {0};
-    struct error ignored = ERROR_INIT;
-    char since[PAUSED_TEXT_SIZE];
-    if (store->ops->list_paused(store, &paused, &ignored) != STATUS_OK)
-        return;
-    for (size_t i = 0; i < paused.count; i++) {
-        if (!slice_is(parked->entity_type, paused.types[i].entity_type))
-            continue;
-        paused_describe(&paused.types[i], since);
-        command_say("%s is paused %s: it is tried after `keepstep resume`",
-                    paused.types[i].entity_type, since);
-    }
-    paused_types_done(&paused);
+    char paused[PARKED_PAUSE_SIZE];
+    char text[PARKED_PAUSE_SIZE + 64];
+    enum status status = parked_find_pause(store, config, parked->record.topic, paused, err);
+    *ret_paused = status == STATUS_OK && paused[0] != '\0';
+    (void)snprintf(text, sizeof text, "%s; it is tried after `keepstep resume`", paused);
+    if (*ret_paused)
+        parked_say(parked, text);
+    return status;
 }
 
-/* Watch the records until each has an outcome, or PARKED_WAIT_US are over. @return OK with how many
- * have failed and how many were not tried. */
+/* Watch the records until each has an outcome, or PARKED_WAIT_US are over. */
 static enum status parked_wait(struct store *store, const struct parked_list *list,
-                               size_t *ret_failed, size_t *ret_untried, struct error *err)
+                               const struct config *config, struct parked_left *ret_left,
+                               struct error *err)
 {
     struct parked_list now;
     parked_list_init(&now);
     int64_t until = clock_monotonic_us() + PARKED_WAIT_US;
     size_t next = 0;
-    size_t failed = 0;
     enum status status = STATUS_OK;
+    *ret_left = (struct parked_left){0};
     while (status == STATUS_OK && next < list->read.count) {
+        const struct parked_record *parked = &list->read.records[next];
         enum parked_outcome outcome = PARKED_UNTRIED;
-        status = parked_find_outcome(store, &list->read.records[next], &now, &outcome, err);
-        parked_say_outcome(&list->read.records[next], outcome, &now);
-        failed += outcome == PARKED_FAILED;
-        if (outcome != PARKED_UNTRIED) {
+        bool is_paused = false;
+        status = parked_find_outcome(store, parked, &now, &outcome, err);
+        parked_say_outcome(parked, outcome, &now);
+        ret_left->failed += outcome == PARKED_FAILED;
+        if (status == STATUS_OK && outcome == PARKED_UNTRIED)
+            status = parked_pass_paused(store, parked, config, &is_paused, err);
+        ret_left->untried += is_paused;
+        if (outcome != PARKED_UNTRIED || is_paused) {
             next++;
             continue;
         }
@@ -76,13 +84,10 @@ static enum status parked_wait(struct store *store, const struct parked_list *li
         clock_sleep_us(PARKED_LOOK_US);
     }
     if (status == STATUS_OK && next < list->read.count)
-        parked_say_paused(store, &list->read.records[next]);
-    if (status == STATUS_OK && next < list->read.count)
         command_say(
             "%zu not tried within 10 s; an agent tries them as soon as one runs: `keepstep run`",
             list->read.count - next);
-    *ret_failed = failed;
-    *ret_untried = list->read.count - next;
+    ret_left->untried += list->read.count - next;
     parked_list_done(&now);
     return status;
 }
@@ -91,8 +96,7 @@ static enum status parked_change(struct store *store, const struct parked_list *
                                  const struct parked_request *request, struct error *err)
 {
     bool skip = strcmp(request->verb, "skip") == 0;
-    size_t failed = 0;
-    size_t untried = 0;
+    struct parked_left left = {0};
     if (request->dry_run) {
         for (size_t i = 0; i < list->read.count; i++)
             parked_say(&list->read.records[i],
@@ -106,17 +110,17 @@ static enum status parked_change(struct store *store, const struct parked_list *
     if (status != STATUS_OK)
         return status;
     if (!skip)
-        status = parked_wait(store, list, &failed, &untried, err);
+        status = parked_wait(store, list, request->config, &left, err);
     if (status == STATUS_OK && !skip && list->read.count > 1)
         fprintf(stderr, "%zu applied, %zu failed again, %zu not tried yet\n",
-                list->read.count - failed - untried, failed, untried);
+                list->read.count - left.failed - left.untried, left.failed, left.untried);
     for (size_t i = 0; skip && i < list->read.count; i++)
         parked_say(&list->read.records[i], "skipped; what waits behind it goes on");
-    size_t left = failed + untried;
-    if (status == STATUS_OK && left > 0) {
+    size_t parked = left.failed + left.untried;
+    if (status == STATUS_OK && parked > 0) {
         err->exit_code = EX_TEMPFAIL;
         status = error_set(err, STATUS_FATAL, "%zu of %zu still parked; see `keepstep parked list`",
-                           left, list->read.count);
+                           parked, list->read.count);
     }
     return status;
 }

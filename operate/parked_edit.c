@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -184,5 +185,22 @@ enum status parked_find_heads(struct store *store, const struct parked_request *
     list->read.count = heads;
     free(first);
     free(meant);
+    return status;
+}
+
+enum status parked_find_pause(struct store *store, const struct config *config, const char *topic,
+                              char ret_text[static PARKED_PAUSE_SIZE], struct error *err)
+{
+    struct paused_types paused = {0};
+    char since[PAUSED_TEXT_SIZE];
+    ret_text[0] = '\0';
+    enum status status = store->ops->list_paused(store, &paused, err);
+    const struct paused_type *found = paused_find_topic(&paused, config->apply, config->apply_count,
+                                                        topic);
+    if (status == STATUS_OK && found != NULL) {
+        paused_describe(found, since);
+        (void)snprintf(ret_text, PARKED_PAUSE_SIZE, "%s is paused %s", found->entity_type, since);
+    }
+    paused_types_done(&paused);
     return status;
 }

@@ -44,4 +44,13 @@ enum status parked_find_outcome(struct store *store, const struct parked_record 
                                 struct parked_list *now, enum parked_outcome *ret_outcome,
                                 struct error *err) MUST_CHECK;
 
+#define PARKED_PAUSE_SIZE (PAUSED_TYPE_SIZE + PAUSED_TEXT_SIZE + 16)
+
+/** Find out whether an operator has paused a topic that the service applies, so that nothing of it
+ * is tried. @param ret_text  "order is paused since …"; "": it is not.
+ * @return as list_paused(). */
+enum status parked_find_pause(struct store *store, const struct config *config, const char *topic,
+                              char ret_text[static PARKED_PAUSE_SIZE],
+                              struct error *err) MUST_CHECK;
+
 #endif

@@ -264,19 +264,26 @@ static enum status begin_retry(struct store *store, struct job *job, const atomi
     return status;
 }
 
-static enum status watch_retry(struct store *store, struct job *job, struct answer *answer,
-                               struct error *err)
+static enum status watch_retry(const struct worker *worker, struct store *store, struct job *job,
+                               struct answer *answer, struct error *err)
 {
     enum parked_outcome outcome = PARKED_UNTRIED;
+    char paused[PARKED_PAUSE_SIZE] = "";
     struct parked_list now;
     parked_list_init(&now);
     enum status status = parked_find_outcome(store, &job->head, &now, &outcome, err);
+    if (status == STATUS_OK && outcome == PARKED_UNTRIED && now.read.count > 0)
+        status = parked_find_pause(store, worker->actions->service->config,
+                                   now.read.records[0].record.topic, paused, err);
     if (status == STATUS_OK && outcome == PARKED_APPLIED)
         answer_action(answer, job->head.parked_id, "applied", (struct slice){0});
     else if (status == STATUS_OK && outcome == PARKED_FAILED)
         answer_action(answer, job->head.parked_id, "parked_again", now.read.records[0].reason);
+    else if (status == STATUS_OK && paused[0] != '\0')
+        answer_action(answer, job->head.parked_id, "not_tried", slice_of(paused));
     else if (status == STATUS_OK && clock_monotonic_us() >= job->watch_until_us)
-        answer_action(answer, job->head.parked_id, "not_tried", (struct slice){0});
+        answer_action(answer, job->head.parked_id, "not_tried",
+                      slice_of("no agent has tried it within 10 s: does one run?"));
     parked_list_done(&now);
     job->due_us = clock_monotonic_us() + PARKED_LOOK_US;
     return status;
@@ -306,7 +313,7 @@ static void work_at(struct worker *worker, struct job *job, struct answer *answe
     else if (status == STATUS_OK && !job->is_watched)
         status = begin_retry(store, job, worker->stop, answer, &err);
     if (status == STATUS_OK && job->is_watched)
-        status = watch_retry(store, job, answer, &err);
+        status = watch_retry(worker, store, job, answer, &err);
     if (status != STATUS_OK)
         answer_failure(worker, &err, answer);
 }

@@ -1,4 +1,5 @@
 /* Who holds what a token names, by the records of the control topic. */
+#include "common/clock.h"
 #include "operate/wait/internal.h"
 
 #include <inttypes.h>
@@ -25,15 +26,33 @@ struct holders {
     size_t asked; /* members that are to hold a place, of all types of its topic */
 };
 
-static void lacks(const struct holders *holders, const char *who, size_t index)
+/* @return whether this is the first place that somebody lacks; then it is told. */
+static bool lacks(const struct holders *holders, const char *who, size_t index)
 {
     const struct token_place *place = &holders->goal->token.places[index];
     struct wait_state *state = holders->state;
-    if (state->fulfilled)
+    bool is_first = state->fulfilled;
+    if (is_first)
         (void)snprintf(state->reason, sizeof state->reason,
                        "%s lacks %s p%" PRId32 " up to offset %" PRId64, who, place->topic,
                        place->partition, holders->goal->offsets[index]);
     state->fulfilled = false;
+    return is_first;
+}
+
+/* Say that an operator has paused the type at a member, if so. */
+static void name_paused(const struct holders *holders, const struct quorum *quorum,
+                        const struct quorum_member *member)
+{
+    struct wait_state *state = holders->state;
+    size_t length = strlen(state->reason);
+    int64_t paused_at_us = quorum_paused_at_us(quorum, member);
+    char time[CLOCK_TEXT_SIZE];
+    clock_format_utc(paused_at_us, time);
+    if (paused_at_us != 0)
+        (void)snprintf(state->reason + length, sizeof state->reason - length,
+                       "; %s is paused at %s since %.19sZ", quorum->entity_type, member->service,
+                       time);
 }
 
 /* Members that have to hold a place, one by one. */
@@ -46,8 +65,9 @@ static void look_at_members(struct holders *holders, const struct quorum *quorum
         if (!counts)
             continue;
         holders->asked++;
-        if (quorum_counted(quorum, i, goal->token.places[index].partition) < goal->offsets[index])
-            lacks(holders, member->service, index);
+        if (quorum_counted(quorum, i, goal->token.places[index].partition) < goal->offsets[index] &&
+            lacks(holders, member->service, index))
+            name_paused(holders, quorum, member);
     }
 }
 
@@ -65,7 +85,13 @@ static void look_at_quorum(struct holders *holders, const struct quorum *quorum,
         holding += quorum->members[i].counts &&
                    quorum_counted(quorum, i, partition) >= holders->goal->offsets[index];
     (void)snprintf(who, sizeof who, "all but %zu of %zu members", holding, quorum->counting);
-    lacks(holders, who, index);
+    if (!lacks(holders, who, index))
+        return;
+    for (size_t i = 0; i < quorum->member_count; i++) {
+        if (quorum->members[i].counts &&
+            quorum_counted(quorum, i, partition) < holders->goal->offsets[index])
+            name_paused(holders, quorum, &quorum->members[i]);
+    }
 }
 
 /* A place of which nobody is asked is held by nobody. */
@@ -87,7 +113,7 @@ static enum status look_at_place(struct holders *holders, size_t index, struct e
         quorum_done(&quorum);
     }
     if (status == STATUS_OK && holders->asked == 0)
-        lacks(holders, goal->scope == WAIT_SERVICE ? goal->at : "everybody", index);
+        (void)lacks(holders, goal->scope == WAIT_SERVICE ? goal->at : "everybody", index);
     return status;
 }
 

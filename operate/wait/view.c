@@ -76,6 +76,30 @@ enum status wait_view_members(struct wait_view *view, struct error *err)
     return status;
 }
 
+/* Name the first type of the token's topics that an operator has paused here. */
+static void name_paused(struct wait_view *view, const struct wait_goal *goal,
+                        struct wait_state *state)
+{
+    struct paused_types paused = {0};
+    struct error ignored = ERROR_INIT;
+    const struct paused_type *found = NULL;
+    const struct config *config = view->service->config;
+    if (view->store == NULL ||
+        view->store->ops->list_paused(view->store, &paused, &ignored) != STATUS_OK)
+        return;
+    for (size_t i = 0; found == NULL && i < goal->token.count; i++)
+        found = paused_find_topic(&paused, config->apply, config->apply_count,
+                                  goal->token.places[i].topic);
+    if (found != NULL) {
+        char since[PAUSED_TEXT_SIZE];
+        size_t length = strlen(state->reason);
+        paused_describe(found, since);
+        (void)snprintf(state->reason + length, sizeof state->reason - length,
+                       ": %s is paused here %s", found->entity_type, since);
+    }
+    paused_types_done(&paused);
+}
+
 /* The origin had its own rows at commit, whether it reads them back or not. Of an earlier
  * incarnation it may have lost them. */
 static enum status look_here(struct wait_view *view, const struct wait_goal *goal,
@@ -101,6 +125,8 @@ static enum status look_here(struct wait_view *view, const struct wait_goal *goa
     else if (verdict == TOKEN_WAITS)
         (void)snprintf(state->reason, sizeof state->reason,
                        "%s has not applied all of it, or is not complete", here);
+    if (!state->fulfilled)
+        name_paused(view, goal, state);
     return STATUS_OK;
 }
 
@@ -126,6 +152,7 @@ static enum status look_elsewhere(struct wait_view *view, struct wait_goal *goal
         return wait_goal_holders(&view->members, goal, state, err);
     (void)snprintf(state->reason, sizeof state->reason,
                    "%s does not know where the log has all of it", view->service->config->service);
+    name_paused(view, goal, state);
     return STATUS_OK;
 }
 

@@ -64,6 +64,9 @@ static void a_token_reads_as_it_is_written_and_nothing_else_is_one(void **state)
     arena_done(&arena);
 }
 
+/* What is known of the pauses of all copies that report; "": none is paused. */
+static const char *paused = "";
+
 /* A copy of "order" in partition 0. */
 static void report(struct members *members, int number, const char *copy_state, int64_t durable,
                    int64_t parked_from)
@@ -75,8 +78,9 @@ static void report(struct members *members, int number, const char *copy_state, 
         "\"at\":\"2026-11-28T22:40:00.123456Z\",\"publishes\":{},"
         "\"outbox\":{\"waiting\":-1,\"set_aside\":-1},"
         "\"applies\":{\"order\":{\"topic\":\"order\",\"state\":\"%s\",\"joined\":true,"
-        "\"lag_ms\":0,\"reason\":\"\"}},\"positions\":{\"order\":[[0,1,%lld,%lld,%lld]]}}",
-        number, number, copy_state, (long long)durable, (long long)durable, (long long)parked_from);
+        "\"lag_ms\":0,\"reason\":\"\"}},\"positions\":{\"order\":[[0,1,%lld,%lld,%lld]]}%s}",
+        number, number, copy_state, (long long)durable, (long long)durable, (long long)parked_from,
+        paused);
     const struct control_record record = {
         .key = slice_of(key), .value = slice_of(value), .offset = number};
     assert_int_equal(members_take(members, &record, &err), STATUS_OK);
@@ -92,18 +96,25 @@ static void forget(struct members *members, int number)
     assert_int_equal(members_take(members, &record, &err), STATUS_OK);
 }
 
-/* @return whether an event that stands below offset 50 has arrived. */
-static bool arrived(const struct members *members, enum wait_scope scope, const char *at)
+/* Look whether an event that stands below offset 50 has arrived. */
+static void look(const struct members *members, enum wait_scope scope, const char *at,
+                 struct wait_state *ret_seen)
 {
     struct wait_goal goal;
-    struct wait_state seen = {0};
     struct error err = ERROR_INIT;
+    *ret_seen = (struct wait_state){0};
     assert_int_equal(wait_goal_init(&goal, TOKEN, scope, at, &err), STATUS_OK);
     goal.offsets[0] = 50;
-    if (wait_goal_holders(members, &goal, &seen, &err) != STATUS_OK)
+    if (wait_goal_holders(members, &goal, ret_seen, &err) != STATUS_OK)
         test_fail("%s", err.text);
-    assert_true(seen.fulfilled == (seen.reason[0] == '\0'));
+    assert_true(ret_seen->fulfilled == (ret_seen->reason[0] == '\0'));
     wait_goal_done(&goal);
+}
+
+static bool arrived(const struct members *members, enum wait_scope scope, const char *at)
+{
+    struct wait_state seen;
+    look(members, scope, at, &seen);
     return seen.fulfilled;
 }
 
@@ -151,6 +162,33 @@ a_member_that_stopped_or_parked_counts_as_what_it_has_and_a_forgotten_one_not(vo
     members_done(&members);
 }
 
+static void a_member_that_is_paused_is_named(void **state)
+{
+    static const char at_one[] =
+        "copy1 lacks order p0 up to offset 50; order is paused at copy1 since 2026-11-30T01:02:03Z";
+    struct members members;
+    struct wait_state seen;
+    (void)state;
+    members_init(&members);
+    report(&members, 0, "complete", 49, -1);
+    paused = ",\"paused\":{\"order\":\"2026-11-30T01:02:03.000004Z\"}";
+    report(&members, 1, "complete", 49, -1);
+    report(&members, 2, "complete", 80, -1); /* it has the event all the same */
+    paused = "";
+    look(&members, WAIT_SERVICE, "copy1", &seen);
+    assert_string_equal(seen.reason, at_one);
+    look(&members, WAIT_SERVICE, "copy0", &seen);
+    assert_string_equal(seen.reason, "copy0 lacks order p0 up to offset 50");
+    look(&members, WAIT_QUORUM, NULL, &seen);
+    assert_string_equal(seen.reason,
+                        "all but 1 of 3 members lacks order p0 up to offset 50; order is paused at "
+                        "copy1 since 2026-11-30T01:02:03Z");
+    report(&members, 0, "complete", 50, -1);
+    look(&members, WAIT_ALL, NULL, &seen);
+    assert_string_equal(seen.reason, at_one);
+    members_done(&members);
+}
+
 static void a_name_that_nobody_has_is_an_error(void **state)
 {
     struct members members;
@@ -193,6 +231,7 @@ int main(void)
         TEST(a_token_reads_as_it_is_written_and_nothing_else_is_one),
         TEST(more_than_half_of_one_to_five_members_make_a_quorum),
         TEST(a_member_that_stopped_or_parked_counts_as_what_it_has_and_a_forgotten_one_not),
+        TEST(a_member_that_is_paused_is_named),
         TEST(a_name_that_nobody_has_is_an_error),
         TEST(a_topic_that_a_service_does_not_apply_never_arrives_there),
     };

@@ -127,7 +127,8 @@ const OUTCOMES = {
     applied: (id) => `Record ${id} is applied.`,
     parked_again: (id, reason) =>
         `Record ${id} could not be applied: ${reason ?? "no reason is known"}`,
-    not_tried: (id) => `Record ${id} is to be tried; no agent has done it yet.`,
+    not_tried: (id, reason) =>
+        `Record ${id} is to be tried later: ${reason ?? "no agent has done it yet"}`,
     skipped: (id) => `Record ${id} is skipped.`,
 };
 
