@@ -3,6 +3,7 @@
 
 #include "common/advice.h"
 #include "common/log.h"
+#include "common/plain.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -35,8 +36,16 @@ void command_say(const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    plain_make_lines(text, strlen(text));
     advice_complete(text, complete, sizeof complete);
     fprintf(stderr, "%s\n", complete);
+}
+
+void command_print(struct buffer *out, bool json)
+{
+    if (!json && out->data != NULL)
+        plain_make_lines(out->data, out->length);
+    fputs(buffer_text(out), stdout);
 }
 
 void command_advise_flags(const struct command_line *line)

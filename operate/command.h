@@ -2,7 +2,7 @@
 #ifndef OPERATE_COMMAND_H
 #define OPERATE_COMMAND_H
 
-#include "common/status.h"
+#include "common/buffer.h"
 
 #include <stdatomic.h>
 
@@ -67,8 +67,12 @@ int command_word_length(const char *argument);
 /** Let every command that a text names from now on have the flags of this one, quoted. */
 void command_advise_flags(const struct command_line *line);
 
-/** Print a line on stderr; commands in backquotes are completed. */
+/** Print a line on stderr, without control characters; commands in backquotes are completed. */
 void command_say(const char *format, ...) PRINTF_LIKE(1, 2);
+
+/** Print what a command has written, a text without the control characters that others have put
+ * into it. */
+void command_print(struct buffer *out, bool json);
 
 /** Print a statement, with a comment before it, for people who run it themselves. */
 void command_print_sql(const char *comment, const char *sql);

@@ -358,7 +358,7 @@ static enum status copies_show(struct copies_page *page, bool json, const char *
         status = copies_types(page, wanted, err);
     if (status != STATUS_OK)
         return status;
-    fputs(buffer_text(json ? &page->json : &page->text), stdout);
+    command_print(json ? &page->json : &page->text, json);
     if (page->control.members.unreadable.status != STATUS_OK)
         command_say("keepstep: %s cannot be read: %s", page->config->control_topic,
                     page->control.members.unreadable.text);

@@ -1,6 +1,7 @@
 /* Shows and writes the policy of a type. */
 #include "operate/copies_policy.h"
 
+#include "operate/command.h"
 #include "operate/member.h"
 
 #include <inttypes.h>
@@ -256,7 +257,7 @@ enum status copies_policy(struct control *control, const struct config *config,
                              : request->clear         ? "The policy is cleared,"
                                                       : "The policy is written,",
                              control->members.end, config->control_topic);
-        fputs(buffer_text(request->json ? &work.json : &work.text), stdout);
+        command_print(request->json ? &work.json : &work.text, request->json);
     }
     free(types);
     arena_done(&work.arena);

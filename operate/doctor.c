@@ -22,7 +22,7 @@ static int doctor_command_run(const struct command *command, int argc, char **ar
         command_catch_signals();
         doctor_run(&doctor);
         (line.json ? doctor_append_json : doctor_append_text)(&doctor, &out);
-        fputs(buffer_text(&out), stdout);
+        command_print(&out, line.json);
         code = doctor_count(&doctor, DOCTOR_FAIL) > 0 ? DOCTOR_UNHEALTHY : EX_OK;
     } else {
         code = command_fail(&err);

@@ -114,7 +114,7 @@ static enum status filling_print(const struct filling *filling, const struct fil
     if (out.failed)
         status = error_set(err, STATUS_FATAL, "no memory for the output");
     else
-        fputs(buffer_text(&out), stdout);
+        command_print(&out, filling->line->json);
     buffer_done(&out);
     return status;
 }

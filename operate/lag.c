@@ -169,7 +169,7 @@ static enum status lag_print(const struct service *service, bool json, struct er
             status = lag_topic(&lag, config->apply[i].topic, &out, err);
     }
     if (status == STATUS_OK)
-        fputs(buffer_text(&out), stdout);
+        command_print(&out, json);
 out:
     offsets_close(lag.offsets);
     if (lag.store != NULL)

@@ -91,7 +91,7 @@ static enum status outbox_print(struct outbox *outbox, int64_t position, bool js
                            (long long)position);
     }
     if (status == STATUS_OK)
-        fputs(buffer_text(&out), stdout);
+        command_print(&out, json);
     buffer_done(&out);
     arena_done(&arena);
     return status;

@@ -56,7 +56,7 @@ void parked_append_json(const struct parked_record *parked, bool whole,
     member_begin(out, NULL, "{");
     member_number(out, "id", parked->parked_id);
     member_text(out, "state", slice_of(parked_state_name(parked->state)));
-    member_text(out, "entity_type", parked->entity_type);
+    append_member_shown(out, "entity_type", parked->entity_type);
     append_member_shown(out, "entity_key", parked->entity_key);
     member_text(out, "topic", slice_of(parked->record.topic));
     member_number(out, "partition", parked->record.partition);
@@ -212,7 +212,7 @@ enum status parked_print(struct store *store, const struct parked_record *record
     if (out.failed)
         status = error_set(err, STATUS_FATAL, "no memory for the output");
     else
-        fputs(buffer_text(&out), stdout);
+        command_print(&out, request->json);
     parked_others_done(&others);
     buffer_done(&out);
     return status;

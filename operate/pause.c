@@ -1,6 +1,7 @@
 /* `keepstep pause` and `keepstep resume`: let entity types stand still at a service, and go on. */
 #include "common/buffer.h"
 #include "common/clock.h"
+#include "common/utf8.h"
 #include "operate/command.h"
 #include "operate/service.h"
 #include "operate/status_paused.h"
@@ -222,6 +223,9 @@ static int pause_or_resume(const struct command *command, int argc, char **argv,
         err.exit_code = EX_USAGE;
         status = error_set(&err, STATUS_FATAL, "--reason: more than %d bytes",
                            PAUSED_REASON_SIZE - 1);
+    } else if (status == STATUS_OK && !utf8_is_valid(slice_of(request.reason))) {
+        err.exit_code = EX_USAGE;
+        status = error_set(&err, STATUS_FATAL, "--reason: is not UTF-8");
     }
     if (status == STATUS_OK)
         status = pause_do(&request, &err);

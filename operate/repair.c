@@ -261,7 +261,7 @@ static enum status repairing_print(const struct repairing *repairing, const stru
     if (out.failed)
         status = error_set(err, STATUS_FATAL, "no memory for the output");
     else
-        fputs(buffer_text(&out), stdout);
+        command_print(&out, repairing->line->json);
     buffer_done(&out);
     return status;
 }

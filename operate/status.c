@@ -568,7 +568,7 @@ static enum status status_print(const struct service *service, bool json, struct
     buffer_init(&page.metrics, STATUS_METRICS_MAX);
     enum status status = status_fill(&page, err);
     if (status == STATUS_OK)
-        fputs(buffer_text(json ? &page.json : &page.text), stdout);
+        command_print(json ? &page.json : &page.text, json);
     offsets_close(page.offsets);
     buffer_done(&page.text);
     buffer_done(&page.json);

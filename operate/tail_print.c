@@ -3,6 +3,7 @@
 
 #include "common/base64.h"
 #include "common/clock.h"
+#include "common/plain.h"
 #include "common/utf8.h"
 #include "operate/member.h"
 #include "schemas/change_text.h"
@@ -25,18 +26,6 @@ static const char *tail_word(const struct tail_shown *shown)
     return change->record.value.data == NULL ? "tombstone" : change_op_name(change->op);
 }
 
-/* A terminal obeys control characters, so none is printed as it came. */
-static void tail_append_plain(struct buffer *out, struct slice text)
-{
-    for (size_t i = 0; i < text.length; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        if (c < 0x20 || c == 0x7f)
-            buffer_append_text(out, "?");
-        else
-            buffer_append(out, &text.data[i], 1);
-    }
-}
-
 void tail_append_text(const struct tail_shown *shown, struct buffer *out)
 {
     const struct change *change = shown->change;
@@ -46,15 +35,15 @@ void tail_append_text(const struct tail_shown *shown, struct buffer *out)
     size_t before = out->length;
     clock_format_utc(time_us, time);
     buffer_append_format(out, "%s  %-9s  ", time_us == 0 ? "-" : time, tail_word(shown));
-    tail_append_plain(out, change->entity_key.length > 0 ? change->entity_key : record->key);
+    plain_append(out, change->entity_key.length > 0 ? change->entity_key : record->key);
     buffer_append_text(out, "  ");
     if (shown->reason != NULL)
-        tail_append_plain(out, slice_of(shown->reason));
+        plain_append(out, slice_of(shown->reason));
     else
         change_text_append(record->value, out);
     if (change->source.length > 0) {
         buffer_append_text(out, "  from ");
-        tail_append_plain(out, change->source);
+        plain_append(out, change->source);
     }
     if (change->sequence != 0)
         buffer_append_format(out, " #%" PRIu64, change->sequence);

@@ -61,7 +61,7 @@ static enum status topics_print(struct topics *topics, bool applies, struct erro
     if (status == STATUS_OK && topics->out.failed)
         status = error_set(err, STATUS_FATAL, "the output grows too large");
     if (status == STATUS_OK)
-        fputs(buffer_text(&topics->out), stdout);
+        command_print(&topics->out, topics->line->json);
     return status;
 }
 

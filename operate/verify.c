@@ -76,7 +76,7 @@ static enum status verify_print(const struct report *report, bool json, struct e
     if (out.failed)
         status = error_set(err, STATUS_FATAL, "no memory for the output");
     else
-        fputs(buffer_text(&out), stdout);
+        command_print(&out, json);
     (void)fflush(stdout);
     buffer_done(&out);
     return status;

@@ -98,7 +98,7 @@ static void wait_print(const struct wait_command *wait, const struct wait_state 
             buffer_append_format(&out, "As of record %" PRId64 " of %s\n", state->control_offset,
                                  control_topic);
     }
-    fputs(buffer_text(&out), stdout);
+    command_print(&out, wait->json);
     buffer_done(&out);
 }
 

@@ -2,6 +2,7 @@
 #include "schemas/paused.h"
 
 #include "common/clock.h"
+#include "common/plain.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,4 +55,5 @@ void paused_describe(const struct paused_type *type, char ret_text[static PAUSED
     clock_format_utc(type->at_us, time);
     (void)snprintf(ret_text, PAUSED_TEXT_SIZE, "since %.19sZ by %s%s%s", time, type->by,
                    type->reason[0] == '\0' ? "" : ": ", type->reason);
+    plain_make(ret_text, strlen(ret_text));
 }

@@ -40,7 +40,7 @@ const struct paused_type *paused_find_topic(const struct paused_types *paused,
                                             const struct config_entry *entries, size_t count,
                                             const char *topic);
 
-/** Write "since 2026-11-30T01:02:03Z by anna@host: the reason". */
+/** Write "since 2026-11-30T01:02:03Z by anna@host: the reason", without control characters. */
 void paused_describe(const struct paused_type *type, char ret_text[static PAUSED_TEXT_SIZE]);
 
 #endif

@@ -278,6 +278,15 @@ static void types_that_share_a_topic_are_paused_together(void **state)
     result = sidecar_run(&shop, "pause", "item", "--json");
     assert_non_null(strstr(result.output, "\"entity_type\":\"item\",\"topic\":\""));
     assert_non_null(strstr(result.output, "\"reason\":\"the table is rebuilt\"}"));
+    assert_int_equal(sidecar_run(&shop, "resume", NULL, NULL).exit_code, 0);
+    result = sidecar_run(&shop, "pause", "item", "--reason=red \033[31m");
+    assert_int_equal(result.exit_code, 0);
+    expect_said(&shop, 0, "status", ": red ?[31m\n");
+    result = sidecar_run(&shop, "pause", "--json", NULL);
+    assert_non_null(strstr(result.output, "\"reason\":\"red \\u001b[31m\"}"));
+    result = sidecar_run(&shop, "pause", "item", "--reason=\xFF");
+    assert_int_equal(result.exit_code, 64);
+    assert_non_null(strstr(result.errors, "--reason: is not UTF-8"));
 }
 
 int main(void)

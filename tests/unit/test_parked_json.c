@@ -68,7 +68,11 @@ static void bytes_that_are_no_text_are_shown_as_such(void **state)
     struct parked_record parked = record_of((struct slice){"a\x80\xE2\x98\x83", 5},
                                             (struct slice){0}, &header);
     (void)state;
+    parked.entity_type = slice_of("or\xFF"
+                                  "der");
     json_t *json = shown(&parked, true, NULL);
+    assert_string_equal(text_of(json, "entity_type"), "or\xEF\xBF\xBD"
+                                                      "der");
     assert_string_equal(text_of(json, "key"), "a\xEF\xBF\xBD\xE2\x98\x83");
     assert_true(json_is_null(json_object_get(json, "value")));
     const json_t *value = json_object_get(json_object_get(json, "headers"), "bytes\xEF\xBF\xBD");

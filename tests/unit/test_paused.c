@@ -59,6 +59,10 @@ static void a_pause_says_since_when_by_whom_and_why(void **state)
     memcpy(type.reason, "rebuilt", sizeof "rebuilt");
     paused_describe(&type, text);
     assert_string_equal(text, "since 2026-11-30T01:02:03Z by anna@host: rebuilt");
+    memcpy(type.reason, "a\033[31mb\nc\302\233d\177 \303\251",
+           sizeof "a\033[31mb\nc\302\233d\177 \303\251");
+    paused_describe(&type, text); /* a terminal would obey */
+    assert_string_equal(text, "since 2026-11-30T01:02:03Z by anna@host: a?[31mb?c??d? \303\251");
 }
 
 static void a_topic_is_paused_with_any_of_its_types(void **state)
