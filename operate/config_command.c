@@ -53,6 +53,8 @@ static void config_command_limits(const struct config_limits *limits, struct buf
     member_number(out, "behind_records", limits->behind_records);
     member_number(out, "scan_time_s", limits->scan_time_s);
     member_number(out, "snapshots", limits->snapshots);
+    member_number(out, "changeset_events", limits->changeset_events);
+    member_number(out, "changeset_bytes", limits->changeset_bytes);
     buffer_append_text(out, "}");
 }
 
@@ -79,6 +81,8 @@ static void config_command_render(const struct config *config, struct buffer *ou
                            slice_of(config_kafka_is_secret(name) ? "***" : config->kafka[i].value));
     }
     buffer_append_text(out, "},\n");
+    config_command_field("transactions",
+                         config->transactions == TRANSACTIONS_WHOLE ? "whole" : "single", out);
     config_command_entries("publish", config->publish, config->publish_count, out);
     buffer_append_text(out, ",\n");
     config_command_entries("apply", config->apply, config->apply_count, out);

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONFIG_PARTITIONS 6
+#define CONFIG_PARTITIONS       6
+#define CONFIG_PARTITIONS_WHOLE 1
 
 /** @return the value at a dotted option key, or NULL. */
 static const json_t *config_get(const json_t *tree, const char *key)
@@ -101,7 +102,14 @@ static bool config_kafka(struct config *config, const json_t *object)
     return ok;
 }
 
-static bool config_entry_read(const struct config *config, const char *entity_type,
+/* What an entry gets that names no topic and no partitions. */
+struct config_entry_defaults {
+    const char *topic_prefix;
+    const char *topic_name; /* behind the prefix; NULL: the entity type */
+    int32_t partitions;
+};
+
+static bool config_entry_read(const struct config_entry_defaults *defaults, const char *entity_type,
                               const json_t *json, struct config_entry *entry)
 {
     const char *table = json_string_value(json_object_get(json, "table"));
@@ -117,9 +125,10 @@ static bool config_entry_read(const struct config *config, const char *entity_ty
     entry->partition_key = key == NULL ? NULL : strdup(key);
     if (topic != NULL)
         entry->topic = strdup(topic);
-    else if (asprintf(&entry->topic, "%s%s", config->topic_prefix, entity_type) < 0)
+    else if (asprintf(&entry->topic, "%s%s", defaults->topic_prefix,
+                      defaults->topic_name == NULL ? entity_type : defaults->topic_name) < 0)
         entry->topic = NULL;
-    entry->partitions = partitions == NULL ? CONFIG_PARTITIONS
+    entry->partitions = partitions == NULL ? defaults->partitions
                                            : (int32_t)json_integer_value(partitions);
     if (start != NULL)
         entry->start = strcmp(start, "earliest") == 0 ? CONFIG_START_EARLIEST : CONFIG_START_LATEST;
@@ -142,7 +151,7 @@ static bool config_entry_read(const struct config *config, const char *entity_ty
            (fill_from == NULL || entry->fill_from != NULL);
 }
 
-static bool config_entries(const struct config *config, const json_t *object,
+static bool config_entries(const struct config_entry_defaults *defaults, const json_t *object,
                            struct config_entry **ret_entries, size_t *ret_count)
 {
     const char *name;
@@ -155,10 +164,26 @@ static bool config_entries(const struct config *config, const json_t *object,
     {
         if (!ok)
             break;
-        ok = config_entry_read(config, name, value, &entries[count]);
+        ok = config_entry_read(defaults, name, value, &entries[count]);
         *ret_count = ++count;
     }
     return ok;
+}
+
+static bool config_both_entries(struct config *config, const json_t *tree)
+{
+    bool whole = config->transactions == TRANSACTIONS_WHOLE;
+    const struct config_entry_defaults applied = {.topic_prefix = config->topic_prefix,
+                                                  .partitions = CONFIG_PARTITIONS};
+    struct config_entry_defaults published = applied;
+    if (whole) {
+        published.topic_name = config->service;
+        published.partitions = CONFIG_PARTITIONS_WHOLE;
+    }
+    return config_entries(&published, json_object_get(tree, "publish"), &config->publish,
+                          &config->publish_count) &&
+           config_entries(&applied, json_object_get(tree, "apply"), &config->apply,
+                          &config->apply_count);
 }
 
 static bool config_ignore(struct config *config, const json_t *array)
@@ -227,6 +252,7 @@ bool config_build(const json_t *tree, const json_t *secret_files, struct config 
     config->log_level = config_text(tree, "log.level");
     config->log_format = config_text(tree, "log.format");
     config->schemas = config_path(tree, "schemas", config->path);
+    config->transactions = config_is_whole(tree) ? TRANSACTIONS_WHOLE : TRANSACTIONS_SINGLE;
     config->verify_every_s = config_integer(tree, "verify.every_s");
     config->topics = (struct topic_choice){
         .replication_factor = config_integer(tree, "topics.replication_factor"),
@@ -250,6 +276,8 @@ bool config_build(const json_t *tree, const json_t *secret_files, struct config 
         .behind_records = config_integer(tree, "limits.behind_records"),
         .scan_time_s = config_integer(tree, "limits.scan_time_s"),
         .snapshots = config_integer(tree, "limits.snapshots"),
+        .changeset_events = config_integer(tree, "limits.changeset_events"),
+        .changeset_bytes = config_integer(tree, "limits.changeset_bytes"),
     };
     return config->service != NULL && config->topic_prefix != NULL &&
            config->control_topic != NULL && config->instance != NULL && config->listen != NULL &&
@@ -258,9 +286,6 @@ bool config_build(const json_t *tree, const json_t *secret_files, struct config 
            config->log_format != NULL && config->schemas != NULL && config_database(config, tree) &&
            config_pairs(secret_files, &config->secret_files, &config->secret_file_count) &&
            config_kafka(config, json_object_get(tree, "kafka")) &&
-           config_entries(config, json_object_get(tree, "publish"), &config->publish,
-                          &config->publish_count) &&
-           config_entries(config, json_object_get(tree, "apply"), &config->apply,
-                          &config->apply_count) &&
+           config_both_entries(config, tree) &&
            config_ignore(config, json_object_get(tree, "ignore"));
 }

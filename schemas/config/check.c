@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #define CONFIG_NAME_SIZE    64
+#define CONFIG_TOPIC_SIZE   512
 #define CONFIG_DISTANCE_MAX 4 /* a name this far from another is no misspelling of it */
 
 static void config_place(const struct config_marks *marks, const char *pointer, struct error *err)
@@ -335,6 +336,86 @@ static enum status config_check_case(const json_t *tree, const struct config_mar
     return STATUS_OK;
 }
 
+bool config_is_whole(const json_t *tree)
+{
+    const char *transactions = json_string_value(json_object_get(tree, "transactions"));
+    return transactions != NULL && strcmp(transactions, "whole") == 0;
+}
+
+/* @return the topic of a published type under `whole`, in `room` unless the entry names it. */
+static const char *config_whole_topic(const json_t *tree, const json_t *entry,
+                                      char room[static CONFIG_TOPIC_SIZE])
+{
+    const char *topic = json_string_value(json_object_get(entry, "topic"));
+    const char *prefix = json_string_value(json_object_get(tree, "topic_prefix"));
+    if (topic != NULL)
+        return topic;
+    (void)snprintf(room, CONFIG_TOPIC_SIZE, "%s%s", prefix == NULL ? "" : prefix,
+                   json_string_value(json_object_get(tree, "service")));
+    return room;
+}
+
+/* What is wrong with one published type under `whole`, where `first` is the first one. */
+static bool config_refuse_whole(const json_t *tree, const char *name, const char *first,
+                                struct error *err)
+{
+    char room[CONFIG_TOPIC_SIZE];
+    char first_room[CONFIG_TOPIC_SIZE];
+    const json_t *publish = json_object_get(tree, "publish");
+    const json_t *entry = json_object_get(publish, name);
+    const char *topic = config_whole_topic(tree, entry, room);
+    const char *shared = config_whole_topic(tree, json_object_get(publish, first), first_room);
+    json_int_t partitions = json_integer_value(json_object_get(entry, "partitions"));
+    json_int_t others = json_integer_value(
+        json_object_get(json_object_get(publish, first), "partitions"));
+    if (strcmp(topic, shared) != 0)
+        (void)error_set(
+            err, STATUS_FATAL,
+            "`transactions: whole` needs one topic for all published types, but %s has "
+            "%s and %s has %s: take \"topic:\" out of all entries, or write the same in "
+            "all",
+            first, shared, name, topic);
+    else if ((partitions > 1 ? partitions : 1) != (others > 1 ? others : 1))
+        (void)error_set(err, STATUS_FATAL,
+                        "%s and %s share topic %s (`transactions: whole`), so write the same "
+                        "\"partitions:\" in both entries",
+                        first, name, topic);
+    else if (partitions > 1 && json_object_get(entry, "partition_key") == NULL)
+        (void)error_set(err, STATUS_FATAL,
+                        "`transactions: whole` keeps a transaction together in one partition only: "
+                        "take \"partitions:\" out, or give every entry a \"partition_key:\"");
+    else if (json_object_get(json_object_get(tree, "apply"), name) != NULL)
+        (void)error_set(err, STATUS_FATAL,
+                        "%s is published under `transactions: whole` and applied too, but such a "
+                        "topic has one writer: take %s out of \"apply:\"",
+                        name, name);
+    else
+        return false;
+    return true;
+}
+
+static enum status config_check_whole(const json_t *tree, const struct config_marks *marks,
+                                      struct error *err)
+{
+    const char *name;
+    const char *first = NULL;
+    json_t *entry;
+    char pointer[CONFIG_NAME_SIZE * 4];
+    if (!config_is_whole(tree))
+        return STATUS_OK;
+    json_object_foreach(json_object_get(tree, "publish"), name, entry)
+    {
+        if (first == NULL)
+            first = name;
+        if (!config_refuse_whole(tree, name, first, err))
+            continue;
+        (void)snprintf(pointer, sizeof pointer, "/publish/%s", name);
+        config_place(marks, pointer, err);
+        return STATUS_FATAL;
+    }
+    return STATUS_OK;
+}
+
 static enum status config_check_schema(const json_t *schema, const json_t *tree,
                                        const struct config_marks *marks, struct error *err)
 {
@@ -377,6 +458,8 @@ enum status config_check(const json_t *tree, const struct config_marks *marks, s
         status = config_check_dots(tree, marks, err);
     if (status == STATUS_OK)
         status = config_check_case(tree, marks, err);
+    if (status == STATUS_OK)
+        status = config_check_whole(tree, marks, err);
     json_decref(schema);
     return status;
 }

@@ -12,18 +12,23 @@
 
 enum config_start { CONFIG_START_NONE, CONFIG_START_EARLIEST, CONFIG_START_LATEST };
 
+/** Whether a service's transactions are published whole (rule 50). */
+enum config_transactions { TRANSACTIONS_SINGLE, TRANSACTIONS_WHOLE };
+
 /** Whether a copy without a position is filled with another one's rows (rule 38). */
 enum config_fill { CONFIG_FILL_AUTO, CONFIG_FILL_ALWAYS, CONFIG_FILL_NEVER };
 
 /** An entry of `publish:` or `apply:`. */
 struct config_entry {
     char *entity_type;
-    char *table;         /* NULL: publish only rows that the service itself writes to the outbox */
-    char *topic;         /* never NULL; by default topic_prefix + entity type */
-    char *partition_key; /* column whose value is the record key; NULL: the entity key */
+    char *table; /* NULL: publish only rows that the service itself writes to the outbox */
+    /** Never NULL. By default topic_prefix + entity type; of a published type under `whole`
+     * topic_prefix + service. */
+    char *topic;
+    char *partition_key;       /* column whose value is the record key; NULL: the entity key */
     struct text_pair *columns; /* schema column → table column, where renamed */
     size_t column_count;
-    int32_t partitions; /* 6 unless given */
+    int32_t partitions; /* 6 unless given; under `whole` 1 */
     enum config_start start;
     enum config_fill fill; /* default CONFIG_FILL_AUTO */
     char *fill_from;       /* the service to ask for rows; NULL: whoever suits best */
@@ -48,6 +53,8 @@ struct config_limits {
     int64_t behind_records;             /* of a copy that is compared; default 100000 */
     int64_t scan_time_s;                /* of one reading of a table; default 600 */
     int64_t snapshots;                  /* open for other services; default 4; 0: no answers */
+    int64_t changeset_events;           /* of one transaction, published whole; default 20000 */
+    int64_t changeset_bytes;            /* of its payloads; default 8 MiB */
 };
 
 struct config {
@@ -71,6 +78,7 @@ struct config {
     size_t secret_file_count;
     struct text_pair *kafka; /* librdkafka properties */
     size_t kafka_count;
+    enum config_transactions transactions; /* TRANSACTIONS_SINGLE unless given */
     struct config_entry *publish;
     size_t publish_count;
     struct config_entry *apply;

@@ -112,6 +112,9 @@ const char *config_key_shown(const char *key);
 /** @return a copy of a database's URL as database_url_show() writes it; NULL without memory. */
 char *config_database_shown(const char *url) MUST_CHECK;
 
+/** @return whether the tree says `transactions: whole`. */
+bool config_is_whole(const json_t *tree);
+
 /** Fill `config`, whose path is set, from a checked tree.
  * @param secret_files  an object with the paths of the files that were read.
  * @return false without memory. */

@@ -13,6 +13,11 @@ const struct config_option config_options[] = {
     {"control_topic", "`topic_prefix` + `keepstep`", false,
      "Topic in which sidecars tell each other how far their copies are (`keepstep copies`); "
      "empty: they do not. A sidecar makes it."},
+    {"transactions", "single", false,
+     "`whole`: peers show this service's transactions whole and in order. All published types then "
+     "share one topic, by default `topic_prefix` + `service`, of one partition unless every entry "
+     "has a `partition_key`; and none of them is applied here. `single`: each change for itself. "
+     "After a change run `keepstep init`."},
     {"schemas", "schemas", false,
      "Folder with one `<entity type>.schema.json` for each entity type."},
     {"instance", "1", false,
@@ -68,6 +73,10 @@ const struct config_option config_options[] = {
     {"limits.snapshots", "4", true,
      "Most snapshots that the sidecar keeps open for other services, which compare their rows with "
      "this one's; 0: it answers no questions."},
+    {"limits.changeset_events", "20000", true,
+     "Most changes of one transaction that `transactions: whole` publishes; a larger one is set "
+     "aside."},
+    {"limits.changeset_bytes", "8388608", true, "Most bytes of those changes."},
 };
 const size_t config_option_count = sizeof config_options / sizeof *config_options;
 
@@ -138,8 +147,9 @@ static void config_describe_entries(struct buffer *out)
         "| key | default | meaning |\n"
         "| --- | --- | --- |\n"
         "| `table` | - | Table in the database; in PostgreSQL also `schema.table`. |\n"
-        "| `topic` | `topic_prefix` + entity type | Kafka topic. |\n"
-        "| `partitions` | 6 | Partitions of a topic that the relay creates. |\n"
+        "| `topic` | `topic_prefix` + entity type | Kafka topic. Of a published type under "
+        "`transactions: whole`: `topic_prefix` + `service`, the same for all. |\n"
+        "| `partitions` | 6, under `whole` 1 | Partitions of a topic that the relay creates. |\n"
         "| `partition_key` | the entity key | Column whose value is the record key; an update "
         "that changes it is refused, unless it is part of the primary key. |\n"
         "| `columns` | same names | The renamed columns: the schema's name to the table's name. |\n"

@@ -11,7 +11,7 @@
 /* The headers that are read. Data is NULL where one is absent. */
 struct record_names {
     struct slice specversion, id, source, type, time, subject;
-    struct slice sequence, incarnation, previous_id, protocol, kind;
+    struct slice sequence, changeset, incarnation, previous_id, protocol, kind;
     struct slice traceparent, content_type; /* unused, but known names are not copied */
 };
 
@@ -34,6 +34,7 @@ static const struct record_known record_known[] = {
     RECORD_KNOWN("ce_time", time),
     RECORD_KNOWN("ce_subject", subject),
     RECORD_KNOWN("ce_sequence", sequence),
+    RECORD_KNOWN("ce_changeset", changeset),
     RECORD_KNOWN("ce_incarnation", incarnation),
     RECORD_KNOWN("ce_previousid", previous_id),
     RECORD_KNOWN("ce_protocol", protocol),
@@ -138,19 +139,41 @@ static enum status record_read_kind(const struct record_names *names, enum chang
     return STATUS_OK;
 }
 
+/* @return the number; 0 where the text is not one of 20 digits. */
+static uint64_t record_read_number(struct slice text)
+{
+    uint64_t number = 0;
+    bool ok = text.length == RECORD_SEQUENCE_SIZE;
+    for (size_t i = 0; ok && i < text.length; i++) {
+        char c = text.data[i];
+        ok = c >= '0' && c <= '9' && !__builtin_mul_overflow(number, 10, &number) &&
+             !__builtin_add_overflow(number, (uint64_t)(c - '0'), &number);
+    }
+    return ok ? number : 0;
+}
+
+static enum status record_read_changeset(const struct record_names *names, struct change *change,
+                                         struct error *err)
+{
+    if (names->changeset.data == NULL)
+        return STATUS_OK;
+    if (names->incarnation.data == NULL)
+        return error_set(err, STATUS_STOP, "header ce_changeset without ce_incarnation");
+    change->changeset_end = record_read_number(names->changeset);
+    if (change->changeset_end == 0)
+        return error_set(err, STATUS_STOP, "header ce_changeset is not a number of 20 digits");
+    if (change->changeset_end < change->sequence)
+        return error_set(err, STATUS_STOP, "header ce_changeset is less than ce_sequence");
+    return STATUS_OK;
+}
+
 static enum status record_read_sequence(const struct record_names *names, struct change *change,
                                         struct error *err)
 {
     if (names->incarnation.data == NULL)
         return STATUS_OK;
-    uint64_t sequence = 0;
-    bool ok = names->sequence.length == RECORD_SEQUENCE_SIZE;
-    for (size_t i = 0; ok && i < names->sequence.length; i++) {
-        char c = names->sequence.data[i];
-        ok = c >= '0' && c <= '9' && !__builtin_mul_overflow(sequence, 10, &sequence) &&
-             !__builtin_add_overflow(sequence, (uint64_t)(c - '0'), &sequence);
-    }
-    if (!ok || sequence == 0)
+    uint64_t sequence = record_read_number(names->sequence);
+    if (sequence == 0)
         return error_set(err, STATUS_STOP, "header ce_sequence is not a number of 20 digits");
     if (names->id.length == 0 || names->source.length == 0)
         return error_set(err, STATUS_STOP, "sequenced record without ce_id or ce_source");
@@ -242,6 +265,8 @@ static enum status record_read(const struct record *record, const struct decoder
     status = record_read_kind(&names, &ret_change->kind, err);
     if (status == STATUS_OK)
         status = record_read_sequence(&names, ret_change, err);
+    if (status == STATUS_OK)
+        status = record_read_changeset(&names, ret_change, err);
     if (status != STATUS_OK)
         return status;
     /* Read the entity first: then a rejected event blocks only its own entity. */

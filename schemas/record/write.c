@@ -13,6 +13,17 @@ static void record_header_add(struct header *headers, size_t *count, const char 
         headers[(*count)++] = (struct header){.name = slice_of(name), .value = value};
 }
 
+/* @return the number in RECORD_DIGITS digits; data NULL where the arena is full. */
+static struct slice record_digits(uint64_t number, struct arena *arena)
+{
+    char *digits = arena_alloc(arena, RECORD_DIGITS);
+    if (digits == NULL)
+        return (struct slice){0};
+    for (size_t i = RECORD_DIGITS; i-- > 0; number /= 10)
+        digits[i] = (char)('0' + number % 10);
+    return (struct slice){digits, RECORD_DIGITS};
+}
+
 enum status record_headers_build(const struct record_head *head, struct arena *arena,
                                  struct header **ret_headers, size_t *ret_count, struct error *err)
 {
@@ -20,12 +31,13 @@ enum status record_headers_build(const struct record_head *head, struct arena *a
         [KIND_BARRIER] = "barrier", [KIND_HEARTBEAT] = "heartbeat", [KIND_VOID] = "void"};
     size_t count = 0;
     struct header *headers = arena_alloc(arena, RECORD_HEADERS_MAX * sizeof *headers);
-    char *digits = arena_alloc(arena, RECORD_DIGITS);
-    if (headers == NULL || digits == NULL)
+    struct slice sequence = record_digits(head->sequence, arena);
+    struct slice changeset = {0};
+    if (head->changeset_end != 0)
+        changeset = record_digits(head->changeset_end, arena);
+    if (headers == NULL || sequence.data == NULL ||
+        (head->changeset_end != 0 && changeset.data == NULL))
         return error_set(err, STATUS_RETRY, "arena full");
-    uint64_t sequence = head->sequence;
-    for (size_t i = RECORD_DIGITS; i-- > 0; sequence /= 10)
-        digits[i] = (char)('0' + sequence % 10);
     struct slice kind = {0};
     if (head->kind != KIND_CHANGE)
         kind = slice_of(kinds[head->kind]);
@@ -35,7 +47,8 @@ enum status record_headers_build(const struct record_head *head, struct arena *a
     record_header_add(headers, &count, "ce_type", head->type);
     record_header_add(headers, &count, "ce_time", head->created_at);
     record_header_add(headers, &count, "ce_subject", head->subject);
-    record_header_add(headers, &count, "ce_sequence", (struct slice){digits, RECORD_DIGITS});
+    record_header_add(headers, &count, "ce_sequence", sequence);
+    record_header_add(headers, &count, "ce_changeset", changeset);
     record_header_add(headers, &count, "ce_incarnation", head->incarnation);
     record_header_add(headers, &count, "ce_previousid", head->previous_id);
     record_header_add(headers, &count, "ce_protocol", slice_of("1"));

@@ -10,6 +10,7 @@ struct record_head {
     struct slice origin;
     struct slice incarnation;
     uint64_t sequence;
+    uint64_t changeset_end; /* sequence of its set's last record; 0: it is alone, no header */
     struct slice id;
     struct slice previous_id; /* absent at sequence 1 */
     struct slice type;        /* "order.updated" */

@@ -50,6 +50,65 @@ static void the_smallest_file_gets_all_defaults(void **state)
     config_free(config);
 }
 
+#define WHOLE                                                                                      \
+    "service: shop\ndatabase: sqlite:x\nkafka: {bootstrap.servers: k:1}\n"                         \
+    "topic_prefix: a.\ntransactions: whole\n"
+
+static void under_whole_all_published_types_share_the_services_topic(void **state)
+{
+    (void)state;
+    if (load(WHOLE "publish:\n  order:\n  line: {partition_key: order_id}\napply:\n  parcel:\n",
+             NULL, 0) != STATUS_OK)
+        test_fail("%s", err.text);
+    assert_int_equal(config->transactions, TRANSACTIONS_WHOLE);
+    for (size_t i = 0; i < 2; i++) {
+        assert_string_equal(config->publish[i].topic, "a.shop");
+        assert_int_equal(config->publish[i].partitions, 1);
+    }
+    assert_string_equal(config->apply[0].topic, "a.parcel");
+    assert_int_equal(config->limits.changeset_events, 20000);
+    assert_int_equal(config->limits.changeset_bytes, 8388608);
+    config_free(config);
+    if (load(WHOLE "publish:\n  order: {topic: t, partitions: 3, partition_key: a}\n"
+                   "  line: {topic: t, partitions: 3, partition_key: b}\n",
+             NULL, 0) != STATUS_OK)
+        test_fail("%s", err.text);
+    assert_string_equal(config->publish[1].topic, "t");
+    assert_int_equal(config->publish[1].partitions, 3);
+    config_free(config);
+}
+
+static void under_whole_what_would_tear_a_transaction_is_refused(void **state)
+{
+    static const struct {
+        const char *entries;
+        const char *wanted;
+    } bad[] = {
+        {"publish:\n  order:\n  line: {topic: line}\n",
+         ":8:3: `transactions: whole` needs one topic for all published types, but order has "
+         "a.shop and line has line"},
+        {"publish:\n  order: {partitions: 2}\n  line: {partitions: 2, partition_key: b}\n",
+         ":7:3: `transactions: whole` keeps a transaction together in one partition only"},
+        {"publish:\n  order: {partitions: 2, partition_key: b}\n  line: {partitions: 2}\n",
+         ":8:3: `transactions: whole` keeps a transaction together in one partition only"},
+        {"publish:\n  order: {partitions: 2, partition_key: b}\n  line: {partition_key: b}\n",
+         ":8:3: order and line share topic a.shop"},
+        {"publish:\n  order:\n  line:\napply:\n  line: {topic: other}\n",
+         ":8:3: line is published under `transactions: whole` and applied too"},
+        {"limits: {changeset_events: 0}\n", "changeset_events"},
+        {"limits: {changeset_bytes: 10}\n", "changeset_bytes"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const char *text = test_format("%s%s", WHOLE, bad[i].entries);
+        if (load(text, NULL, 0) != STATUS_FATAL || strstr(err.text, bad[i].wanted) == NULL)
+            test_fail("%s: %s", text, err.text);
+    }
+    assert_int_equal(load("service: a\ndatabase: sqlite:x\ntransactions: all\n", NULL, 0),
+                     STATUS_FATAL);
+    assert_non_null(strstr(err.text, ":3:1: "));
+}
+
 static void a_transaction_on_a_server_may_last_longer_unless_its_time_is_given(void **state)
 {
     static const struct {
@@ -361,6 +420,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_smallest_file_gets_all_defaults),
         TEST(a_transaction_on_a_server_may_last_longer_unless_its_time_is_given),
+        TEST(under_whole_all_published_types_share_the_services_topic),
+        TEST(under_whole_what_would_tear_a_transaction_is_refused),
         TEST(an_unknown_key_is_placed_and_a_near_one_named),
         TEST(wrong_files_are_refused_with_their_place),
         TEST(a_password_in_the_file_or_a_flag_is_refused_and_not_shown),

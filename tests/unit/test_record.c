@@ -216,6 +216,7 @@ static void what_the_relay_writes_is_read_back(void **state)
     struct record_head head = {.origin = slice_of("shop"),
                                .incarnation = slice_of("i"),
                                .sequence = 12,
+                               .changeset_end = 14,
                                .id = slice_of("b"),
                                .previous_id = slice_of("a"),
                                .type = slice_of("order.updated"),
@@ -228,6 +229,7 @@ static void what_the_relay_writes_is_read_back(void **state)
     assert_int_equal(decode(headers, count, "{\"id\":1}", "not looked at"), STATUS_OK);
     assert_int_equal(change.kind, KIND_VOID);
     assert_int_equal(change.sequence, 12);
+    assert_int_equal(change.changeset_end, 14);
     assert_int_equal(change.time_us, 1000000);
     assert_true(slice_is(change.previous_id, "a"));
     assert_true(slice_is(change.entity_key, "{\"id\":1}"));
@@ -266,6 +268,51 @@ static void a_sequence_is_written_in_twenty_digits(void **state)
         assert_true(found);
         arena_done(&own);
     }
+}
+
+static void the_end_of_a_set_is_a_number_of_twenty_digits_not_below_the_sequence(void **state)
+{
+    static const struct {
+        const char *changeset;
+        enum status wanted;
+        uint64_t end;
+        const char *reason;
+    } cases[] = {
+        {NULL, STATUS_OK, 0, NULL},
+        {"00000000000000000012", STATUS_OK, 12, NULL},
+        {"18446744073709551615", STATUS_OK, UINT64_MAX, NULL},
+        {"00000000000000000011", STATUS_STOP, 0, "ce_changeset is less than ce_sequence"},
+        {"00000000000000000000", STATUS_STOP, 0, "ce_changeset is not a number of 20 digits"},
+        {"18446744073709551616", STATUS_STOP, 0, "ce_changeset is not a number of 20 digits"},
+        {"0000000000000000012", STATUS_STOP, 0, "ce_changeset is not a number of 20 digits"},
+        {"000000000000000000012", STATUS_STOP, 0, "ce_changeset is not a number of 20 digits"},
+        {"+0000000000000000012", STATUS_STOP, 0, "ce_changeset is not a number of 20 digits"},
+        {"", STATUS_STOP, 0, "ce_changeset is not a number of 20 digits"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct header headers[] = {
+            {slice_of("ce_type"), slice_of("order.deleted")},
+            {slice_of("ce_id"), slice_of("b")},
+            {slice_of("ce_source"), slice_of("shop")},
+            {slice_of("ce_protocol"), slice_of("1")},
+            {slice_of("ce_incarnation"), slice_of("i")},
+            {slice_of("ce_previousid"), slice_of("a")},
+            {slice_of("ce_sequence"), slice_of("00000000000000000012")},
+            {slice_of("ce_changeset"), slice_of(cases[i].changeset)},
+        };
+        size_t count = sizeof headers / sizeof *headers - (cases[i].changeset == NULL);
+        if (decode(headers, count, "{\"id\":1}", NULL) != cases[i].wanted)
+            test_fail("%s: %s", cases[i].changeset, err.text);
+        if (cases[i].wanted == STATUS_OK)
+            assert_int_equal(change.changeset_end, cases[i].end);
+        else
+            assert_non_null(strstr(err.text, cases[i].reason));
+    }
+    struct header alone[] = {{slice_of("ce_type"), slice_of("order.deleted")},
+                             {slice_of("ce_changeset"), slice_of("00000000000000000012")}};
+    assert_int_equal(decode(alone, 2, "{\"id\":1}", NULL), STATUS_STOP);
+    assert_non_null(strstr(err.text, "ce_changeset without ce_incarnation"));
 }
 
 static void another_protocol_or_kind_stops(void **state)
@@ -392,6 +439,7 @@ int main(void)
         TEST(a_missing_type_and_a_wrong_key_are_rejected),
         TEST(what_the_relay_writes_is_read_back),
         TEST(a_sequence_is_written_in_twenty_digits),
+        TEST(the_end_of_a_set_is_a_number_of_twenty_digits_not_below_the_sequence),
         TEST(another_protocol_or_kind_stops),
         TEST(a_record_with_more_headers_than_are_read_stops_with_all_it_has),
         TEST(an_unknown_entity_type_is_left_to_the_caller),
