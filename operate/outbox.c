@@ -74,7 +74,7 @@ static enum status outbox_print(struct outbox *outbox, int64_t position, bool js
         if (position != 0 && shown > 0)
             break;
         arena_reset(&arena);
-        const struct outbox_selection selection = {filters[f], limit};
+        const struct outbox_selection selection = {.filter = filters[f], .limit = limit};
         status = outbox->ops->list(outbox, &selection, &arena, &rows, err);
         for (size_t i = 0; status == STATUS_OK && i < rows.count; i++) {
             if (position != 0 && rows.rows[i].position != position)
@@ -103,7 +103,8 @@ static enum status outbox_do(struct outbox *outbox, const char *verb, int64_t po
     if (strcmp(verb, "list") == 0 || strcmp(verb, "show") == 0)
         return outbox_print(outbox, position, json, err);
     bool drop = strcmp(verb, "drop") == 0;
-    enum status status = outbox->ops->resolve_set_aside(outbox, position, drop, err);
+    enum status status = outbox->ops->resolve_set_aside(outbox, position,
+                                                        drop ? OUTBOX_DROP : OUTBOX_RETRY, err);
     if (status == STATUS_OK)
         fprintf(stderr, "position %lld: %s\n", (long long)position,
                 drop ? "dropped; it will not be published, and other copies keep what they have. "
@@ -118,7 +119,8 @@ static enum status outbox_do(struct outbox *outbox, const char *verb, int64_t po
 static enum status outbox_retry_all(struct outbox *outbox, struct error *err)
 {
     struct arena arena;
-    static const struct outbox_selection selection = {OUTBOX_SET_ASIDE, OUTBOX_RETRY_ROWS};
+    static const struct outbox_selection selection = {.filter = OUTBOX_SET_ASIDE,
+                                                      .limit = OUTBOX_RETRY_ROWS};
     struct outbox_rows rows = {0};
     long long retried = 0;
     int64_t last = 0;
@@ -134,7 +136,7 @@ static enum status outbox_retry_all(struct outbox *outbox, struct error *err)
                 continue;
             found = true;
             last = rows.rows[i].position;
-            status = outbox->ops->resolve_set_aside(outbox, last, false, err);
+            status = outbox->ops->resolve_set_aside(outbox, last, OUTBOX_RETRY, err);
             retried += status == STATUS_OK;
         }
     } while (status == STATUS_OK && found);

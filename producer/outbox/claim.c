@@ -236,11 +236,11 @@ enum status outbox_sql_note_read(struct outbox *outbox, const struct lease *leas
 }
 
 enum status outbox_sql_set_aside(struct outbox *outbox, const struct lease *lease,
-                                 const struct outbox_row *row, const char *reason,
-                                 struct error *err)
+                                 const struct outbox_set *set, struct error *err)
 {
-    const struct sql_parameter values[] = {sql_integer(row->position), sql_string(reason),
-                                           sql_text(row->entity_key)};
+    const struct sql_parameter values[] = {sql_integer(set->rows[0].position),
+                                           sql_string(set->reason),
+                                           sql_text(set->rows[0].entity_key)};
     const struct sql_step step = {
         .statement = STATEMENT_SET_ASIDE, .parameters = values, .columns = 3, .rows = 1};
     return outbox_sql_run_fenced(outbox_sql_of(outbox), lease, &step, 1, err);

@@ -16,6 +16,7 @@ struct outbox_options {
     const char *service;  /* origin */
     const char *instance; /* who holds the lease */
     bool read_only;
+    bool whole; /* `transactions: whole`: load_waiting tells sets, and `init` has prepared for it */
 };
 
 /** The lease of rule 10. */
@@ -62,8 +63,18 @@ struct outbox_row {
     uint64_t sequence;
     struct slice previous_id; /* id at sequence - 1 */
     struct slice set_aside;   /* reason */
-    int64_t created_us;       /* wall clock; 0: created_at was not read yet */
-    int64_t left_out_bytes;   /* of a payload that was too large to be loaded; 0: it was */
+    uint64_t changeset_end; /* the last sequence of its set in its partition; 0: it is alone. Set by
+                             * the relay before the claim; what find, list and load_claimed read */
+    struct slice changeset; /* rows that have the same one are a set; empty: it is alone */
+    bool shared;            /* several transactions may have its `changeset` (rule 51) */
+    /* What load_waiting fills where whole sets are published, all in one snapshot. */
+    int64_t
+        last_of_group;  /* the largest position that waits with its `changeset`; its own: alone */
+    bool behind;        /* a row of its set waits that was not loaded */
+    bool blocked;       /* an earlier row of its entity is set aside */
+    bool paused;        /* its set must wait: it, or one before it, has a row of a paused type */
+    int64_t created_us; /* wall clock; 0: created_at was not read yet */
+    int64_t left_out_bytes; /* of a payload that was too large to be loaded; 0: it was */
 };
 
 /** Rows that were loaded; they live in an arena. */
@@ -95,7 +106,26 @@ enum outbox_filter { OUTBOX_WAITING, OUTBOX_SET_ASIDE, OUTBOX_ALL };
 /** Which rows people want to see. */
 struct outbox_selection {
     enum outbox_filter filter;
-    size_t limit; /* rows; 0: all */
+    size_t limit;  /* rows; 0: all */
+    int64_t after; /* only rows above this position; 0: all */
+    bool brief;    /* without payloads */
+};
+
+/** How a reason begins that sets a set aside because it is behind another one that is (rule 54). */
+#define OUTBOX_BEHIND "behind "
+
+/** The rows of one set that is set aside, or one row that is alone. */
+struct outbox_set {
+    const struct outbox_row *rows; /* in the order of their positions */
+    size_t count;
+    const char *reason;
+};
+
+/** What an operator does with a set that is set aside. */
+enum outbox_resolution {
+    OUTBOX_RETRY, /* it waits again */
+    OUTBOX_DROP,  /* it is deleted */
+    OUTBOX_CUT,   /* its rows wait again, each alone */
 };
 
 /** What a claim stores, all set by the caller. */
@@ -166,13 +196,16 @@ struct outbox_ops {
      * entity (aggregatetype and aggregateid, bytewise) that has one set aside, and without those of
      * a type that is paused; in one statement, as an operator may change that any time. No more
      * than `extent` has in memory. Positions become visible out of order. So the same statement, in
-     * one snapshot, fills `complete`: without that, rows above a position must not be numbered. */
+     * one snapshot, fills `complete`: without that, rows above a position must not be numbered.
+     * Where whole sets are published all rows that wait are read, without a gap, and each says by
+     * `blocked` and `paused` why it may have to wait: the relay judges whole sets. */
     enum status (*load_waiting)(struct outbox *outbox, const struct outbox_extent *extent,
                                 struct arena *arena, struct outbox_rows *ret_rows,
                                 struct error *err);
     /** In one durable transaction that begins with the UPDATE of the lease row (epoch): store each
-     * row's partition and sequence, its key where it is `rekeyed`, and the partitions' last
-     * sequence and id; renew the lease. @return OK; RETRY; ABORT (lease lost). */
+     * row's partition, sequence and `changeset_end`, its key where it is `rekeyed`, and the
+     * partitions' last sequence and id; renew the lease. The rows may come in any order of their
+     * positions. @return OK; RETRY; ABORT (lease lost). */
     enum status (*claim)(struct outbox *outbox, const struct lease *lease,
                          const struct outbox_claim *claim, struct error *err);
     /** Rows that were numbered for a topic's partition, above its acknowledged sequence and in
@@ -195,10 +228,11 @@ struct outbox_ops {
     enum status (*note_read)(struct outbox *outbox, const struct lease *lease,
                              const struct relay_partition *partitions, size_t count,
                              struct error *err);
-    /** Set a waiting row aside with a reason and store its entity_key, which the relay made
-     * canonical where it could; also begins with the lease row. */
+    /** Set waiting rows aside with a reason, as one set, and store the entity_key of each, which
+     * the relay made canonical where it could; also begins with the lease row. Rows that were not
+     * loaded go with them where they have the same `changeset` and that is not `shared`. */
     enum status (*set_aside)(struct outbox *outbox, const struct lease *lease,
-                             const struct outbox_row *row, const char *reason, struct error *err);
+                             const struct outbox_set *set, struct error *err);
     /** Store the canonical entity_key of rows that still wait (`rekeyed`, all of them), so that
      * load_waiting can compare them with those set aside; one transaction that begins with the
      * lease row. ABORT where a row does not wait. */
@@ -233,10 +267,11 @@ struct outbox_ops {
                         struct arena *arena, struct outbox_rows *ret_rows, struct error *err);
     enum status (*count)(struct outbox *outbox, struct outbox_counts *ret_counts,
                          struct error *err);
-    /** Operator: let a row that is set aside wait again (retry), or delete it (drop).
+    /** Operator: decide about the row at a position that is set aside, and its whole set. All that
+     * was set aside `behind` another set waits again too: the relay judges it once more.
      * @return OK; RETRY; REJECT (no such row is set aside). */
-    enum status (*resolve_set_aside)(struct outbox *outbox, int64_t position, bool drop,
-                                     struct error *err);
+    enum status (*resolve_set_aside)(struct outbox *outbox, int64_t position,
+                                     enum outbox_resolution resolution, struct error *err);
     /** Make the token of a ticket, in `arena`; data NULL while an event waits for its number.
      * @return OK; RETRY; REJECT (there will be none, with the reason); FATAL. */
     enum status (*token)(struct outbox *outbox, const char *ticket, struct arena *arena,

@@ -259,13 +259,14 @@ enum status outbox_sql_count(struct outbox *outbox, struct outbox_counts *ret_co
     return status;
 }
 
-enum status outbox_sql_resolve_set_aside(struct outbox *outbox, int64_t position, bool drop,
-                                         struct error *err)
+enum status outbox_sql_resolve_set_aside(struct outbox *outbox, int64_t position,
+                                         enum outbox_resolution resolution, struct error *err)
 {
     struct sql_session *session = outbox_sql_of(outbox)->session;
     const struct sql_parameter value = sql_integer(position);
-    enum status status = sql_run(session, drop ? STATEMENT_DROP_ROW : STATEMENT_RETRY_ROW, &value,
-                                 1, err);
+    enum status status = sql_run(
+        session, resolution == OUTBOX_DROP ? STATEMENT_DROP_ROW : STATEMENT_RETRY_ROW, &value, 1,
+        err);
     if (status == STATUS_OK && session->changed == 0)
         status = error_set(err, STATUS_REJECT, "no row at position %" PRId64 " is set aside",
                            position);

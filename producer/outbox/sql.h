@@ -93,8 +93,7 @@ enum status outbox_sql_note_read(struct outbox *outbox, const struct lease *leas
                                  const struct relay_partition *partitions, size_t count,
                                  struct error *err);
 enum status outbox_sql_set_aside(struct outbox *outbox, const struct lease *lease,
-                                 const struct outbox_row *row, const char *reason,
-                                 struct error *err);
+                                 const struct outbox_set *set, struct error *err);
 enum status outbox_sql_write_keys(struct outbox *outbox, const struct lease *lease,
                                   const struct outbox_row *rows, size_t count, struct error *err);
 enum status outbox_sql_find(struct outbox *outbox, struct slice id, struct arena *arena,
@@ -114,8 +113,8 @@ enum status outbox_sql_count(struct outbox *outbox, struct outbox_counts *ret_co
                              struct error *err);
 enum status outbox_sql_list_paused(struct outbox *outbox, struct paused_types *ret_paused,
                                    struct error *err);
-enum status outbox_sql_resolve_set_aside(struct outbox *outbox, int64_t position, bool drop,
-                                         struct error *err);
+enum status outbox_sql_resolve_set_aside(struct outbox *outbox, int64_t position,
+                                         enum outbox_resolution resolution, struct error *err);
 
 /** All slots but open, load_waiting, claim and wait, which some databases have of their own. */
 /** How a database that has functions is asked for tickets and tokens. */

@@ -38,8 +38,8 @@ static enum status relay_set_aside(struct relay *relay, const struct outbox_row 
               (long long)row->position, SLICE_ARGS(row->entity_type), SLICE_ARGS(row->entity_key),
               reason);
     relay->waiting.has_set_aside = true;
-    enum status status = relay->outbox->ops->set_aside(relay->outbox, &relay->lease.row, row,
-                                                       reason, err);
+    enum status status = relay->outbox->ops->set_aside(relay->outbox, &relay->lease.row,
+                                                       &(struct outbox_set){row, 1, reason}, err);
     if (status == STATUS_OK) {
         atomic_fetch_add(&relay->options.metrics->set_aside, 1);
         atomic_fetch_add(&relay->options.metrics->set_aside_now, 1);

@@ -135,7 +135,8 @@ static void a_row_set_aside_blocks_its_entity_until_it_is_released(void)
     outbox_case_write("order", 1, 1);
     assert_int_equal(outbox_case_waiting(outbox, &rows), 3);
     int64_t position = rows[0].position;
-    assert_int_equal(outbox->ops->set_aside(outbox, &lease, &rows[0], "too \"long\"", &err),
+    assert_int_equal(outbox->ops->set_aside(
+                         outbox, &lease, &(struct outbox_set){&rows[0], 1, "too \"long\""}, &err),
                      STATUS_OK);
     assert_int_equal(outbox_case_waiting(outbox, &rows), 1);
     assert_true(slice_is(rows[0].entity_key, "{\"id\":2}"));
@@ -143,14 +144,17 @@ static void a_row_set_aside_blocks_its_entity_until_it_is_released(void)
     assert_int_equal(counts.waiting, 2);
     assert_int_equal(counts.set_aside, 1);
     assert_true(clock_wall_us() - counts.oldest_waiting_us < OUTBOX_CASE_LEASE_US);
-    assert_int_equal(outbox->ops->list(outbox, &(struct outbox_selection){OUTBOX_SET_ASIDE, 0},
+    assert_int_equal(outbox->ops->list(outbox,
+                                       &(struct outbox_selection){.filter = OUTBOX_SET_ASIDE},
                                        &outbox_case_arena, &listed, &err),
                      STATUS_OK);
     assert_int_equal(listed.count, 1);
     assert_true(slice_is(listed.rows[0].set_aside, "too \"long\""));
-    assert_int_equal(outbox->ops->resolve_set_aside(outbox, position, false, &err), STATUS_OK);
+    assert_int_equal(outbox->ops->resolve_set_aside(outbox, position, OUTBOX_RETRY, &err),
+                     STATUS_OK);
     assert_int_equal(outbox_case_waiting(outbox, &rows), 3);
-    assert_int_equal(outbox->ops->resolve_set_aside(outbox, position, true, &err), STATUS_REJECT);
+    assert_int_equal(outbox->ops->resolve_set_aside(outbox, position, OUTBOX_DROP, &err),
+                     STATUS_REJECT);
     outbox->ops->close(outbox);
 }
 
@@ -209,7 +213,8 @@ static void a_row_of_a_long_key_can_be_set_aside_and_blocks_its_entity(void)
                         key));
     outbox_case_write("order", 1, 1);
     assert_int_equal(outbox_case_waiting(outbox, &rows), 3);
-    if (outbox->ops->set_aside(outbox, &lease, &rows[0], "no JSON", &err) != STATUS_OK)
+    if (outbox->ops->set_aside(outbox, &lease, &(struct outbox_set){&rows[0], 1, "no JSON"},
+                               &err) != STATUS_OK)
         test_fail("%s", err.text);
     assert_int_equal(outbox_case_waiting(outbox, &rows), 1);
     assert_true(slice_is(rows[0].entity_key, "{\"id\":1}"));

@@ -155,7 +155,7 @@ static void a_row_that_was_set_aside_counts_before_and_after_it_is_released(void
     (void)outbox_case_ask("UPDATE outbox SET set_aside = 'no' WHERE position = 2");
     load_batch(&sessions, CLAIMED);
     expect_behind(&sessions, 2, false);
-    if (sessions.relay->ops->resolve_set_aside(sessions.relay, 2, false, &err) != STATUS_OK)
+    if (sessions.relay->ops->resolve_set_aside(sessions.relay, 2, OUTBOX_RETRY, &err) != STATUS_OK)
         test_fail("%s", err.text);
     expect_behind(&sessions, 2, false);
     claim_batch(&sessions);

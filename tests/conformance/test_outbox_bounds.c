@@ -268,7 +268,7 @@ static void assert_found(struct outbox *outbox, int position, const char *topic,
     struct error err = ERROR_INIT;
     struct outbox_row row;
     struct outbox_rows rows = {0};
-    const struct outbox_selection all = {OUTBOX_ALL, (size_t)position};
+    const struct outbox_selection all = {.filter = OUTBOX_ALL, .limit = (size_t)position};
     assert_int_equal(outbox->ops->list(outbox, &all, &outbox_case_arena, &rows, &err), STATUS_OK);
     assert_int_equal(rows.rows[position - 1].position, position);
     assert_int_equal(

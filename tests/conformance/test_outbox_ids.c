@@ -44,7 +44,7 @@ static const char *id_of(struct outbox *outbox, int64_t position)
 {
     struct error err = ERROR_INIT;
     struct outbox_rows rows = {0};
-    const struct outbox_selection all = {OUTBOX_ALL, 0};
+    const struct outbox_selection all = {.filter = OUTBOX_ALL};
     assert_int_equal(outbox->ops->list(outbox, &all, &outbox_case_arena, &rows, &err), STATUS_OK);
     for (size_t i = 0; i < rows.count; i++) {
         if (rows.rows[i].position == position)
@@ -396,7 +396,7 @@ static void a_new_incarnation_compares_every_row(void)
     struct outbox *outbox = outbox_case_open("1");
     struct error err = ERROR_INIT;
     struct outbox_rows rows = {0};
-    const struct outbox_selection all = {OUTBOX_ALL, 0};
+    const struct outbox_selection all = {.filter = OUTBOX_ALL};
     assert_int_equal(outbox->ops->list(outbox, &all, &outbox_case_arena, &rows, &err), STATUS_OK);
     assert_int_equal(rows.count, 250);
     for (int i = 0; i < 250; i++) /* the log has every second one */

@@ -71,7 +71,7 @@ static enum status run_set_aside(struct outbox *outbox, const struct lease *leas
                                  struct error *err)
 {
     const struct outbox_row row = {.position = 100 + number, .entity_key = slice_of("k")};
-    return outbox->ops->set_aside(outbox, lease, &row, "no reason", err);
+    return outbox->ops->set_aside(outbox, lease, &(struct outbox_set){&row, 1, "no reason"}, err);
 }
 
 static enum status run_write_keys(struct outbox *outbox, const struct lease *lease, int number,
@@ -352,7 +352,9 @@ static void any_text_arrives_as_it_is(void)
             .position = (int64_t)i + 1, .entity_key = ODD_TEXTS[i], .rekeyed = true};
     if (outbox->ops->write_keys(outbox, &lease, rows, ODD_COUNT, &err) != STATUS_OK)
         test_fail("%s", err.text);
-    assert_int_equal(outbox->ops->set_aside(outbox, &lease, &rows[1], ODD_TEXTS[3].data, &err),
+    assert_int_equal(outbox->ops->set_aside(outbox, &lease,
+                                            &(struct outbox_set){&rows[1], 1, ODD_TEXTS[3].data},
+                                            &err),
                      STATUS_OK);
     outbox->ops->close(outbox);
     mariadb_execute(outbox_case_url, NORMAL_SETTINGS);

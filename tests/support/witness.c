@@ -193,7 +193,7 @@ static const char *witness_outbox(const struct sidecar *service)
     struct buffer text;
     struct outbox *outbox = NULL;
     struct outbox_rows rows = {0};
-    const struct outbox_selection all = {OUTBOX_ALL, 0};
+    const struct outbox_selection all = {.filter = OUTBOX_ALL};
     const char *path = service->database == NULL ? service->url : service->database;
     const struct outbox_options options = {.path = path, .service = "shop", .read_only = true};
     arena_init(&arena, WITNESS_SIZE_MAX);
