@@ -41,6 +41,7 @@ struct world {
     int plant_count;
     /* What was counted: */
     int runs, kills, planted, found, left, false_alarms, marked;
+    int compared[VERIFY_KINDS]; /* how often the rows of each service were */
     int64_t rows;
 };
 
@@ -255,24 +256,34 @@ static void judge_plant(struct world *world, const struct plant *plant, const js
     }
 }
 
+static void note_compared(struct world *world, const char *service)
+{
+    for (size_t i = 0; i < VERIFY_KINDS; i++)
+        world->compared[i] += strcmp(verify_dialects[i].service, service) == 0;
+}
+
 static void judge_line(struct world *world, const json_t *line)
 {
     const char *entity_type = json_string_value(json_object_get(line, "type"));
+    const char *reference = json_string_value(json_object_get(line, "reference"));
     size_t index;
     json_t *copy;
     json_array_foreach(json_object_get(line, "copies"), index, copy)
     {
         size_t number;
         json_t *difference;
-        if (!json_is_string(json_object_get(copy, "reason")))
+        const char *service = json_string_value(json_object_get(copy, "service"));
+        if (!json_is_string(json_object_get(copy, "reason"))) {
             world->rows += json_integer_value(json_object_get(line, "rows"));
-        else
+            note_compared(world, service);
+            note_compared(world, reference);
+        } else {
             print_message("not compared: %s: %s\n", entity_type,
                           json_string_value(json_object_get(copy, "reason")));
+        }
         json_array_foreach(json_object_get(copy, "differences"), number, difference)
         {
-            judge_difference(world, entity_type,
-                             json_string_value(json_object_get(copy, "service")), difference);
+            judge_difference(world, entity_type, service, difference);
         }
     }
     for (int i = 0; i < world->plant_count; i++) {
@@ -344,8 +355,13 @@ static void no_false_alarm_and_nothing_missed(void **state)
         world.found, world.left, world.marked);
     assert_int_equal(world.false_alarms, 0);
     assert_true(world.found > 0);
-    for (size_t i = 0; i < VERIFY_KINDS; i++)
+    assert_true(world.kills > 0 || seconds < 12);
+    assert_true(world.runs >= seconds / 20);
+    for (size_t i = 0; i < VERIFY_KINDS; i++) {
+        if (world.compared[i] == 0)
+            test_fail("%s was never compared", verify_dialects[i].service);
         sidecar_stop(&world.services[i]);
+    }
 }
 
 int main(void)
