@@ -30,6 +30,8 @@ struct value {
     };
 };
 
+#define JOINT_ENTITY_TYPE "keepstep.joint" /* of the records of joint transactions (rule 60) */
+
 #define RECORD_HEADERS_READ 1024 /* a record with more stops its partition */
 
 enum change_op { CHANGE_CREATE, CHANGE_UPDATE, CHANGE_DELETE, CHANGE_READ };

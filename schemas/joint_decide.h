@@ -35,7 +35,7 @@ struct joint_tally {
  * what counts of them, for every reader alike, and stops nobody. */
 struct joint_source {
     char source[JOINT_NAME_SIZE];
-    char incarnation[JOINT_EVENT_ID_SIZE];
+    char incarnation[JOINT_INCARNATION_MAX + 1];
     uint64_t last; /* the highest number that was read in order; JOINT_ENDED behind a gap or fork */
     char last_id[JOINT_EVENT_ID_SIZE];
 };

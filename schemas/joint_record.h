@@ -9,18 +9,24 @@
 #include "common/buffer.h"
 #include "schemas/change.h"
 
-#define JOINT_ENTITY_TYPE "keepstep.joint" /* `aggregatetype` of the outbox rows */
-#define JOINT_TOPIC       "keepstep-joint" /* behind the topic prefix; it has one partition */
-
 #define JOINT_BYTES_MAX        ((size_t)64 * 1024) /* of a record's value */
 #define JOINT_CHANGES_MAX      100
 #define JOINT_PARTICIPANTS_MAX 16
 #define JOINT_NAME_MAX         255 /* bytes of an id, a service's name, an entity type */
 #define JOINT_NAME_SIZE        (JOINT_NAME_MAX + 1)
+#define JOINT_EVENT_ID_MAX     63 /* bytes of a ce_id */
+#define JOINT_INCARNATION_MAX  36
+#define JOINT_SEQUENCE_MAX     ((uint64_t)INT64_MAX)
 #define JOINT_TIMEOUT_MAX_MS   60000 /* more is taken for that (rule 68) */
 #define JOINT_TIMEOUT_MS       10000 /* where a proposal does not say it */
 
-enum joint_kind { JOINT_PROPOSAL, JOINT_VOTE, JOINT_WITHDRAWAL, JOINT_VOID };
+enum joint_kind {
+    JOINT_PROPOSAL,
+    JOINT_VOTE,
+    JOINT_WITHDRAWAL,
+    JOINT_VOID,  /* a record that could not be sent, with its name and number */
+    JOINT_OTHER, /* it may have a number, and says nothing: a barrier, or another program's */
+};
 enum joint_operation { JOINT_CREATE, JOINT_UPDATE, JOINT_DELETE, JOINT_KEEP };
 
 /** What a joint transaction is called by everybody. */
@@ -67,23 +73,23 @@ struct joint_answer {
 
 /** A record as all readers understand it. Slices are in the arena of joint_record_read(). */
 struct joint_record {
-    struct joint_name name;
     enum joint_kind kind;
-    enum joint_kind voids;       /* of a void: what it stands for; JOINT_VOID: nobody knows */
-    bool is_malformed;           /* the value is not to be read: neither member below is set */
-    char fault[ERROR_TEXT_SIZE]; /* of a malformed one: what is wrong, and where */
+    enum joint_kind stands_for; /* of a void: a proposal, a vote …; JOINT_OTHER: nobody knows */
+    struct joint_name name;     /* not of JOINT_OTHER */
     struct slice source;
     struct slice incarnation;
-    uint64_t sequence;
+    uint64_t sequence;        /* 0: not sequenced, so it counts for nothing */
     struct slice id;          /* ce_id */
     struct slice previous_id; /* empty at sequence 1 */
     int64_t offset;
-    int64_t time_us; /* the broker's; 0: unknown. Nothing is decided by it */
+    bool is_malformed;           /* its value is not to be read: neither of the two below is set */
+    char fault[ERROR_TEXT_SIZE]; /* of a malformed one: what is wrong, and where */
     struct joint_proposal proposal;
-    struct joint_answer answer;
+    struct joint_answer answer; /* of a vote or a withdrawal */
 };
 
-/** @return "proposal", "vote", "withdrawal", "void": the words of ce_kind. */
+/** @return "proposal", "vote", "withdrawal", "void", "other": but for the last, words of ce_kind.
+ */
 const char *joint_kind_name(enum joint_kind kind);
 
 /** @return "c", "u", "d", "k". */
@@ -91,13 +97,9 @@ const char *joint_operation_name(enum joint_operation operation);
 
 /** Read a record of the topic. A value that is not to be read is no failure: the record is
  * malformed, and joint_decide.h says what that means.
- * @param ret_counts  false: nobody counts it, because it has no name, no number, or no kind of this
- * topic; then of the record only the offset, source, incarnation, sequence and ids are set, as far
- * as they could be read.
- * @return OK; STOP (a protocol that this version does not know: upgrade); RETRY (the arena is
- * full).
- * @thread any. */
-enum status joint_record_read(const struct record *record, struct arena *arena, bool *ret_counts,
+ * @return OK; STOP (a protocol or a kind that this version does not know: upgrade); RETRY (the
+ * arena is full). @thread any. */
+enum status joint_record_read(const struct record *record, struct arena *arena,
                               struct joint_record *ret_record, struct error *err) MUST_CHECK;
 
 /** Read the value of a proposal, as a service has written it or as it is in the log.
@@ -109,12 +111,17 @@ enum status joint_proposal_read(struct slice value, struct arena *arena,
 enum status joint_changes_read(struct slice text, struct arena *arena,
                                struct joint_proposal *ret_proposal, struct error *err) MUST_CHECK;
 
+/** Check the value of a record of a kind (a word of ce_kind) as its readers will.
+ * @return OK; REJECT (what is wrong, and where); RETRY (the arena is full). */
+enum status joint_value_check(struct slice kind, struct slice value, struct arena *arena,
+                              struct error *err) MUST_CHECK;
+
 /** Read the name that a record key or an `aggregateid` holds. @return OK; REJECT; RETRY. */
 enum status joint_name_read(struct slice key, struct arena *arena, struct joint_name *ret_name,
                             struct error *err) MUST_CHECK;
 
-/** Append a record key, or a value. A reason is cut to what a reader takes, and its bytes that are
- * not ASCII are replaced. The caller looks at out->failed. */
+/** Append a record key, or a value. Where a reason is no UTF-8, its bytes that are not ASCII are
+ * replaced. The caller looks at out->failed. */
 void joint_name_append(struct joint_name name, struct buffer *out);
 void joint_proposal_append(const struct joint_proposal *proposal, struct buffer *out);
 void joint_vote_append(const struct joint_answer *vote, struct buffer *out);

@@ -111,6 +111,24 @@ expect broken "a fill whose attempts do not clear (rule 38) leaves a row that is
     fill -DPUBLISHER -DCHANGES=2 -DATTEMPTS=2 -DNO_CLEAR
 expect broken "a copy that is complete at its stamp (rule 39) is not equal" \
     fill -DPUBLISHER -DCHANGES=2 -DCOMPLETE_AT_STAMP
+expect right "joint transactions in each other's way are decided, kept and settled alike" \
+    joint -DJOINTS=2 -DWRITES=1 -DPROPOSER_WITHDRAWS -DLEAVE_OUT
+expect right "a joint transaction that all may withdraw, with repeated records, is settled alike" \
+    joint -DREPEATS=1 -DWRITES=1
+expect right "three services settle a joint transaction alike, though one may be gone for ever" \
+    joint -DSERVICES=3 -DGONE -DLEAVE_OUT
+expect right "a restored service settles a joint transaction as the others do" \
+    joint -DRESTORES=1
+expect broken "a reserved entity that can be written (rule 62) breaks a promise" \
+    joint -DWRITES=1 -DNO_GUARD
+expect broken "a vote apart from its reservation (rule 62) breaks a promise" \
+    joint -DWRITES=1 -DVOTE_APART
+expect broken "a joint transaction that clocks decide (rule 68) is settled in two ways" \
+    joint -DCLOCK
+expect broken "a joint transaction that the last record decides (rule 60) is settled in two ways" \
+    joint -DLAST_COUNTS
+expect broken "a restored service that votes at once (rule 69) commits what it did not promise" \
+    joint -DRESTORES=1 -DNO_CATCHUP
 
 echo "[==========] $tests_run test(s) run."
 [ "$tests_failed" -eq 0 ]
