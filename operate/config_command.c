@@ -10,6 +10,17 @@
 #include <string.h>
 #include <sysexits.h>
 
+static void config_command_texts(const char *begin, char *const *texts, size_t count,
+                                 struct buffer *out)
+{
+    buffer_append_text(out, begin);
+    for (size_t i = 0; i < count; i++) {
+        buffer_append_text(out, i == 0 ? "" : ",");
+        buffer_append_json(out, slice_of(texts[i]));
+    }
+    buffer_append_text(out, "]");
+}
+
 static void config_command_entries(const char *name, const struct config_entry *entries,
                                    size_t count, struct buffer *out)
 {
@@ -24,6 +35,8 @@ static void config_command_entries(const char *name, const struct config_entry *
             buffer_append_text(out, ",\"table\":");
             buffer_append_json(out, slice_of(entry->table));
         }
+        if (entry->is_joint)
+            config_command_texts(",\"joint\":[", entry->joint, entry->joint_count, out);
         buffer_append_format(out, ",\"partitions\":%d}", (int)entry->partitions);
     }
     buffer_append_text(out, "}");
@@ -55,6 +68,8 @@ static void config_command_limits(const struct config_limits *limits, struct buf
     member_number(out, "snapshots", limits->snapshots);
     member_number(out, "changeset_events", limits->changeset_events);
     member_number(out, "changeset_bytes", limits->changeset_bytes);
+    member_number(out, "joint_open", limits->joint_open);
+    member_number(out, "joint_retention_s", limits->joint_retention_s);
     buffer_append_text(out, "}");
 }
 
@@ -86,12 +101,8 @@ static void config_command_render(const struct config *config, struct buffer *ou
     config_command_entries("publish", config->publish, config->publish_count, out);
     buffer_append_text(out, ",\n");
     config_command_entries("apply", config->apply, config->apply_count, out);
-    buffer_append_text(out, ",\n\"ignore\":[");
-    for (size_t i = 0; i < config->ignore_count; i++) {
-        buffer_append_text(out, i == 0 ? "" : ",");
-        buffer_append_json(out, slice_of(config->ignore[i]));
-    }
-    buffer_append_text(out, "],\n");
+    config_command_texts(",\n\"ignore\":[", config->ignore, config->ignore_count, out);
+    buffer_append_text(out, ",\n");
     member_begin(out, "topics", "{");
     member_number(out, "replication_factor", config->topics.replication_factor);
     member_number(out, "min_insync_replicas", config->topics.min_insync_replicas);

@@ -109,6 +109,20 @@ struct config_entry_defaults {
     int32_t partitions;
 };
 
+/* @return whether there was memory for all texts of the array. */
+static bool config_texts(const json_t *array, char ***ret_texts, size_t *ret_count)
+{
+    char **texts = calloc(json_array_size(array) + 1, sizeof *texts);
+    bool ok = texts != NULL;
+    *ret_texts = texts;
+    for (size_t i = 0; ok && i < json_array_size(array); i++) {
+        texts[i] = strdup(json_string_value(json_array_get(array, i)));
+        ok = texts[i] != NULL;
+        *ret_count += ok;
+    }
+    return ok;
+}
+
 static bool config_entry_read(const struct config_entry_defaults *defaults, const char *entity_type,
                               const json_t *json, struct config_entry *entry)
 {
@@ -135,6 +149,7 @@ static bool config_entry_read(const struct config_entry_defaults *defaults, cons
     if (fill != NULL && strcmp(fill, "auto") != 0)
         entry->fill = strcmp(fill, "always") == 0 ? CONFIG_FILL_ALWAYS : CONFIG_FILL_NEVER;
     entry->fill_from = fill_from == NULL ? NULL : strdup(fill_from);
+    entry->is_joint = json_object_get(json, "joint") != NULL;
     entry->before = json_is_true(json_object_get(json, "before"));
     const char *format = json_string_value(json_object_get(json, "format"));
     const char *binary = json_string_value(json_object_get(json, "binary"));
@@ -145,6 +160,7 @@ static bool config_entry_read(const struct config_entry_defaults *defaults, cons
                      entry->format != FORMAT_KEEPSTEP;
     return known &&
            config_pairs(json_object_get(json, "columns"), &entry->columns, &entry->column_count) &&
+           config_texts(json_object_get(json, "joint"), &entry->joint, &entry->joint_count) &&
            entry->entity_type != NULL && entry->topic != NULL &&
            (table == NULL || entry->table != NULL) &&
            (key == NULL || entry->partition_key != NULL) &&
@@ -186,18 +202,6 @@ static bool config_both_entries(struct config *config, const json_t *tree)
                           &config->apply_count);
 }
 
-static bool config_ignore(struct config *config, const json_t *array)
-{
-    config->ignore = calloc(json_array_size(array) + 1, sizeof *config->ignore);
-    bool ok = config->ignore != NULL;
-    for (size_t i = 0; ok && i < json_array_size(array); i++) {
-        config->ignore[i] = strdup(json_string_value(json_array_get(array, i)));
-        ok = config->ignore[i] != NULL;
-        config->ignore_count += ok;
-    }
-    return ok;
-}
-
 static bool config_database(struct config *config, const json_t *tree)
 {
     const char *url = json_string_value(json_object_get(tree, "database"));
@@ -226,6 +230,15 @@ static char *config_control_topic(const json_t *tree, const char *prefix)
     return asprintf(&text, "%skeepstep", prefix) < 0 ? NULL : text;
 }
 
+/* @return "" where no entry takes part in joint transactions. */
+static char *config_joint_topic(const json_t *tree, const char *prefix)
+{
+    char *text = NULL;
+    if (!config_has_joint(tree))
+        return strdup("");
+    return asprintf(&text, "%s" CONFIG_JOINT_TOPIC, prefix) < 0 ? NULL : text;
+}
+
 /* @return the path that an option names, absolute; "" where it names none. */
 static char *config_path(const json_t *tree, const char *key, const char *file)
 {
@@ -244,6 +257,9 @@ bool config_build(const json_t *tree, const json_t *secret_files, struct config 
     config->control_topic = config->topic_prefix == NULL
                                 ? NULL
                                 : config_control_topic(tree, config->topic_prefix);
+    config->joint_topic = config->topic_prefix == NULL
+                              ? NULL
+                              : config_joint_topic(tree, config->topic_prefix);
     config->instance = config_text(tree, "instance");
     config->listen = config_text(tree, "listen");
     config->listen_hosts = config_text(tree, "listen_hosts");
@@ -278,14 +294,17 @@ bool config_build(const json_t *tree, const json_t *secret_files, struct config 
         .snapshots = config_integer(tree, "limits.snapshots"),
         .changeset_events = config_integer(tree, "limits.changeset_events"),
         .changeset_bytes = config_integer(tree, "limits.changeset_bytes"),
+        .joint_open = config_integer(tree, "limits.joint_open"),
+        .joint_retention_s = config_integer(tree, "limits.joint_retention_s"),
     };
     return config->service != NULL && config->topic_prefix != NULL &&
-           config->control_topic != NULL && config->instance != NULL && config->listen != NULL &&
-           config->listen_hosts != NULL && config->listen_token != NULL &&
-           config->listen_token_file != NULL && config->log_level != NULL &&
-           config->log_format != NULL && config->schemas != NULL && config_database(config, tree) &&
+           config->control_topic != NULL && config->joint_topic != NULL &&
+           config->instance != NULL && config->listen != NULL && config->listen_hosts != NULL &&
+           config->listen_token != NULL && config->listen_token_file != NULL &&
+           config->log_level != NULL && config->log_format != NULL && config->schemas != NULL &&
+           config_database(config, tree) &&
            config_pairs(secret_files, &config->secret_files, &config->secret_file_count) &&
            config_kafka(config, json_object_get(tree, "kafka")) &&
            config_both_entries(config, tree) &&
-           config_ignore(config, json_object_get(tree, "ignore"));
+           config_texts(json_object_get(tree, "ignore"), &config->ignore, &config->ignore_count);
 }

@@ -11,7 +11,7 @@
 #define CONFIG_TOPIC_SIZE   512
 #define CONFIG_DISTANCE_MAX 4 /* a name this far from another is no misspelling of it */
 
-static void config_place(const struct config_marks *marks, const char *pointer, struct error *err)
+void config_place(const struct config_marks *marks, const char *pointer, struct error *err)
 {
     const struct config_mark *mark = config_marks_find(marks, pointer);
     if (mark != NULL)
@@ -460,6 +460,8 @@ enum status config_check(const json_t *tree, const struct config_marks *marks, s
         status = config_check_case(tree, marks, err);
     if (status == STATUS_OK)
         status = config_check_whole(tree, marks, err);
+    if (status == STATUS_OK)
+        status = config_check_joint(tree, marks, err);
     json_decref(schema);
     return status;
 }

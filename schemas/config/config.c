@@ -225,19 +225,37 @@ static enum status config_load_tree(const char *path, const struct config_layers
     return status;
 }
 
-/* Records of members among change events would stop every agent that reads the topic. */
-static enum status config_check_control_topic(const struct config *config,
-                                              const struct config_entry *entries, size_t count,
-                                              const char *part, struct error *err)
+/* Records of members or of joint transactions among change events would stop every agent that reads
+ * the topic. @param name  what Keepstep itself needs the topic for. */
+static enum status config_check_topic(const struct config *config, const char *name,
+                                      const char *topic, struct error *err)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(entries[i].topic, config->control_topic) == 0)
+    for (size_t i = 0; i < config->publish_count + config->apply_count; i++) {
+        bool published = i < config->publish_count;
+        const struct config_entry *entry = published ? &config->publish[i]
+                                                     : &config->apply[i - config->publish_count];
+        if (strcmp(entry->topic, topic) == 0)
             return error_set(error_config(err), STATUS_FATAL,
-                             "%s: control_topic: %s is the topic of %s.%s too; give one of the two "
+                             "%s: %s: %s is the topic of %s.%s too; give one of the two "
                              "another name",
-                             config->path, config->control_topic, part, entries[i].entity_type);
+                             config->path, name, topic, published ? "publish" : "apply",
+                             entry->entity_type);
     }
     return STATUS_OK;
+}
+
+static enum status config_check_topics(const struct config *config, struct error *err)
+{
+    enum status status = config_check_topic(config, "control_topic", config->control_topic, err);
+    if (status == STATUS_OK)
+        status = config_check_topic(config, "joint", config->joint_topic, err);
+    if (status == STATUS_OK && config_is_joint(config) &&
+        strcmp(config->control_topic, config->joint_topic) == 0)
+        status = error_set(error_config(err), STATUS_FATAL,
+                           "%s: control_topic: %s is the topic of joint transactions; give it "
+                           "another name",
+                           config->path, config->control_topic);
+    return status;
 }
 
 static enum status config_load_layers(const char *path, const struct config_layers *layers,
@@ -270,11 +288,7 @@ static enum status config_load_layers(const char *path, const struct config_laye
         status = error_set(err, STATUS_FATAL, "%s: out of memory", path);
         goto out;
     }
-    status = config_check_control_topic(config, config->publish, config->publish_count, "publish",
-                                        err);
-    if (status == STATUS_OK)
-        status = config_check_control_topic(config, config->apply, config->apply_count, "apply",
-                                            err);
+    status = config_check_topics(config, err);
     if (status != STATUS_OK)
         goto out;
     *ret_config = config;
@@ -308,6 +322,13 @@ static void config_pairs_free(struct text_pair *pairs, size_t count)
     free(pairs);
 }
 
+static void config_texts_free(char **texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(texts[i]);
+    free(texts);
+}
+
 static void config_entries_free(struct config_entry *entries, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -316,6 +337,7 @@ static void config_entries_free(struct config_entry *entries, size_t count)
         free(entries[i].topic);
         free(entries[i].partition_key);
         free(entries[i].fill_from);
+        config_texts_free(entries[i].joint, entries[i].joint_count);
         config_pairs_free(entries[i].columns, entries[i].column_count);
     }
     free(entries);
@@ -329,9 +351,7 @@ void config_free(struct config *config)
     config_pairs_free(config->kafka, config->kafka_count);
     config_entries_free(config->publish, config->publish_count);
     config_entries_free(config->apply, config->apply_count);
-    for (size_t i = 0; i < config->ignore_count; i++)
-        free(config->ignore[i]);
-    free(config->ignore);
+    config_texts_free(config->ignore, config->ignore_count);
     free(config->path);
     free(config->service);
     free(config->database);
@@ -339,6 +359,7 @@ void config_free(struct config *config)
     free(config->database_shown);
     free(config->topic_prefix);
     free(config->control_topic);
+    free(config->joint_topic);
     free(config->schemas);
     free(config->instance);
     free(config->listen);
@@ -349,6 +370,11 @@ void config_free(struct config *config)
     free(config->log_format);
     free(config->unknown_variables);
     free(config);
+}
+
+bool config_is_joint(const struct config *config)
+{
+    return config->joint_topic[0] != '\0';
 }
 
 const struct config_entry *config_find(const struct config_entry *entries, size_t count,

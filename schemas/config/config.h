@@ -32,6 +32,9 @@ struct config_entry {
     enum config_start start;
     enum config_fill fill; /* default CONFIG_FILL_AUTO */
     char *fill_from;       /* the service to ask for rows; NULL: whoever suits best */
+    char **joint; /* of publish: the services that may propose changes of the type (rule 72) */
+    size_t joint_count;
+    bool is_joint; /* the list was given; it may be empty: only this service itself */
     bool before;
     bool foreign; /* another program writes the topic, so its partitions are not checked */
     enum record_format format;
@@ -55,6 +58,8 @@ struct config_limits {
     int64_t snapshots;                  /* open for other services; default 4; 0: no answers */
     int64_t changeset_events;           /* of one transaction, published whole; default 20000 */
     int64_t changeset_bytes;            /* of its payloads; default 8 MiB */
+    int64_t joint_open;        /* undecided joint transactions before votes are no; default 1000 */
+    int64_t joint_retention_s; /* of decided ones' changes; default 604800 */
 };
 
 struct config {
@@ -65,6 +70,7 @@ struct config {
     char *database_shown;    /* the URL for people: database_url_show() */
     char *topic_prefix;      /* "" unless given */
     char *control_topic;     /* topic_prefix + "keepstep" unless given; "": none */
+    char *joint_topic;       /* topic_prefix + "keepstep-joint"; "": it takes no part (rule 60) */
     char *schemas;           /* absolute path; default "schemas" in the file's folder */
     char *instance;          /* default "1" */
     char *listen;            /* default "127.0.0.1:9464"; "" switches HTTP off */
@@ -124,6 +130,10 @@ void config_describe(struct buffer *out);
 /** @return the entry; NULL where there is none. */
 const struct config_entry *config_find(const struct config_entry *entries, size_t count,
                                        const char *entity_type, size_t length);
+
+/** @return whether the service takes part in joint transactions: a `publish:` entry has `joint:`.
+ */
+bool config_is_joint(const struct config *config);
 
 /** @return the table column in which a schema column is kept. */
 const char *config_column(const struct config_entry *entry, const char *schema_column);

@@ -96,6 +96,9 @@ void config_marks_done(struct config_marks *marks);
 /** @return the mark of the pointer, or of its nearest parent; NULL where there is none. */
 const struct config_mark *config_marks_find(const struct config_marks *marks, const char *pointer);
 
+/** Put the place of a pointer before an error's text. */
+void config_place(const struct config_marks *marks, const char *pointer, struct error *err);
+
 /** Refuse a password in the file's tree, because many people read a configuration.
  * @return OK; FATAL "LINE:COLUMN: what is wrong; what to do". */
 enum status config_check_secrets(const json_t *tree, const struct config_marks *marks,
@@ -114,6 +117,15 @@ char *config_database_shown(const char *url) MUST_CHECK;
 
 /** @return whether the tree says `transactions: whole`. */
 bool config_is_whole(const json_t *tree);
+
+#define CONFIG_JOINT_TOPIC "keepstep-joint" /* behind the topic prefix */
+
+/** @return whether an entry of `publish:` has `joint:`: the service takes part. */
+bool config_has_joint(const json_t *tree);
+
+/** Check what joint transactions need of a configuration (rule 72). @return OK; FATAL. */
+enum status config_check_joint(const json_t *tree, const struct config_marks *marks,
+                               struct error *err) MUST_CHECK;
 
 /** Fill `config`, whose path is set, from a checked tree.
  * @param secret_files  an object with the paths of the files that were read.

@@ -77,6 +77,11 @@ const struct config_option config_options[] = {
      "Most changes of one transaction that `transactions: whole` publishes; a larger one is set "
      "aside."},
     {"limits.changeset_bytes", "8388608", true, "Most bytes of those changes."},
+    {"limits.joint_open", "1000", true,
+     "Most joint transactions that are undecided at a time; with more, it votes no."},
+    {"limits.joint_retention_s", "604800", true,
+     "How long the changes and votes of decided joint transactions stay; their names and outcomes "
+     "stay for ever."},
 };
 const size_t config_option_count = sizeof config_options / sizeof *config_options;
 
@@ -157,6 +162,8 @@ static void config_describe_entries(struct buffer *out)
         "| `fill` | auto | Whether a copy without a position is filled with the rows of another: "
         "`auto` (where the log has lost its beginning), `always` or `never`. |\n"
         "| `fill_from` | whoever suits best | The service whose rows are taken. |\n"
+        "| `joint` | - | Of a published type: the services that may propose joint transactions "
+        "with its entities, such as `[web, billing]`; this service itself always may. |\n"
         "| `before` | false | Publish the old row too. |\n"
         "| `foreign` | false | Another program writes this topic. |\n"
         "| `format` | keepstep | Form of a foreign topic's records: `debezium`, `cloudevents` "

@@ -415,12 +415,75 @@ static void a_table_that_names_a_database_of_mariadb_is_refused(void **state)
     }
 }
 
+static void joint_names_who_may_propose_changes_of_a_type(void **state)
+{
+    (void)state;
+    if (load("service: shop\ndatabase: sqlite:x\ntopic_prefix: a.\npublish:\n"
+             "  order: {table: orders, joint: [web, billing]}\n"
+             "  account: {table: accounts, joint: []}\n  note:\n",
+             NULL, 0) != STATUS_OK)
+        test_fail("%s", err.text);
+    assert_true(config_is_joint(config));
+    assert_string_equal(config->joint_topic, "a.keepstep-joint");
+    const struct config_entry *order = config_find(config->publish, 3, "order", 5);
+    const struct config_entry *account = config_find(config->publish, 3, "account", 7);
+    assert_int_equal(order->joint_count, 2);
+    assert_string_equal(order->joint[1], "billing");
+    assert_true(account->is_joint);
+    assert_int_equal(account->joint_count, 0);
+    assert_false(config_find(config->publish, 3, "note", 4)->is_joint);
+    assert_int_equal(config->limits.joint_open, 1000);
+    assert_int_equal(config->limits.joint_retention_s, 604800);
+    config_free(config);
+    assert_int_equal(load("service: shop\ndatabase: sqlite:x\npublish:\n  order:\n", NULL, 0),
+                     STATUS_OK);
+    assert_false(config_is_joint(config));
+    assert_string_equal(config->joint_topic, "");
+    config_free(config);
+}
+
+static void joint_is_refused_where_no_change_could_be_promised(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *fault;
+    } cases[] = {
+        {"service: s\ndatabase: sqlite:x\npublish:\n  order: {joint: [web]}\n", ":4:11: order has"},
+        {"service: s\ndatabase: sqlite:x\npublish:\n  order: {table: order, joint: [web]}\n"
+         "apply:\n  order:\n",
+         "is applied too"},
+        {"service: s\ndatabase: sqlite:x\napply:\n  order: {joint: [web]}\n",
+         "joint belongs in `publish:`"},
+        {"service: s\ndatabase: postgresql://x@y/z\npublish:\n"
+         "  order: {table: order, joint: [web]}\n",
+         "in SQLite databases only"},
+        {"service: s\ndatabase: sqlite:x\npublish:\n"
+         "  order: {table: order, joint: [web], topic: keepstep-joint}\n",
+         "joint: keepstep-joint is the topic of publish.order too"},
+        {"service: s\ndatabase: sqlite:x\ncontrol_topic: keepstep-joint\npublish:\n"
+         "  order: {table: order, joint: [web]}\n",
+         "control_topic: keepstep-joint is the topic of joint transactions"},
+        {"service: s\ndatabase: sqlite:x\npublish:\n  order: {table: order, joint: web}\n",
+         "joint"},
+        {"service: s\ndatabase: sqlite:x\npublish:\n  order: {table: order, joint: [a, a]}\n",
+         "joint"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(load(cases[i].text, NULL, 0), STATUS_FATAL);
+        if (strstr(err.text, cases[i].fault) == NULL)
+            test_fail("%s", err.text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_smallest_file_gets_all_defaults),
         TEST(a_transaction_on_a_server_may_last_longer_unless_its_time_is_given),
         TEST(under_whole_all_published_types_share_the_services_topic),
+        TEST(joint_names_who_may_propose_changes_of_a_type),
+        TEST(joint_is_refused_where_no_change_could_be_promised),
         TEST(under_whole_what_would_tear_a_transaction_is_refused),
         TEST(an_unknown_key_is_placed_and_a_near_one_named),
         TEST(wrong_files_are_refused_with_their_place),
