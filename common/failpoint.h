@@ -59,7 +59,15 @@
     X(FILL_SOURCE_BEGUN, "fill_source_begun")                                                      \
     X(FILL_SOURCE_ROW, "fill_source_row")                                                          \
     X(FILL_SOURCE_BEFORE_END, "fill_source_before_end")                                            \
-    X(FILL_SOURCE_AFTER_END, "fill_source_after_end")
+    X(FILL_SOURCE_AFTER_END, "fill_source_after_end")                                              \
+    X(JOINT_BEFORE_NOTE, "joint_before_note")                                                      \
+    X(JOINT_AFTER_NOTE, "joint_after_note")                                                        \
+    X(JOINT_BEFORE_VOTE, "joint_before_vote")                                                      \
+    X(JOINT_AFTER_VOTE, "joint_after_vote")                                                        \
+    X(JOINT_BEFORE_DECISION, "joint_before_decision")                                              \
+    X(JOINT_AFTER_DECISION, "joint_after_decision")                                                \
+    X(JOINT_BEFORE_SETTLE, "joint_before_settle")                                                  \
+    X(JOINT_AFTER_SETTLE, "joint_after_settle")
 /* clang-format on */
 
 #define FAILPOINT_MEMBER(constant, name) FAILPOINT_##constant,

@@ -10,7 +10,8 @@
 #define MS_OF_A_SECOND 1000
 #define KIND(kind)     (1u << (kind))
 #define TALKING        (KIND(TOPIC_TALK) | KIND(TOPIC_ROWS))
-#define ALL            (KIND(TOPIC_DATA) | KIND(TOPIC_CONTROL) | TALKING)
+#define NUMBERED       (KIND(TOPIC_DATA) | KIND(TOPIC_JOINT))
+#define ALL            (NUMBERED | KIND(TOPIC_CONTROL) | TALKING)
 
 /* One line of the table. */
 struct design_line {
@@ -22,7 +23,7 @@ struct design_line {
 };
 
 static const struct design_line design_lines[] = {
-    {KIND(TOPIC_DATA), "cleanup.policy", "delete", TOPIC_EXACTLY,
+    {NUMBERED, "cleanup.policy", "delete", TOPIC_EXACTLY,
      "compaction removes sequence numbers from the middle"},
     {KIND(TOPIC_CONTROL), "cleanup.policy", "compact", TOPIC_EXACTLY,
      "the last word of each service stays, and no more"},
@@ -33,6 +34,11 @@ static const struct design_line design_lines[] = {
      "a copy that is away for longer misses changes (topics.retention_s)"},
     {KIND(TOPIC_DATA), "retention.bytes", NULL, TOPIC_EXACTLY,
      "a copy that is further behind misses changes (topics.retention_bytes)"},
+    {KIND(TOPIC_JOINT), "retention.ms", "-1", TOPIC_EXACTLY, "a decision is as durable as the log"},
+    {KIND(TOPIC_JOINT), "retention.bytes", "-1", TOPIC_EXACTLY,
+     "a decision is as durable as the log"},
+    {KIND(TOPIC_JOINT), "unclean.leader.election.enable", "false", TOPIC_EXACTLY,
+     "a broker that was behind would undo decisions"},
     {TALKING, "retention.ms", "86400000", TOPIC_EXACTLY, "nobody reads an answer after a day"},
     {TALKING, "segment.ms", "3600000", TOPIC_EXACTLY, "Kafka deletes whole segments only"},
     {KIND(TOPIC_CONTROL), "segment.ms", "600000", TOPIC_EXACTLY,
@@ -109,6 +115,7 @@ const char *topic_kind_name(enum topic_kind kind)
     static const char *const names[] = {[TOPIC_DATA] = "data",
                                         [TOPIC_CONTROL] = "control",
                                         [TOPIC_TALK] = "talk",
-                                        [TOPIC_ROWS] = "rows"};
+                                        [TOPIC_ROWS] = "rows",
+                                        [TOPIC_JOINT] = "joint"};
     return names[kind];
 }

@@ -12,6 +12,7 @@ enum topic_kind {
     TOPIC_CONTROL, /* how far the services are */
     TOPIC_TALK,    /* questions and answers */
     TOPIC_ROWS,    /* rows of a data topic's types, in answers and fills */
+    TOPIC_JOINT,   /* records of joint transactions (rule 74) */
 };
 
 /** What an operator may choose. 0: the brokers' default, and records of a data topic for ever. */
@@ -53,7 +54,7 @@ void topic_design_make(enum topic_kind kind, const struct topic_choice *choice,
 /** @return whether a value is as the setting demands. @param value  as Kafka gives it. */
 bool topic_setting_holds(const struct topic_setting *setting, const char *value);
 
-/** @return "data", "control", "talk", "rows". */
+/** @return "data", "control", "talk", "rows", "joint". */
 const char *topic_kind_name(enum topic_kind kind);
 
 #endif

@@ -177,6 +177,8 @@ static bool is_shown(enum metric_scope scope, const struct metric_subject *of)
         return of->relay != NULL && atomic_load(&of->relay->holds_lease);
     case METRIC_DESK:
         return of->desk != NULL;
+    case METRIC_JOINT:
+        return of->joint != NULL;
     default:
         return true;
     }
@@ -190,6 +192,7 @@ void metrics_render(void *context, struct buffer *text)
                                 .agent = sources->agent,
                                 .relay = sources->relay,
                                 .desk = sources->desk,
+                                .joint = sources->joint,
                                 .process = &process};
 
     append_head(text, "keepstep_build_info", "gauge", "Always 1; the version as a label.");
@@ -233,7 +236,8 @@ void metrics_describe(struct buffer *text)
     static const char *const who[METRIC_SCOPES] = {
         [METRIC_PROCESS] = "process",      [METRIC_SERVICE] = "process",
         [METRIC_ENTRY] = "agent or relay", [METRIC_RELAY] = "relay",
-        [METRIC_LEASE] = "relay",          [METRIC_DESK] = "desk"};
+        [METRIC_LEASE] = "relay",          [METRIC_DESK] = "desk",
+        [METRIC_JOINT] = "joint"};
     buffer_append_text(
         text, "# Metrics\n\n"
               "<!-- Written by metrics_describe(); change operate/metrics_table.c instead. -->\n\n"

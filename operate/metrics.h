@@ -4,6 +4,7 @@
 #define OPERATE_METRICS_H
 
 #include "common/buffer.h"
+#include "consumer/joint/agent.h"
 #include "consumer/metrics.h"
 #include "operate/desk/metrics.h"
 #include "producer/relay/relay.h"
@@ -17,6 +18,7 @@ struct metrics_sources {
     struct relay_metrics *relay;
     struct members_page *members;
     struct desk_metrics *desk;
+    struct joint_metrics *joint;
 };
 
 /** Append the whole page. @param context  struct metrics_sources. @thread any. */

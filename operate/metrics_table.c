@@ -265,7 +265,33 @@ static double oldest_parked_s(const struct metric_subject *of)
     X(DESK, gauge, snapshots_open, "Snapshots that the desk keeps open for other services.",       \
       atomic_load(&of->desk->snapshots_open))                                                      \
     X(DESK, gauge, snapshot_age_seconds, "Age of the oldest of them; 0 when there is none.",       \
-      metrics_since_s(atomic_load(&of->desk->oldest_snapshot_us)))
+      metrics_since_s(atomic_load(&of->desk->oldest_snapshot_us)))                                 \
+    X(JOINT, counter, joint_committed_total,                                                       \
+      "Joint transactions that were committed and settled.", atomic_load(&of->joint->committed))   \
+    X(JOINT, counter, joint_aborted_total, "Joint transactions that were aborted.",                \
+      atomic_load(&of->joint->aborted))                                                            \
+    X(JOINT, counter, joint_votes_yes_total, "Votes of this service that promised its part.",      \
+      atomic_load(&of->joint->votes_yes))                                                          \
+    X(JOINT, counter, joint_votes_no_total, "Votes of this service that refused its part.",        \
+      atomic_load(&of->joint->votes_no))                                                           \
+    X(JOINT, counter, joint_withdrawals_total,                                                     \
+      "Joint transactions that this service has withdrawn because no decision came.",              \
+      atomic_load(&of->joint->withdrawals))                                                        \
+    X(JOINT, counter, joint_late_total,                                                            \
+      "Committed joint transactions that a restored database did not know of.",                    \
+      atomic_load(&of->joint->late))                                                               \
+    X(JOINT, gauge, joint_queued, "Joint transactions that this service has not voted on.",        \
+      atomic_load(&of->joint->queued))                                                             \
+    X(JOINT, gauge, joint_reserved, "Undecided ones whose entities are reserved here.",            \
+      atomic_load(&of->joint->reserved))                                                           \
+    X(JOINT, gauge, joint_held, "Committed ones whose changes this database refuses: act.",        \
+      atomic_load(&of->joint->held))                                                               \
+    X(JOINT, gauge, joint_oldest_undecided_seconds,                                                \
+      "Age of the oldest undecided one; 0: none is.",                                              \
+      metrics_age_s(atomic_load(&of->joint->oldest_us)))                                           \
+    X(JOINT, gauge, joint_ready,                                                                   \
+      "1 while this process reads the joint topic and may vote; 0 also where another agent does.", \
+      atomic_load(&of->joint->ready))
 
 /** X(type, name without "process_", help, value), under the names that Prometheus' own libraries
  * use */

@@ -11,6 +11,7 @@ struct metric_subject {
     const struct agent_metrics *agent;
     const struct relay_metrics *relay;
     const struct desk_metrics *desk;
+    const struct joint_metrics *joint;
     const struct process_numbers *process;
     const struct agent_partition_metrics *partition;
     const char *stop_reason; /* of the partition, read once; NULL: it has not stopped */
@@ -33,6 +34,7 @@ enum metric_scope {
     METRIC_RELAY,     /* one value, where a relay runs */
     METRIC_LEASE,     /* as RELAY, while it holds the lease: what it counted before is old */
     METRIC_DESK,      /* one value, where a desk answers questions */
+    METRIC_JOINT,     /* one value, where the service takes part in joint transactions */
     METRIC_SCOPES,    /* their number */
 };
 

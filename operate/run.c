@@ -5,9 +5,11 @@
 #include "common/notify.h"
 #include "consumer/agent/agent.h"
 #include "consumer/agent/fill_wish.h"
+#include "consumer/joint/agent.h"
 #include "operate/command.h"
 #include "operate/desk/answers.h"
 #include "operate/desk/desk.h"
+#include "operate/joint_config.h"
 #include "operate/metrics.h"
 #include "operate/offsets.h"
 #include "operate/page/page.h"
@@ -39,6 +41,7 @@ struct run_told {
 struct run_shared {
     const struct service *service;
     unsigned parts; /* of enum running_part */
+    bool votes;     /* in joint transactions */
     struct metrics_sources *sources;
     struct run_told told;
     atomic_ullong report_wishes;
@@ -74,16 +77,20 @@ static struct fill_wishes *run_fill_wishes(const struct run_loop *loop)
 
 static void run_relay(struct run_loop *loop)
 {
+    struct joint_config joint;
+    loop->status = joint_config_make(loop->shared->service, &joint, &loop->err);
     const struct relay_options options = {
-        .config = loop->shared->service->config,
-        .schemas = (const struct entity_schema *const *)loop->shared->service->published,
+        .config = &joint.config,
+        .schemas = joint.schemas,
         .metrics = loop->shared->sources->relay,
     };
     struct relay *relay = NULL;
-    loop->status = relay_new(&options, &relay, &loop->err);
+    if (loop->status == STATUS_OK)
+        loop->status = relay_new(&options, &relay, &loop->err);
     if (loop->status == STATUS_OK)
         loop->status = relay_run(relay, &command_stop, &loop->err);
     relay_free(relay);
+    joint_config_done(&joint);
 }
 
 static void run_agent(struct run_loop *loop)
@@ -100,6 +107,17 @@ static void run_agent(struct run_loop *loop)
     if (loop->status == STATUS_OK)
         loop->status = agent_run(agent, &command_stop, &loop->err);
     agent_free(agent);
+}
+
+static void run_joint(struct run_loop *loop)
+{
+    struct joint_config joint;
+    loop->status = joint_config_make(loop->shared->service, &joint, &loop->err);
+    const struct joint_options options = {
+        .config = &joint.config, .types = joint.types, .metrics = loop->shared->sources->joint};
+    if (loop->status == STATUS_OK)
+        loop->status = joint_agent_run(&options, &command_stop, &loop->err);
+    joint_config_done(&joint);
 }
 
 static struct desk_options run_desk_options(struct run_loop *loop)
@@ -155,6 +173,11 @@ static bool run_wants_relay(const struct run_shared *shared)
     return (shared->parts & RUNNING_RELAY) != 0;
 }
 
+static bool run_wants_joint(const struct run_shared *shared)
+{
+    return shared->votes;
+}
+
 static bool run_wants_desk(const struct run_shared *shared)
 {
     return shared->sources->members != NULL;
@@ -178,6 +201,7 @@ static bool run_wants_page(const struct run_shared *shared)
 /* They are waited for in this order. */
 static const struct run_step run_steps[] = {
     {"agent", run_wants_agent, run_agent, true},
+    {"joint", run_wants_joint, run_joint, true},
     {"relay", run_wants_relay, run_relay, true},
     {"desk", run_wants_desk, run_desk, false},
     {"desk", run_wants_answers, run_answers, false},
@@ -305,17 +329,19 @@ static int run_loops(struct run_shared *shared)
     return code != EX_OK || all_started ? code : EX_OSERR;
 }
 
-static int run_service(const struct service *service, unsigned parts)
+static int run_service(const struct service *service, unsigned parts, bool votes)
 {
     static struct agent_metrics agent_metrics;
     static struct relay_metrics relay_metrics;
     static struct members_page members_page = MEMBERS_PAGE_INIT;
     static struct desk_metrics desk_metrics;
+    static struct joint_metrics joint_metrics;
     struct error err = ERROR_INIT;
     struct metrics_sources sources = {
         .config = service->config,
         .agent = (parts & RUNNING_AGENT) != 0 ? &agent_metrics : NULL,
         .relay = (parts & RUNNING_RELAY) != 0 ? &relay_metrics : NULL,
+        .joint = votes ? &joint_metrics : NULL,
     };
     static struct run_shared shared = {.fill_wishes = FILL_WISHES_INIT, .fleet = FLEET_INIT};
     if (desk_is_wanted(service->config, &sources)) {
@@ -324,6 +350,7 @@ static int run_service(const struct service *service, unsigned parts)
     }
     shared.service = service;
     shared.parts = parts;
+    shared.votes = votes;
     shared.sources = &sources;
     shared.told.sources = &sources;
     if (page_open(service, &sources, &shared.fleet, &shared.page, &err) != STATUS_OK)
@@ -348,6 +375,12 @@ static unsigned run_parts(const struct command *command, const struct config *co
     return parts;
 }
 
+/* What `keepstep agent` does too: it writes the service's tables. */
+static bool run_votes(const struct command *command, const struct config *config)
+{
+    return command != &command_relay && config_is_joint(config);
+}
+
 static int run_run(const struct command *command, int argc, char **argv)
 {
     struct command_line line;
@@ -362,13 +395,14 @@ static int run_run(const struct command *command, int argc, char **argv)
         status = offsets_check_config(service.config, &err);
     if (status != STATUS_OK) {
         code = command_fail(&err);
-    } else if (run_parts(command, service.config) == 0) {
+    } else if (run_parts(command, service.config) == 0 && !run_votes(command, service.config)) {
         (void)error_set(error_config(&err), STATUS_FATAL,
                         "%s has nothing for `keepstep %s` to do: add publish: or apply:",
                         line.config_path, command->name);
         code = command_fail(&err);
     } else {
-        code = run_service(&service, run_parts(command, service.config));
+        code = run_service(&service, run_parts(command, service.config),
+                           run_votes(command, service.config));
     }
     service_close(&service);
     return code;

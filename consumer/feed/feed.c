@@ -264,6 +264,9 @@ enum status feed_open(const struct feed_options *options, struct feed **ret_feed
     feed->topic_count = options->topic_count;
     feed->described = calloc(options->topic_count + 1, sizeof *feed->described);
     feed_group_name(config, options->copy_id, feed->group);
+    if (options->group_suffix != NULL)
+        (void)strncat(feed->group, options->group_suffix,
+                      sizeof feed->group - strlen(feed->group) - 1);
     if (feed->described == NULL)
         status = error_set(err, STATUS_FATAL, "no memory for the feed");
     if (status == STATUS_OK)

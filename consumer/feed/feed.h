@@ -15,6 +15,7 @@ struct feed;
 struct feed_options {
     const struct config *config;
     const char *copy_id;
+    const char *group_suffix; /* behind the group's name; NULL: none */
     const char *const *topics;
     size_t topic_count;
 };

@@ -99,6 +99,11 @@ struct joint_ops {
      * @return OK; what visit() returned; RETRY; FATAL. */
     enum status (*load)(struct store *store, joint_visit *visit, void *context, struct error *err);
 
+    /** Give the row of a name, whatever its state; nothing where there is none. Legal outside a
+     * transaction, and of a store that was opened `read_only`. @return as load(). */
+    enum status (*find)(struct store *store, struct joint_name name, joint_visit *visit,
+                        void *context, struct error *err);
+
     /** Write state, reason, votes, decision_offset, decided_at_us, withdrawn and late of the row of
      * this name. @return OK; RETRY; ABORT (there is no such row). */
     enum status (*mark)(struct store *store, const struct joint_row *row, struct error *err);

@@ -35,8 +35,6 @@ struct store_options {
     bool install;        /* init: create Keepstep's tables */
     bool new_copy;       /* with install: another copy id, and so another consumer group (rule 8) */
     bool read_only;      /* operate: only the reading slots are called */
-    bool joint;          /* the service takes part in joint transactions: with install, create their
-                          * tables too; else they must be there */
     int64_t snapshot_time_s; /* read_only: how long a snapshot may last; 0: 600 */
 };
 

@@ -3,6 +3,7 @@
 
 #include "common/kafka_configs.h"
 #include "common/kafka_topic.h"
+#include "schemas/change.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,7 +31,8 @@ static enum status kafka_topics_create(rd_kafka_t *handle, const struct config_e
     struct topic_design design;
     const struct kafka_new_topic topic = {
         .name = entry->topic, .partitions = entry->partitions, .design = &design};
-    topic_design_make(TOPIC_DATA, choice, &design);
+    bool is_joint = strcmp(entry->entity_type, JOINT_ENTITY_TYPE) == 0;
+    topic_design_make(is_joint ? TOPIC_JOINT : TOPIC_DATA, choice, &design);
     enum status status = kafka_topic_create(handle, &topic, ADMIN_TIMEOUT_MS, err);
     if (status == STATUS_FATAL)
         error_prefix(err, "publish.%s", entry->entity_type);

@@ -1,5 +1,6 @@
 /* Checks rows of the outbox and makes their records. */
 #include "producer/relay/record_maker.h"
+#include "producer/relay/joint_row.h"
 #include "schemas/record/write.h"
 #include "schemas/event_id.h"
 #include "common/clock.h"
@@ -31,6 +32,7 @@ enum status record_build(const struct record_maker *maker, const struct outbox_r
         .type = row->type,
         .created_at = row->created_at,
         .kind = kind,
+        .joint_kind = joint_row_is(row) ? joint_row_kind(row) : (struct slice){0},
         .subject = slice_equal(key, row->entity_key) ? (struct slice){0} : row->entity_key,
         .traceparent = row->traceparent,
     };
@@ -136,6 +138,8 @@ enum status record_make_canonical(const struct record_maker *maker, struct outbo
     if (entry == NULL)
         return error_set(err, STATUS_REJECT, "aggregatetype: publish: has no entry for %.*s",
                          SLICE_ARGS(row->entity_type));
+    if (joint_row_is(row))
+        return joint_row_make_canonical(row, arena, err);
     enum status status = canonical_key(maker->schemas[entry - maker->config->publish], written,
                                        arena, &row->entity_key, err);
     row->rekeyed = !slice_equal(row->entity_key, written);
@@ -150,14 +154,15 @@ enum status record_check(const struct record_maker *maker, struct outbox_row *ro
     const struct entity_schema *schema = entry == NULL ? NULL
                                                        : maker->schemas[entry - config->publish];
     enum status status = STATUS_OK;
-    if (entry == NULL || !record_is_canonical(schema, row->entity_key))
+    if (schema == NULL || !record_is_canonical(schema, row->entity_key))
         status = record_make_canonical(maker, row, arena, err);
     if (status == STATUS_OK)
         status = record_check_plain(row, err);
     if (status == STATUS_OK && row->left_out_bytes > 0)
         status = record_refuse_size(row->left_out_bytes, entry, config->limits.message_bytes, err);
     if (status == STATUS_OK)
-        status = payload_validate(schema, row->payload, row->entity_key, err);
+        status = joint_row_is(row) ? joint_row_check(row, err)
+                                   : payload_validate(schema, row->payload, row->entity_key, err);
     if (status == STATUS_OK)
         status = record_check_size(maker, entry, row, err);
     if (status != STATUS_OK)

@@ -38,7 +38,7 @@ enum status record_headers_build(const struct record_head *head, struct arena *a
     if (headers == NULL || sequence.data == NULL ||
         (head->changeset_end != 0 && changeset.data == NULL))
         return error_set(err, STATUS_RETRY, "arena full");
-    struct slice kind = {0};
+    struct slice kind = head->joint_kind;
     if (head->kind != KIND_CHANGE)
         kind = slice_of(kinds[head->kind]);
     record_header_add(headers, &count, "ce_specversion", slice_of("1.0"));

@@ -16,7 +16,8 @@ struct record_head {
     struct slice type;        /* "order.updated" */
     struct slice created_at;  /* RFC 3339 */
     enum change_kind kind;
-    struct slice subject; /* only where it differs from the record key */
+    struct slice joint_kind; /* ce_kind of a record of joint transactions; of others data is NULL */
+    struct slice subject;    /* only where it differs from the record key */
     struct slice traceparent;
 };
 

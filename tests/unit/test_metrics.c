@@ -25,7 +25,9 @@ static const struct config config = {.service = service_name,
                                      .publish = published,
                                      .publish_count = 2};
 static struct desk_metrics desk;
-static struct metrics_sources sources = {&config, &agent, &relay, NULL, &desk};
+static struct joint_metrics joint;
+static struct metrics_sources sources = {
+    .config = &config, .agent = &agent, .relay = &relay, .desk = &desk, .joint = &joint};
 
 static void prepare_partition(void)
 {

@@ -1,0 +1,336 @@
+/* What an agent does with the open transactions of its service: settles what is decided, withdraws
+ * what has waited too long, and tries what is queued; each in a transaction of its own. */
+#include "consumer/joint/internal.h"
+
+#include "common/clock.h"
+#include "common/failpoint.h"
+#include "common/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define STEP_BACKOFF_US     INT64_C(20000)
+#define STEP_BACKOFF_MAX_US INT64_C(1000000)
+#define US_OF_A_MS          1000
+
+static struct joint_name open_name(const struct joint_open *open)
+{
+    return (struct joint_name){.proposer = slice_of(open->tally->proposer),
+                               .id = slice_of(open->tally->id)};
+}
+
+static void open_wait(struct joint_open *open)
+{
+    int64_t longer = open->backoff_us == 0 ? STEP_BACKOFF_US : 2 * open->backoff_us;
+    open->backoff_us = longer < STEP_BACKOFF_MAX_US ? longer : STEP_BACKOFF_MAX_US;
+    open->next_us = clock_monotonic_us() + open->backoff_us;
+}
+
+static void open_go_on(struct joint_open *open, enum joint_state state, const char *reason)
+{
+    open->state = state;
+    open->backoff_us = 0;
+    open->next_us = 0;
+    (void)snprintf(open->reason, sizeof open->reason, "%s", reason);
+}
+
+/* @return RETRY as OK where only a lock was missing: the transaction is tried again later. */
+static enum status step_end(struct joint_open *open, enum status status, struct error *err)
+{
+    if (status != STATUS_RETRY || err->connection_lost)
+        return status;
+    open_wait(open);
+    error_clear(err);
+    return STATUS_OK;
+}
+
+/** The changes of this service, in an arena. */
+struct step_part {
+    struct arena arena;
+    struct joint_proposal proposal;
+    struct joint_part part;
+};
+
+static enum status step_part_read(const struct joint_agent *agent, const struct joint_open *open,
+                                  struct step_part *ret_part, struct error *err)
+{
+    struct joint_proposal *proposal = &ret_part->proposal;
+    struct slice service = slice_of(agent->options.config->service);
+    size_t count = 0;
+    arena_init(&ret_part->arena, JOINT_ARENA_BYTES);
+    enum status status = joint_changes_read(slice_of(open->changes), &ret_part->arena, proposal,
+                                            err);
+    if (status == STATUS_REJECT)
+        status = err->status = STATUS_FATAL;
+    for (size_t i = 0; status == STATUS_OK && i < proposal->change_count; i++) {
+        if (slice_equal(proposal->changes[i].service, service))
+            proposal->changes[count++] = proposal->changes[i];
+    }
+    ret_part->part = (struct joint_part){.name = open_name(open),
+                                         .proposal_offset = open->tally->proposal_offset,
+                                         .changes = proposal->changes,
+                                         .change_count = count,
+                                         .committed = open->tally->outcome == JOINT_COMMITTED,
+                                         .late = open->late};
+    return status;
+}
+
+static bool type_allows(const struct mapping *mapping, struct slice proposer)
+{
+    const struct config_entry *entry = mapping->entry;
+    for (size_t i = 0; i < entry->joint_count; i++) {
+        if (slice_is(proposer, entry->joint[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Who may ask for what (rule 72). @return OK; REJECT with the reason. */
+static enum status step_check_allowed(const struct joint_agent *agent,
+                                      const struct joint_part *part, struct error *err)
+{
+    bool is_own = slice_is(part->name.proposer, agent->options.config->service);
+    for (size_t i = 0; i < part->change_count; i++) {
+        struct slice type = part->changes[i].entity_type;
+        const struct mapping *mapping = joint_types_find(&agent->options.types, type);
+        if (mapping == NULL)
+            return error_set(err, STATUS_REJECT,
+                             "%.*s: no such type can be changed here: its entry in publish: needs "
+                             "joint:",
+                             SLICE_ARGS(type));
+        if (!is_own && !type_allows(mapping, part->name.proposer))
+            return error_set(err, STATUS_REJECT,
+                             "%.*s: joint: does not let %.*s propose changes of it",
+                             SLICE_ARGS(type), SLICE_ARGS(part->name.proposer));
+    }
+    return STATUS_OK;
+}
+
+static enum status step_say(struct joint_agent *agent, const struct joint_open *open,
+                            enum joint_kind kind, const struct joint_answer *answer,
+                            struct error *err)
+{
+    struct buffer value;
+    buffer_init(&value, JOINT_BYTES_MAX);
+    if (kind == JOINT_VOTE)
+        joint_vote_append(answer, &value);
+    else
+        joint_withdrawal_append(answer, &value);
+    const struct joint_saying saying = {
+        .name = open_name(open), .kind = kind, .value = buffer_slice(&value)};
+    enum status status = value.failed ? error_set(err, STATUS_RETRY, "no memory for a vote")
+                                      : agent->ops->joint->say(agent->store, &saying, err);
+    buffer_done(&value);
+    return status;
+}
+
+static const char *step_code(const struct error *why, char text[static 16])
+{
+    if (why->native_code == 0)
+        return "";
+    (void)snprintf(text, 16, "%d", why->native_code);
+    return text;
+}
+
+/* State and vote, in the transaction of the try. @param why  of a no. */
+static enum status step_vote(struct joint_agent *agent, struct joint_open *open, bool yes,
+                             const struct error *why, struct error *err)
+{
+    char code[16];
+    const struct joint_answer vote = {.proposal = slice_of(open->tally->proposal_id),
+                                      .yes = yes,
+                                      .reason = slice_of(yes ? NULL : why->text),
+                                      .code = slice_of(yes ? NULL : step_code(why, code))};
+    struct joint_open voted = *open;
+    open_go_on(&voted, yes ? JOINT_STATE_RESERVED : JOINT_STATE_REFUSED, yes ? "" : why->text);
+    enum status status = joint_mark(agent, &voted, err);
+    return status == STATUS_OK ? step_say(agent, open, JOINT_VOTE, &vote, err) : status;
+}
+
+static enum status step_judge(struct joint_agent *agent, const struct joint_part *part,
+                              struct error *why)
+{
+    int64_t limit = agent->options.config->limits.joint_open;
+    enum status status = step_check_allowed(agent, part, why);
+    if (status == STATUS_OK && (int64_t)joint_opens_undecided(&agent->opens) > limit)
+        status = error_set(why, STATUS_REJECT,
+                           "more than %" PRId64 " joint transactions are undecided here "
+                           "(limits.joint_open)",
+                           limit);
+    return status == STATUS_OK ? agent->ops->joint->attempt(agent->store, part, why) : status;
+}
+
+/* Reservation, state, vote and fence commit together (rule 62). */
+static enum status step_try(struct joint_agent *agent, struct joint_open *open, struct error *err)
+{
+    struct error why = ERROR_INIT;
+    struct step_part part;
+    bool yes = false;
+    enum status status = step_part_read(agent, open, &part, err);
+    if (status == STATUS_OK)
+        status = joint_begin(agent, agent->state.next_offset, NULL, err);
+    if (status == STATUS_OK) {
+        enum status verdict = step_judge(agent, &part.part, &why);
+        yes = verdict == STATUS_OK;
+        if (yes || verdict == STATUS_REJECT) {
+            status = step_vote(agent, open, yes, &why, err);
+        } else {
+            status = verdict;
+            *err = why;
+        }
+    }
+    if (status == STATUS_OK)
+        failpoint(FAILPOINT_JOINT_BEFORE_VOTE);
+    status = joint_end(agent, status, false, err);
+    arena_done(&part.arena);
+    if (status != STATUS_OK)
+        return step_end(open, status, err);
+    failpoint(FAILPOINT_JOINT_AFTER_VOTE);
+    open_go_on(open, yes ? JOINT_STATE_RESERVED : JOINT_STATE_REFUSED, yes ? "" : why.text);
+    atomic_fetch_add(yes ? &agent->options.metrics->votes_yes : &agent->options.metrics->votes_no,
+                     1);
+    return STATUS_OK;
+}
+
+/* The log decides whether the withdrawal comes before the last yes (rule 68). */
+static enum status step_withdraw(struct joint_agent *agent, struct joint_open *open,
+                                 const char *why, struct error *err)
+{
+    struct joint_open withdrawn = *open;
+    const struct joint_answer answer = {.proposal = slice_of(open->tally->proposal_id),
+                                        .reason = slice_of(why)};
+    withdrawn.withdrawn = true;
+    enum status status = joint_begin(agent, agent->state.next_offset, NULL, err);
+    if (status == STATUS_OK)
+        status = joint_mark(agent, &withdrawn, err);
+    if (status == STATUS_OK)
+        status = step_say(agent, open, JOINT_WITHDRAWAL, &answer, err);
+    status = joint_end(agent, status, false, err);
+    if (status != STATUS_OK)
+        return step_end(open, status, err);
+    open->withdrawn = true;
+    atomic_fetch_add(&agent->options.metrics->withdrawals, 1);
+    return STATUS_OK;
+}
+
+static enum status step_withdraw_late(struct joint_agent *agent, struct joint_open *open,
+                                      struct error *err)
+{
+    struct buffer why;
+    buffer_init(&why, JOINT_REASON_SIZE * JOINT_PARTICIPANTS_MAX);
+    buffer_append_format(&why, "no decision within %d ms: ", (int)open->timeout_ms);
+    joint_tally_missing(open->tally, &why);
+    enum status status = step_withdraw(agent, open, buffer_text(&why), err);
+    buffer_done(&why);
+    return status;
+}
+
+static enum status step_settle_part(struct joint_agent *agent, struct joint_open *open,
+                                    const struct joint_part *part, struct error *why,
+                                    struct error *err)
+{
+    enum status verdict = open->late ? step_check_allowed(agent, part, why) : STATUS_OK;
+    if (verdict == STATUS_OK)
+        verdict = agent->ops->joint->settle(agent->store, part, why);
+    if (verdict == STATUS_REJECT && part->committed) {
+        struct joint_open held = *open;
+        open_go_on(&held, JOINT_STATE_HELD, why->text);
+        return joint_mark(agent, &held, err);
+    }
+    if (verdict != STATUS_OK) {
+        *err = *why;
+        return verdict == STATUS_REJECT ? (err->status = STATUS_FATAL) : verdict;
+    }
+    struct joint_open settled = *open;
+    settled.state = part->committed ? JOINT_STATE_COMMITTED : JOINT_STATE_ABORTED;
+    if (part->committed)
+        settled.reason[0] = '\0';
+    return joint_mark(agent, &settled, err);
+}
+
+static void step_note_settled(struct joint_agent *agent, struct joint_open *open, bool committed)
+{
+    struct joint_tally *tally = open->tally;
+    atomic_fetch_add(
+        committed ? &agent->options.metrics->committed : &agent->options.metrics->aborted, 1);
+    joint_opens_remove(&agent->opens, open);
+    joint_log_forget(&agent->log, tally);
+}
+
+/* A rejection after "committed" is held: loud, reserved still, and tried again (rule 70). */
+static void step_note_held(struct joint_open *open, const struct error *why)
+{
+    if (open->state != JOINT_STATE_HELD)
+        log_error("joint",
+                  "%s of %s is committed, but this database refuses its changes: %s. Its entities "
+                  "stay reserved and it is tried again each second: mend the cause",
+                  open->tally->id, open->tally->proposer, why->text);
+    open_go_on(open, JOINT_STATE_HELD, why->text);
+    open->backoff_us = STEP_BACKOFF_MAX_US;
+    open->next_us = clock_monotonic_us() + STEP_BACKOFF_MAX_US;
+}
+
+static enum status step_settle(struct joint_agent *agent, struct joint_open *open,
+                               struct error *err)
+{
+    struct error why = ERROR_INIT;
+    struct step_part part;
+    enum status status = step_part_read(agent, open, &part, err);
+    bool committed = part.part.committed;
+    if (status == STATUS_OK)
+        status = joint_begin(agent, agent->state.next_offset, NULL, err);
+    if (status == STATUS_OK)
+        status = step_settle_part(agent, open, &part.part, &why, err);
+    if (status == STATUS_OK)
+        failpoint(FAILPOINT_JOINT_BEFORE_SETTLE);
+    status = joint_end(agent, status, true, err);
+    arena_done(&part.arena);
+    if (status != STATUS_OK)
+        return step_end(open, status, err);
+    failpoint(FAILPOINT_JOINT_AFTER_SETTLE);
+    if (why.status == STATUS_REJECT)
+        step_note_held(open, &why);
+    else
+        step_note_settled(agent, open, committed);
+    return STATUS_OK;
+}
+
+static bool open_is_decided(const struct joint_open *open)
+{
+    return open->tally->outcome != JOINT_UNDECIDED;
+}
+
+static bool open_is_late(const struct joint_open *open)
+{
+    return clock_wall_us() - open->since_us >= (int64_t)open->timeout_ms * US_OF_A_MS;
+}
+
+/* What is to be done with one of them. It may be gone afterwards. */
+static enum status step_one(struct joint_agent *agent, struct joint_open *open, struct error *err)
+{
+    bool has_caught_up = agent->state.next_offset >= agent->read_first;
+    if (open_is_decided(open))
+        return step_settle(agent, open, err);
+    if (!open->withdrawn && has_caught_up && open->lost_vote)
+        return step_withdraw(agent, open, "it was restored, and does not know its vote any more",
+                             err);
+    if (!open->withdrawn && open_is_late(open))
+        return step_withdraw_late(agent, open, err);
+    if (open->state == JOINT_STATE_QUEUED && !open->withdrawn && !open->lost_vote &&
+        has_caught_up && joint_open_has_part(open) &&
+        joint_opens_before(&agent->opens, open) == NULL)
+        return step_try(agent, open, err);
+    return STATUS_OK;
+}
+
+enum status joint_step(struct joint_agent *agent, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < agent->opens.count && status == STATUS_OK;) {
+        size_t count = agent->opens.count;
+        if (agent->opens.items[i]->next_us <= clock_monotonic_us())
+            status = step_one(agent, agent->opens.items[i], err);
+        i += agent->opens.count == count;
+    }
+    return status;
+}
