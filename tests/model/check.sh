@@ -130,5 +130,18 @@ expect broken "a joint transaction that the last record decides (rule 60) is set
 expect broken "a restored service that votes at once (rule 69) commits what it did not promise" \
     joint -DRESTORES=1 -DNO_CATCHUP
 
+expect right "a copy shows whole transactions, each behind what it depends on (rules 50 to 55)" \
+    sets -DROWS=3 -DIN_ONE=2
+expect right "transactions of a connection that are taken for one are merged with what crosses them" \
+    sets -DROWS=3 -DIN_ONE=2 -DTAKEOVERS=0 -DAGENT_CRASHES=0 -DCOARSE
+expect broken "a claim that takes what it has loaded (rule 52) tears a transaction" \
+    sets -DROWS=3 -DCUT
+expect broken "sets in the order of their first positions (rule 52) come before what they depend on" \
+    sets -DSMALLEST
+expect broken "what crosses and is not merged (rule 52) puts an entity's changes in the wrong order" \
+    sets -DROWS=3 -DCOARSE -DNO_MERGE
+expect broken "an agent that commits where its batch ends (rule 55) tears a transaction" \
+    sets -DROWS=3 -DAGENT_CUT
+
 echo "[==========] $tests_run test(s) run."
 [ "$tests_failed" -eq 0 ]
