@@ -326,6 +326,30 @@ static void init_tell_side_effect(const struct init *init)
                       side_effect);
 }
 
+/* Types that were numbered in several topics cannot be published whole (rule 50). */
+static enum status init_check_whole(const struct init *init, struct error *err)
+{
+    const struct config *config = init->config;
+    const struct outbox_options options = {.path = config->database_path,
+                                           .service = config->service,
+                                           .instance = config->instance,
+                                           .read_only = true};
+    struct relay_partition *states = NULL;
+    struct outbox *outbox = NULL;
+    size_t count = 0;
+    if (config->transactions != TRANSACTIONS_WHOLE)
+        return STATUS_OK;
+    enum status status = outbox_find(config->database)->open(&options, &outbox, err);
+    if (status == STATUS_OK)
+        status = outbox->ops->load_partitions(outbox, &states, &count, err);
+    if (status == STATUS_OK)
+        status = outbox_check_whole(config, states, count, err);
+    free(states);
+    if (outbox != NULL)
+        outbox->ops->close(outbox);
+    return status;
+}
+
 static enum status init_run(struct init *init, struct error *err)
 {
     const struct config *config = init->config;
@@ -336,6 +360,8 @@ static enum status init_run(struct init *init, struct error *err)
         status = init_forward_read(init->origin, config, init->options, err);
     if (status == STATUS_OK)
         status = init_outbox(init, err);
+    if (status == STATUS_OK)
+        status = init_check_whole(init, err);
     for (size_t i = 0; status == STATUS_OK && i < config->publish_count; i++) {
         if (config->publish[i].table != NULL)
             status = init_capture(init, i, err);

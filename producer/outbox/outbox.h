@@ -166,6 +166,12 @@ struct outbox_purge {
  * that it publishes too. The caller looks at out->failed. */
 void outbox_append_applied(const struct config *config, bool published, struct buffer *out);
 
+/** Refuse `transactions: whole` where this incarnation has numbered changes in another topic than
+ * the one that all types share now (rule 50).
+ * @return OK; FATAL with exit code 78 and what to do. */
+enum status outbox_check_whole(const struct config *config, const struct relay_partition *states,
+                               size_t count, struct error *err) MUST_CHECK;
+
 /** How a service asks for tickets and tokens. */
 struct outbox_token_sql {
     const char *when; /* for people */

@@ -3,6 +3,8 @@
 
 #include "common/buffer.h"
 
+#include <string.h>
+
 void outbox_append_applied(const struct config *config, bool published, struct buffer *out)
 {
     bool any = false;
@@ -17,4 +19,26 @@ void outbox_append_applied(const struct config *config, bool published, struct b
         any = true;
     }
     buffer_append_text(out, "]");
+}
+
+enum status outbox_check_whole(const struct config *config, const struct relay_partition *states,
+                               size_t count, struct error *err)
+{
+    if (config->transactions != TRANSACTIONS_WHOLE || config->publish_count == 0)
+        return STATUS_OK;
+    const char *topic = config->publish[0].topic;
+    for (size_t i = 0; i < count; i++) {
+        bool is_joint = config->joint_topic != NULL &&
+                        strcmp(states[i].topic, config->joint_topic) == 0;
+        if (states[i].last_sequence == 0 || is_joint || strcmp(states[i].topic, topic) == 0)
+            continue;
+        return error_set(error_config(err), STATUS_FATAL,
+                         "this outbox has numbered changes in topic %s, and `transactions: whole` "
+                         "sends them to topic %s: in two topics nobody could tell their order. "
+                         "Let all copies read %s to its end, begin a new history with `keepstep "
+                         "init --new-incarnation`, then name topic %s in the entries under apply: "
+                         "of each peer and fill its copy (`keepstep fill`)",
+                         states[i].topic, topic, states[i].topic, topic);
+    }
+    return STATUS_OK;
 }

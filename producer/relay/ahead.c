@@ -12,6 +12,10 @@
  * stand before it among the loaded rows. What is committed later than the snapshot comes after all
  * of them in its entity, or belongs to an entity of which the snapshot has nothing.
  *
+ * Under `transactions: whole` a batch leaves rows behind, of sets that had not ended. Then the load
+ * begins behind the last row of the batch that stands before all of these. Above it the snapshot
+ * may see rows of the batch as waiting; they are left out by their positions.
+ *
  * That holds only while nothing else changes the rows' turn. So nothing is ordered while a row may
  * be set aside (later rows of its entity would wait) or a type is paused, or if the batch is not
  * all that was loaded. What was ordered is void after any change of the relay's state: that covers
@@ -23,6 +27,7 @@
 #include "common/log.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #define AHEAD_BYTES    ((size_t)8 * 1024 * 1024)
 #define ORDER_AGAIN_US (INT64_C(5) * 1000 * 1000) /* after a failure */
@@ -39,23 +44,69 @@ static void relay_note_loader(struct relay *relay, const char *text)
     (void)snprintf(ahead->text, sizeof ahead->text, "%s", text);
 }
 
-void relay_order_ahead(struct relay *relay)
+static int relay_compare_positions(const void *left, const void *right)
+{
+    int64_t one = *(const int64_t *)left;
+    int64_t other = *(const int64_t *)right;
+    return (one > other) - (one < other);
+}
+
+/* Says behind which row of the batch to load: up to there all rows are in the batch, or have
+ * numbers. Notes the rows of the batch behind it. @return false without memory. */
+static bool relay_end_order(struct relay_ahead *ahead, const struct relay_choice *choice,
+                            struct outbox_extent *extent)
+{
+    if (ahead->claimed_room < choice->count) {
+        int64_t *more = realloc(ahead->claimed, choice->count * sizeof *more);
+        if (more == NULL)
+            return false;
+        ahead->claimed = more;
+        ahead->claimed_room = choice->count;
+    }
+    ahead->claimed_count = 0;
+    for (size_t i = 0; i < choice->count; i++) {
+        int64_t position = choice->rows[i].position;
+        if (choice->first_left != 0 && position > choice->first_left) {
+            ahead->claimed[ahead->claimed_count++] = position;
+            continue;
+        }
+        extent->claimed++;
+        extent->after = position > extent->after ? position : extent->after;
+    }
+    qsort(ahead->claimed, ahead->claimed_count, sizeof *ahead->claimed, relay_compare_positions);
+    extent->rows += ahead->claimed_count;
+    return true;
+}
+
+/* Takes out the rows of the batch, which the snapshot may have seen as waiting. */
+static void relay_leave_out_claimed(const struct relay_ahead *ahead, struct outbox_rows *rows)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < rows->count; i++) {
+        if (ahead->claimed_count == 0 ||
+            bsearch(&rows->rows[i].position, ahead->claimed, ahead->claimed_count,
+                    sizeof *ahead->claimed, relay_compare_positions) == NULL)
+            rows->rows[kept++] = rows->rows[i];
+    }
+    rows->count = kept;
+}
+
+void relay_order_ahead(struct relay *relay, const struct relay_choice *choice)
 {
     struct relay_ahead *ahead = &relay->ahead;
-    const struct outbox_claim *claim = &relay->batch.claim;
     struct error failed = ERROR_INIT;
     bool may_order = ahead->may_order && !relay->waiting.has_set_aside && !relay->paused.any &&
                      clock_monotonic_us() >= ahead->order_at_us && loader_is_free(ahead->loader);
     ahead->wanted = false;
     if (!may_order)
         return;
-    const struct loader_order order = {
+    struct loader_order order = {
         .ops = relay->outbox->ops,
         .extent = {.rows = RELAY_BATCH_ROWS,
                    .payload_bytes = (size_t)relay->options.config->limits.message_bytes,
-                   .total_bytes = AHEAD_BYTES,
-                   .after = claim->rows[claim->row_count - 1].position,
-                   .claimed = claim->row_count}};
+                   .total_bytes = AHEAD_BYTES}};
+    if (!relay_end_order(ahead, choice, &order.extent))
+        return;
     ahead->session = relay->outbox->session;
     ahead->ordered_at_us = clock_monotonic_us();
     if (loader_order(ahead->loader, &order, &failed) == STATUS_OK)
@@ -95,6 +146,7 @@ bool relay_take_ahead(struct relay *relay, struct outbox_rows *ret_rows)
     ahead->may_order = part.full;
     relay->waiting.more = part.full;
     *ret_rows = part.rows;
+    relay_leave_out_claimed(ahead, ret_rows);
     return true;
 }
 

@@ -30,19 +30,31 @@ static bool relay_is_excluded(const struct excluded *excluded, const struct outb
     return false;
 }
 
-static enum status relay_set_aside(struct relay *relay, const struct outbox_row *row,
-                                   const char *reason, struct error *err)
+static void relay_log_set_aside(const struct outbox_set *set)
 {
-    log_error("relay",
-              "outbox row %lld (%.*s %.*s) is set aside, and later rows of its entity wait: %s",
-              (long long)row->position, SLICE_ARGS(row->entity_type), SLICE_ARGS(row->entity_key),
-              reason);
+    const struct outbox_row *row = &set->rows[0];
+    if (set->count == 1)
+        log_error("relay",
+                  "outbox row %lld (%.*s %.*s) is set aside, and later rows of its entity wait: %s",
+                  (long long)row->position, SLICE_ARGS(row->entity_type),
+                  SLICE_ARGS(row->entity_key), set->reason);
+    else
+        log_error("relay",
+                  "a transaction of %zu outbox rows (%lld to %lld, first %.*s %.*s) is set aside, "
+                  "and later ones of its entities wait: %s",
+                  set->count, (long long)row->position,
+                  (long long)set->rows[set->count - 1].position, SLICE_ARGS(row->entity_type),
+                  SLICE_ARGS(row->entity_key), set->reason);
+}
+
+enum status relay_set_aside(struct relay *relay, const struct outbox_set *set, struct error *err)
+{
+    relay_log_set_aside(set);
     relay->waiting.has_set_aside = true;
-    enum status status = relay->outbox->ops->set_aside(relay->outbox, &relay->lease.row,
-                                                       &(struct outbox_set){row, 1, reason}, err);
+    enum status status = relay->outbox->ops->set_aside(relay->outbox, &relay->lease.row, set, err);
     if (status == STATUS_OK) {
-        atomic_fetch_add(&relay->options.metrics->set_aside, 1);
-        atomic_fetch_add(&relay->options.metrics->set_aside_now, 1);
+        atomic_fetch_add(&relay->options.metrics->set_aside, (int_fast64_t)set->count);
+        atomic_fetch_add(&relay->options.metrics->set_aside_now, (int_fast64_t)set->count);
     } else {
         relay->waiting.set_aside_in_doubt = true;
     }
@@ -94,7 +106,7 @@ static enum status relay_select(struct relay *relay, struct outbox_rows *loaded,
         if (relay_is_excluded(&excluded, &rows[i], written))
             continue;
         if (verdict == STATUS_REJECT) {
-            status = relay_set_aside(relay, &rows[i], reason.text, err);
+            status = relay_set_aside(relay, &(struct outbox_set){&rows[i], 1, reason.text}, err);
             if (status != STATUS_OK)
                 return status;
             excluded.rows[excluded.count] = rows[i];
@@ -113,15 +125,17 @@ static enum status relay_select(struct relay *relay, struct outbox_rows *loaded,
     return STATUS_OK;
 }
 
-static struct relay_lane *relay_lane_of(struct relay *relay, const struct outbox_row *row)
+struct relay_lane *relay_lane_of(struct relay *relay, const struct outbox_row *row)
 {
     return &relay_find_topic(relay, row->topic)->lanes[row->partition];
 }
 
 /* Gives each row its sequence and its predecessor's id. Without memory no row gets one. */
-static enum status relay_number(struct relay *relay, struct outbox_row *rows, size_t count,
+static enum status relay_number(struct relay *relay, const struct relay_choice *choice,
                                 struct error *err)
 {
+    struct outbox_row *rows = choice->rows;
+    size_t count = choice->count;
     size_t lane_count = relay_count_lanes(relay);
     size_t size = lane_count < count ? lane_count : count;
     struct relay_lane **lanes = arena_alloc(&relay->arena, size * sizeof(struct relay_lane *));
@@ -141,6 +155,7 @@ static enum status relay_number(struct relay *relay, struct outbox_row *rows, si
         rows[i].previous_id = lane->tail;
         lane->tail = rows[i].id;
     }
+    relay_end_sets(relay, choice);
     for (size_t i = 0; i < moved; i++) {
         lanes[i]->in_batch = false;
         (void)snprintf(lanes[i]->state.last_id, sizeof lanes[i]->state.last_id, "%.*s",
@@ -149,7 +164,8 @@ static enum status relay_number(struct relay *relay, struct outbox_row *rows, si
     }
     relay->batch = (struct relay_batch){
         {.rows = rows, .row_count = count, .partitions = partitions, .partition_count = moved},
-        lanes};
+        lanes,
+        choice->set_count};
     return STATUS_OK;
 }
 
@@ -157,6 +173,7 @@ enum status relay_send_batch(struct relay *relay, struct error *err)
 {
     const struct outbox_claim *claim = &relay->batch.claim;
     enum status status = STATUS_OK;
+    atomic_fetch_add(&relay->options.metrics->sets_published, (int_fast64_t)relay->batch.sets);
     for (size_t i = 0; status == STATUS_OK && i < claim->row_count && !relay->broker.failed; i++)
         status = relay_send(relay, relay_lane_of(relay, &claim->rows[i]), &claim->rows[i], err);
     return status;
@@ -171,29 +188,84 @@ static struct outbox_extent relay_extent(const struct relay *relay)
         .total_bytes = RELAY_FLIGHT_BYTES};
 }
 
-static enum status relay_load(struct relay *relay, struct outbox_rows *ret_rows, struct error *err)
+static enum status relay_load_rows(struct relay *relay, const struct outbox_extent *extent,
+                                   struct outbox_rows *ret_rows, struct error *err)
 {
-    const struct outbox_extent extent = relay_extent(relay);
     arena_reset(&relay->arena);
     STAGE_TIME(looked_us);
-    enum status status = relay->outbox->ops->load_waiting(relay->outbox, &extent, &relay->arena,
+    enum status status = relay->outbox->ops->load_waiting(relay->outbox, extent, &relay->arena,
                                                           ret_rows, err);
     if (status != STATUS_OK)
         return status;
     STAGE_TIME(loaded_us);
     STAGE_STAMP_EACH(STAGE_LOOKED, ret_rows->count, ret_rows->rows[each].id, looked_us);
     STAGE_STAMP_EACH(STAGE_LOADED, ret_rows->count, ret_rows->rows[each].id, loaded_us);
-    size_t count = ret_rows->count;
-    bool full = loader_is_full(&extent, ret_rows);
-    relay->waiting.more = full;
-    status = relay_select(relay, ret_rows, err);
-    relay->ahead.may_order = full && ret_rows->count == count;
+    relay->waiting.more = loader_is_full(extent, ret_rows);
+    return STATUS_OK;
+}
+
+static enum status relay_load(struct relay *relay, struct relay_choice *ret_choice,
+                              struct error *err)
+{
+    struct outbox_rows rows = {0};
+    const struct outbox_extent extent = relay_extent(relay);
+    enum status status = relay_load_rows(relay, &extent, &rows, err);
+    if (status != STATUS_OK)
+        return status;
+    size_t count = rows.count;
+    bool full = relay->waiting.more;
+    status = relay_select(relay, &rows, err);
+    relay->ahead.may_order = full && rows.count == count;
+    *ret_choice = (struct relay_choice){.rows = rows.rows, .count = rows.count};
     return status;
+}
+
+/* Loads rows until the end of a set is among them. */
+static enum status relay_load_sets(struct relay *relay, struct relay_choice *ret_choice,
+                                   struct error *err)
+{
+    struct outbox_extent extent = relay_extent(relay);
+    for (;;) {
+        struct outbox_rows rows = {0};
+        enum status status = relay_load_rows(relay, &extent, &rows, err);
+        if (status == STATUS_OK)
+            status = relay_check_rows(relay, &rows, err);
+        if (status == STATUS_OK)
+            status = relay_choose_sets(relay, &rows, &extent, ret_choice, err);
+        if (status != STATUS_OK || ret_choice->wanted == 0)
+            return status;
+        extent.rows = ret_choice->wanted;
+        status = relay_keep_lease(relay, err);
+        if (status != STATUS_OK)
+            return status;
+    }
+}
+
+/* Chooses what is claimed next, of rows that were loaded ahead or are loaded now. */
+static enum status relay_choose(struct relay *relay, struct relay_choice *ret_choice,
+                                struct error *err)
+{
+    struct outbox_rows rows = {0};
+    const struct outbox_extent extent = relay_extent(relay);
+    bool ahead = relay_take_ahead(relay, &rows);
+    enum status status = STATUS_OK;
+    if (relay->lease.row.session != relay->outbox->session)
+        return STATUS_OK; /* the comparison comes first */
+    if (ahead && !relay_is_whole(relay)) {
+        *ret_choice = (struct relay_choice){.rows = rows.rows, .count = rows.count};
+        return STATUS_OK;
+    }
+    if (ahead)
+        status = relay_choose_sets(relay, &rows, &extent, ret_choice, err);
+    if (status != STATUS_OK || (ahead && ret_choice->wanted == 0))
+        return status;
+    return relay_is_whole(relay) ? relay_load_sets(relay, ret_choice, err)
+                                 : relay_load(relay, ret_choice, err);
 }
 
 enum status relay_claim(struct relay *relay, struct error *err)
 {
-    struct outbox_rows rows = {0};
+    struct relay_choice choice = {0};
     const struct outbox_extent extent = relay_extent(relay);
     relay->waiting.loaded_at_us = clock_monotonic_us();
     relay->waiting.more = true; /* unless the load says otherwise */
@@ -203,21 +275,19 @@ enum status relay_claim(struct relay *relay, struct error *err)
         status = relay_check_hold(relay, &held, err);
     if (status != STATUS_OK || held)
         return status;
-    bool ahead = relay_take_ahead(relay, &rows);
-    if (relay->lease.row.session != relay->outbox->session)
-        return STATUS_OK; /* the comparison comes first */
-    if (!ahead)
-        status = relay_load(relay, &rows, err);
-    if (status == STATUS_OK && rows.count > 0)
-        status = relay_number(relay, rows.rows, rows.count, err);
-    if (status != STATUS_OK || rows.count == 0)
+    status = relay_choose(relay, &choice, err);
+    if (status == STATUS_OK && choice.count > 0)
+        status = relay_check_open_sets(relay, &choice, err);
+    if (status == STATUS_OK && choice.count > 0)
+        status = relay_number(relay, &choice, err);
+    if (status != STATUS_OK || choice.count == 0)
         return status;
     relay->waiting.found_at_us = relay->waiting.loaded_at_us;
-    relay_order_ahead(relay);
+    relay_order_ahead(relay, &choice);
     struct outbox_claim claim = relay->batch.claim;
     claim.next = relay->waiting.more ? NULL : &extent; /* of a backlog the loader loads more */
     STAGE_TIME(numbered_us);
-    STAGE_STAMP_EACH(STAGE_NUMBERED, rows.count, rows.rows[each].id, numbered_us);
+    STAGE_STAMP_EACH(STAGE_NUMBERED, choice.count, choice.rows[each].id, numbered_us);
     failpoint(FAILPOINT_RELAY_BEFORE_CLAIM);
     status = relay->outbox->ops->claim(relay->outbox, &relay->lease.row, &claim, err);
     if (status == STATUS_RETRY)
@@ -226,7 +296,7 @@ enum status relay_claim(struct relay *relay, struct error *err)
         return status;
     failpoint(FAILPOINT_RELAY_AFTER_CLAIM);
     STAGE_TIME(claimed_us);
-    STAGE_STAMP_EACH(STAGE_CLAIMED, rows.count, rows.rows[each].id, claimed_us);
+    STAGE_STAMP_EACH(STAGE_CLAIMED, choice.count, choice.rows[each].id, claimed_us);
     relay_renewed(relay, relay->waiting.loaded_at_us);
     relay->waiting.more = relay->waiting.more || relay->outbox->has_next;
     status = relay_send_batch(relay, err);

@@ -6,12 +6,12 @@
 #include "producer/relay/loader.h"
 #include "producer/relay/record_maker.h"
 #include "producer/relay/relay.h"
+#include "producer/relay/sets.h"
 
 #define RELAY_LEASE_US      (INT64_C(10) * 1000 * 1000)
 #define RELAY_BATCH_ROWS    2000
 #define RELAY_FLIGHT_ROWS   16000 /* librdkafka keeps each record and its headers */
 #define RELAY_FLIGHT_BYTES  ((size_t)32 * 1024 * 1024)
-#define RELAY_ARENA_BYTES   LOADER_ARENA_BYTES
 #define RELAY_RECOVER_BYTES ((size_t)512 * 1024 * 1024)
 
 struct relay_lane;
@@ -44,6 +44,10 @@ struct relay_lane {
     bool in_batch;          /* the batch that is being numbered has rows of it */
     char previous_id[OUTBOX_ID_SIZE]; /* last_id before that batch */
     struct slice tail;                /* id of that batch's last row so far */
+    size_t set_rows;                  /* of the set that is being ended: its rows here */
+    uint64_t set_end;                 /* and the last number of one */
+    uint64_t open_end; /* where the set ends of which the last rows have no numbers; 0: none has */
+    uint64_t void_end; /* where the set ends that had the last void; 0: that was alone */
 };
 
 /** A topic that the relay publishes to. A former topic is one that no type has any more, although
@@ -59,10 +63,21 @@ struct relay_topic {
     bool applied; /* the service applies it too: others may write to it */
 };
 
+/** What was chosen of the rows that wait; in the relay's arena. */
+struct relay_choice {
+    struct outbox_row *rows; /* in the order in which they are numbered */
+    size_t count;
+    struct change_set *sets; /* of these rows; NULL: each row is alone */
+    size_t set_count;
+    size_t wanted; /* nothing can be chosen before so many rows are loaded; 0: that is not so */
+    int64_t first_left; /* position of the first row that was loaded and not chosen; 0: none */
+};
+
 /** Rows that are claimed together. They stand in the relay's arena until they are sent. */
 struct relay_batch {
     struct outbox_claim claim; /* its partitions are as the claim leaves them */
     struct relay_lane **lanes; /* parallel to the claim's partitions */
+    size_t sets;               /* under `whole`: how many */
 };
 
 /** The lease (rule 10). All times of the relay are monotonic unless they say "wall clock". */
@@ -132,7 +147,10 @@ struct relay_ahead {
     bool wanted;      /* fact: an order was given, and nothing has happened that makes it void */
     unsigned session; /* the outbox's when it was given */
     int64_t ordered_at_us;
-    int64_t order_at_us;        /* no order before */
+    int64_t order_at_us; /* no order before */
+    int64_t *claimed; /* rising positions of rows of the batch which the order may load once more */
+    size_t claimed_count;
+    size_t claimed_room;
     char text[ERROR_TEXT_SIZE]; /* what was logged of the loader's trouble last */
 };
 
@@ -198,6 +216,7 @@ struct relay {
     struct relay_capture capture;
     struct relay_chores chores;
     struct relay_trouble trouble;
+    bool spread_logged;   /* latch: that a set lies in several partitions was logged */
     struct arena arena;   /* of the rows that were loaded last */
     struct arena headers; /* of one record, or of one acknowledgement */
 };
@@ -251,6 +270,33 @@ void relay_drop_producer(struct relay *relay);
 enum status relay_claim(struct relay *relay, struct error *err) MUST_CHECK;
 /** Send the batch, once its claim is durable. */
 enum status relay_send_batch(struct relay *relay, struct error *err) MUST_CHECK;
+/** Set waiting rows aside, as one set. @return OK; RETRY (it is in doubt); ABORT (lease lost). */
+enum status relay_set_aside(struct relay *relay, const struct outbox_set *set,
+                            struct error *err) MUST_CHECK;
+
+/* whole.c */
+
+/** @return whether the service publishes its transactions whole. */
+bool relay_is_whole(const struct relay *relay);
+/** Check rows that were loaded, and give each that cannot be published its reason.
+ * @return OK; RETRY where not even the first could be checked. */
+enum status relay_check_rows(struct relay *relay, struct outbox_rows *loaded,
+                             struct error *err) MUST_CHECK;
+/** Choose of checked rows the sets that can be claimed, and set aside what cannot be published.
+ * @param extent  that the rows were loaded with.
+ * @return OK; RETRY; ABORT (lease lost). */
+enum status relay_choose_sets(struct relay *relay, struct outbox_rows *loaded,
+                              const struct outbox_extent *extent, struct relay_choice *ret_choice,
+                              struct error *err) MUST_CHECK;
+/** Find sets of which the database has lost a part of the claim: the log has their first records.
+ * @return OK; RETRY. */
+enum status relay_find_open_sets(struct relay *relay, struct error *err) MUST_CHECK;
+/** Check, before rows are numbered, that they begin with the rest of each such set.
+ * @return OK; FATAL. */
+enum status relay_check_open_sets(struct relay *relay, const struct relay_choice *choice,
+                                  struct error *err) MUST_CHECK;
+/** Tell each numbered row where its set ends in its partition. */
+void relay_end_sets(struct relay *relay, const struct relay_choice *choice);
 
 /* hold.c */
 
@@ -271,8 +317,8 @@ enum status relay_check_paused(struct relay *relay, struct error *err) MUST_CHEC
 /* ahead.c */
 
 /** Let the loader load the rows behind the batch, if it may; just before the batch is claimed. */
-void relay_order_ahead(struct relay *relay);
-/** Take the rows that were loaded ahead into relay->arena.
+void relay_order_ahead(struct relay *relay, const struct relay_choice *choice);
+/** Take the rows that were loaded ahead into relay->arena. Under `whole` it remains to choose.
  * @return whether there are any that may be numbered; if not, load. If the loader has lost its
  * connection the relay compares before it claims. */
 bool relay_take_ahead(struct relay *relay, struct outbox_rows *ret_rows);
@@ -282,6 +328,8 @@ void relay_drop_ahead(struct relay *relay);
 /* topics.c */
 
 struct relay_topic *relay_find_topic(struct relay *relay, const char *name);
+/** @return the lane of a row that was checked. */
+struct relay_lane *relay_lane_of(struct relay *relay, const struct outbox_row *row);
 
 /** Where a walk over all lanes stands. All zero: before the first lane. */
 struct relay_cursor {

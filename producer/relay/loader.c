@@ -12,7 +12,9 @@
 #include <string.h>
 #include <time.h>
 
-#define REST_S        10 /* without an order for that long the session is closed */
+#define ARENA_BYTES   ((size_t)64 * 1024 * 1024)
+#define ARENA_EVENT   ((size_t)4096) /* more for each change of the largest set: see WINDOW_SETS */
+#define REST_S        10             /* without an order for that long the session is closed */
 #define HEADERS_BYTES ((size_t)4 * 1024 * 1024)
 
 struct loader {
@@ -48,7 +50,7 @@ static bool loader_init(struct loader *loader)
 {
     (void)pthread_mutex_init(&loader->lock, NULL);
     condition_init(&loader->changed);
-    arena_init(&loader->arena, LOADER_ARENA_BYTES);
+    arena_init(&loader->arena, loader_arena_bytes(loader->source.config));
     arena_init(&loader->headers, HEADERS_BYTES);
     loader->bytes_max = calloc(loader->source.config->publish_count + 1, sizeof *loader->bytes_max);
     return loader->bytes_max != NULL;
@@ -94,6 +96,12 @@ void loader_free(struct loader *loader)
     free(loader);
 }
 
+size_t loader_arena_bytes(const struct config *config)
+{
+    bool whole = config->transactions == TRANSACTIONS_WHOLE;
+    return ARENA_BYTES + (whole ? (size_t)config->limits.changeset_events * ARENA_EVENT : 0);
+}
+
 bool loader_is_full(const struct outbox_extent *extent, const struct outbox_rows *rows)
 {
     size_t bytes = 0;
@@ -115,7 +123,8 @@ static enum status loader_open(struct loader *loader, struct error *err)
     const struct outbox_options options = {.path = config->database_path,
                                            .service = config->service,
                                            .instance = config->instance,
-                                           .read_only = true};
+                                           .read_only = true,
+                                           .whole = config->transactions == TRANSACTIONS_WHOLE};
     return loader->outbox != NULL ? STATUS_OK
                                   : loader->order.ops->open(&options, &loader->outbox, err);
 }

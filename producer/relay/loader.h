@@ -10,8 +10,6 @@
 
 #include "producer/relay/record_maker.h"
 
-#define LOADER_ARENA_BYTES ((size_t)64 * 1024 * 1024)
-
 struct loader;
 
 /** What is to be loaded. */
@@ -43,6 +41,9 @@ enum status loader_new(const struct record_maker *maker, int wakeup, struct load
 
 /** End the thread, and wait for that. NULL: nothing happens. */
 void loader_free(struct loader *loader);
+
+/** @return how large an arena for the rows of one load may become. */
+size_t loader_arena_bytes(const struct config *config);
 
 /** @return whether a load ended at its limits, so that more rows may wait. */
 bool loader_is_full(const struct outbox_extent *extent, const struct outbox_rows *rows);

@@ -73,6 +73,7 @@ static enum status relay_claim_again(struct relay *relay, struct relay_lane *lan
     row->topic = state.topic;
     row->partition = state.partition;
     row->sequence = change->sequence;
+    row->changeset_end = change->changeset_end;
     failpoint(FAILPOINT_RELAY_BEFORE_CLAIM);
     enum status status = relay->outbox->ops->claim(relay->outbox, &relay->lease.row, &claim, err);
     if (status != STATUS_OK)
@@ -178,9 +179,14 @@ static enum status relay_visit(void *context, struct log_range *range, const str
     if (status != STATUS_OK)
         return status;
     if (!own && change.source.length > 0 && !topic->applied)
-        return relay_refuse_record(err, &change.record,
-                                   "another service publishes here; a type with several writers "
-                                   "must be applied by each: add it under apply:");
+        return relay_refuse_record(
+            err, &change.record,
+            relay_is_whole(relay)
+                ? "another service publishes here, but under `transactions: whole` a topic has one "
+                  "writer: its transactions would lie between those of this service. Give this "
+                  "service or the other one another topic"
+                : "another service publishes here; a type with several writers must be applied by "
+                  "each: add it under apply:");
     if (!own || !slice_is(change.incarnation, relay->lease.row.incarnation) || change.sequence == 0)
         return STATUS_OK;
     return relay_adopt(relay, lane, &change, err);

@@ -27,6 +27,7 @@ enum status record_build(const struct record_maker *maker, const struct outbox_r
         .origin = slice_of(maker->lease->origin),
         .incarnation = slice_of(maker->lease->incarnation),
         .sequence = row->sequence,
+        .changeset_end = row->changeset_end,
         .id = row->id,
         .previous_id = row->sequence == 1 ? (struct slice){0} : row->previous_id,
         .type = row->type,
@@ -71,6 +72,8 @@ static enum status record_check_size(const struct record_maker *maker,
     /* The bound is too large, so compute the size with the largest headers that the row can get. */
     struct outbox_row numbered = *row;
     numbered.sequence = UINT64_MAX;
+    if (maker->config->transactions == TRANSACTIONS_WHOLE)
+        numbered.changeset_end = UINT64_MAX;
     numbered.previous_id = row->id;
     struct kafka_message widest;
     enum status status = record_build(maker, &numbered, KIND_VOID, &widest, err);

@@ -164,13 +164,15 @@ enum status relay_recover(struct relay *relay, struct error *err)
         relay_note_answer(relay, status, err);
     }
     if (status == STATUS_OK)
+        status = relay_find_open_sets(relay, err);
+    if (status == STATUS_OK)
         status = relay_acknowledge(relay, err);
     if (status == STATUS_OK)
         status = relay_move_types(relay, err);
     while (status == STATUS_OK && (lane = relay_next_lane(relay, &at)) != NULL)
         status = relay_resend_lane(relay, lane, err);
     arena_done(&relay->arena);
-    arena_init(&relay->arena, RELAY_ARENA_BYTES);
+    arena_init(&relay->arena, loader_arena_bytes(relay->options.config));
     relay->waiting.more = true;
     if (status == STATUS_OK)
         relay_set_state(relay, RELAY_DRAINING);

@@ -89,7 +89,7 @@ enum status relay_new(const struct relay_options *options, struct relay **ret_re
     relay->options = *options;
     relay->wakeup = -1;
     relay->lease.duration_us = options->lease_us == 0 ? RELAY_LEASE_US : options->lease_us;
-    arena_init(&relay->arena, RELAY_ARENA_BYTES);
+    arena_init(&relay->arena, loader_arena_bytes(config));
     arena_init(&relay->headers, HEADERS_SIZE);
     buffer_init(&relay->waiting.read_topics, READ_TOPICS_MAX);
     buffer_init(&relay->waiting.both_topics, READ_TOPICS_MAX);
@@ -140,6 +140,7 @@ void relay_free(struct relay *relay)
     free(relay->topics);
     free(relay->capture.findings);
     free(relay->record_bytes_max);
+    free(relay->ahead.claimed);
     arena_done(&relay->arena);
     arena_done(&relay->headers);
     buffer_done(&relay->waiting.read_topics);
@@ -187,8 +188,10 @@ void relay_set_state(struct relay *relay, enum relay_state state)
 static enum status relay_open_outbox(struct relay *relay, struct error *err)
 {
     const struct config *config = relay->options.config;
-    const struct outbox_options options = {
-        .path = config->database_path, .service = config->service, .instance = config->instance};
+    const struct outbox_options options = {.path = config->database_path,
+                                           .service = config->service,
+                                           .instance = config->instance,
+                                           .whole = relay_is_whole(relay)};
     enum status status = outbox_find(config->database)->open(&options, &relay->outbox, err);
     if (status == STATUS_OK)
         relay_set_state(relay, RELAY_WITHOUT_LEASE);

@@ -8,13 +8,19 @@
 
 /** Written by the relay's thread; any thread may read it. */
 struct relay_metrics {
-    atomic_int_fast64_t published;    /* records handed to Kafka, each time */
-    atomic_int_fast64_t acknowledged; /* records that Kafka confirmed, as the outbox knows */
-    atomic_int_fast64_t adopted;      /* records found in the log when the lease was taken */
-    atomic_int_fast64_t log_read;     /* records that were read for that */
-    atomic_int_fast64_t set_aside;    /* rows that could not be published, each time */
-    atomic_int_fast64_t voided;       /* claimed rows that went out as a void */
-    atomic_int_fast64_t rebuilt;      /* producers that were replaced after a failure */
+    atomic_int_fast64_t published;      /* records handed to Kafka, each time */
+    atomic_int_fast64_t acknowledged;   /* records that Kafka confirmed, as the outbox knows */
+    atomic_int_fast64_t adopted;        /* records found in the log when the lease was taken */
+    atomic_int_fast64_t log_read;       /* records that were read for that */
+    atomic_int_fast64_t set_aside;      /* rows that could not be published, each time */
+    atomic_int_fast64_t voided;         /* claimed rows that went out as a void */
+    atomic_int_fast64_t sets_published; /* change sets that were claimed, under `whole` */
+    atomic_int_fast64_t sets_largest;   /* rows of the largest of them */
+    atomic_int_fast64_t sets_set_aside;
+    atomic_int_fast64_t sets_split;  /* that reach the copies in several parts */
+    atomic_int_fast64_t sets_merged; /* that are of several transactions */
+    atomic_int_fast64_t sets_voided; /* with a record that went out as a void */
+    atomic_int_fast64_t rebuilt;     /* producers that were replaced after a failure */
     atomic_int_fast64_t purged;
     atomic_int_fast64_t in_flight;
     atomic_int_fast64_t waiting;       /* rows, as of the last count */

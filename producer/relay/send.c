@@ -80,13 +80,20 @@ static enum status relay_send_kind(struct relay *relay, struct relay_flight *fli
     return status;
 }
 
-static void relay_note_void(struct relay *relay, const struct outbox_row *row, const char *why)
+static void relay_note_void(struct relay_lane *lane, const struct outbox_row *row, const char *why)
 {
-    atomic_fetch_add(&relay->options.metrics->voided, 1);
+    struct relay_metrics *metrics = lane->relay->options.metrics;
+    bool in_set = row->changeset_end != 0;
+    atomic_fetch_add(&metrics->voided, 1);
+    if (in_set && row->changeset_end != lane->void_end)
+        atomic_fetch_add(&metrics->sets_voided, 1);
+    lane->void_end = row->changeset_end;
     log_error("relay",
-              "event %.*s of %.*s %.*s cannot be sent (%s): it goes out as a void, and its "
-              "change does not reach the copies; write the entity again",
-              SLICE_ARGS(row->id), SLICE_ARGS(row->entity_type), SLICE_ARGS(row->entity_key), why);
+              "event %.*s of %.*s %.*s cannot be sent (%s): it goes out as a void, and %s the "
+              "copies; write %s again",
+              SLICE_ARGS(row->id), SLICE_ARGS(row->entity_type), SLICE_ARGS(row->entity_key), why,
+              in_set ? "no change of its transaction reaches" : "its change does not reach",
+              in_set ? "its entities" : "the entity");
 }
 
 enum status relay_send(struct relay *relay, struct relay_lane *lane, const struct outbox_row *row,
@@ -120,11 +127,11 @@ enum status relay_send(struct relay *relay, struct relay_lane *lane, const struc
     relay->flights.bytes += flight->bytes;
     bool refuse = slice_is(row->id, relay->refusal.id);
     if (refuse)
-        relay_note_void(relay, row, relay->broker.failed_text);
+        relay_note_void(lane, row, relay->broker.failed_text);
     enum status status = relay_send_kind(relay, flight, row, refuse ? KIND_VOID : KIND_CHANGE,
                                          &refused);
     if (status == STATUS_REJECT && !refuse) {
-        relay_note_void(relay, row, refused.text);
+        relay_note_void(lane, row, refused.text);
         error_clear(&refused);
         status = relay_send_kind(relay, flight, row, KIND_VOID, &refused);
     }

@@ -111,6 +111,8 @@ enum status relay_load_lanes(struct relay *relay, struct error *err)
         relay->lease.row.session = session; /* all that was remembered is replaced */
     while ((lane = relay_next_lane(relay, &at)) != NULL)
         relay_clear_lane(lane, relay->topics[at.topic].name, at.partition - 1);
+    if (status == STATUS_OK)
+        status = outbox_check_whole(relay->options.config, states, count, err);
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         struct relay_topic *topic = relay_find_topic(relay, states[i].topic);
         if (topic == NULL || topic->entry == NULL || states[i].partition >= topic->lane_count)

@@ -50,7 +50,11 @@ void relay_shop_prepare(struct relay_shop *shop, const char *database, int32_t p
         .publish_count = 1,
         .kafka = shop->kafka,
         .kafka_count = 1,
-        .limits = {.message_bytes = 1000000, .outbox_retention_s = 86400}};
+        .transactions = shop->whole ? TRANSACTIONS_WHOLE : TRANSACTIONS_SINGLE,
+        .limits = {.message_bytes = 1000000,
+                   .outbox_retention_s = 86400,
+                   .changeset_events = 20000,
+                   .changeset_bytes = 8388608}};
     test_write_file(test_path("order.schema.json"), SCHEMA);
     if (entity_schema_new(test_directory(), "order", &shop->schema, &shop->err) != STATUS_OK)
         test_fail("%s", shop->err.text);
@@ -61,7 +65,8 @@ void relay_shop_make(struct relay_shop *shop)
     FILE *out = fopen(test_path("init.txt"), "w");
     struct init_options init = {.out = out};
     shop->path = test_path("shop.db");
-    relay_shop_prepare(shop, test_format("sqlite:%s", shop->path), 3);
+    int32_t partitions = shop->partitions > 0 ? shop->partitions : shop->whole ? 1 : 3;
+    relay_shop_prepare(shop, test_format("sqlite:%s", shop->path), partitions);
     const struct entity_schema *schemas[] = {shop->schema};
     if (init_service(&shop->config, schemas, &init, &shop->err) != STATUS_OK)
         test_fail("%s", shop->err.text);

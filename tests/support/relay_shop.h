@@ -16,6 +16,8 @@ struct relay_shop {
     struct config_entry entry; /* "order", with an integer id and a text name */
     struct text_pair kafka[2];
     int64_t lease_us;
+    bool whole;         /* it publishes its transactions whole */
+    int32_t partitions; /* 0: three, one where it is `whole` */
     struct entity_schema *schema;
     const char
         *path; /* of the SQLite file; NULL if relay_shop_prepare() was given another database */
@@ -33,7 +35,7 @@ extern _Thread_local bool relay_shop_is_relay;
 
 /** Make all but the database, which must have its tables. */
 void relay_shop_prepare(struct relay_shop *shop, const char *database, int32_t partitions);
-/** Make it with an SQLite database of its own and three partitions. */
+/** Make it with an SQLite database of its own. */
 void relay_shop_make(struct relay_shop *shop);
 void relay_shop_done(struct relay_shop *shop);
 

@@ -106,7 +106,7 @@ static void begin(void)
     if (entity_schema_new(test_directory(), "order", &schema, &err) != STATUS_OK)
         test_fail("%s", err.text);
     arena_init(&headers, 65536);
-    arena_init(&arena, LOADER_ARENA_BYTES);
+    arena_init(&arena, (size_t)64 * 1024 * 1024);
     static const struct entity_schema *schemas[1];
     schemas[0] = schema;
     const struct record_maker maker = {.config = &config,
