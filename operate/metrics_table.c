@@ -218,6 +218,24 @@ static double oldest_parked_s(const struct metric_subject *of)
       atomic_load(&of->relay->voided))                                                             \
     X(RELAY, counter, events_set_aside_total, "Outbox rows that could not be published.",          \
       atomic_load(&of->relay->set_aside))                                                          \
+    X(RELAY, counter, changesets_published_total,                                                  \
+      "Change sets that were numbered under `transactions: whole`.",                               \
+      atomic_load(&of->relay->sets_published))                                                     \
+    X(RELAY, gauge, changeset_largest_events,                                                      \
+      "Changes of the largest change set since the relay began; 0 where none was published.",      \
+      atomic_load(&of->relay->sets_largest))                                                       \
+    X(RELAY, counter, changesets_set_aside_total,                                                  \
+      "Change sets that could not be published, or wait behind one.",                              \
+      atomic_load(&of->relay->sets_set_aside))                                                     \
+    X(RELAY, counter, changesets_split_total,                                                      \
+      "Change sets that reach the peers in parts: too large, or in several partitions.",           \
+      atomic_load(&of->relay->sets_split))                                                         \
+    X(RELAY, counter, changesets_merged_total,                                                     \
+      "Change sets that are of several transactions, because their changes cross.",                \
+      atomic_load(&of->relay->sets_merged))                                                        \
+    X(RELAY, counter, changesets_voided_total,                                                     \
+      "Change sets of which a record was sent as a void: peers write none of them.",               \
+      atomic_load(&of->relay->sets_voided))                                                        \
     X(RELAY, counter, outbox_purged_events_total,                                                  \
       "Published outbox rows that were deleted after their time.",                                 \
       atomic_load(&of->relay->purged))                                                             \

@@ -14,6 +14,7 @@
 #include "operate/service.h"
 #include "operate/status_fills.h"
 #include "operate/status_paused.h"
+#include "operate/status_sets.h"
 #include "operate/verdict_lines.h"
 #include "producer/capture/watch.h"
 
@@ -126,7 +127,7 @@ static enum status status_relay_runs(struct status_page *page, struct outbox *ou
     page->relay = here || renewed ? STATUS_RUNNING
                   : left > 0      ? STATUS_RUNNING_UNKNOWN
                                   : STATUS_NOT_RUNNING;
-    buffer_append_format(text, "\n  relay      %s", status_running_names[page->relay]);
+    buffer_append_format(text, "  relay      %s", status_running_names[page->relay]);
     if (page->relay == STATUS_RUNNING_UNKNOWN)
         buffer_append_format(text,
                              ": none on this machine; instance %s has the lease for another %.0f s "
@@ -227,12 +228,19 @@ static enum status status_outbox(struct status_page *page, struct outbox *outbox
                          counts.waiting, counts.claimed, counts.set_aside);
     if (oldest_s > 0)
         buffer_append_format(&page->text, "; the oldest waits for %.1f s", oldest_s);
+    buffer_append_text(&page->text, "\n");
     member_begin(&page->json, "published", "{");
     member_number(&page->json, "waiting", counts.waiting);
     member_number(&page->json, "claimed", counts.claimed);
     member_number(&page->json, "set_aside", counts.set_aside);
     member_seconds(&page->json, "oldest_waiting_seconds", waiting_s);
     member_seconds(&page->json, "oldest_unacknowledged_seconds", oldest_s);
+    const struct status_sets sets = {
+        page->service->config->transactions == TRANSACTIONS_WHOLE,
+        (int64_t)status_metric(page, "keepstep_changeset_largest_events")};
+    status = status_sets_append(outbox, &sets, &page->text, &page->json, err);
+    if (status != STATUS_OK)
+        return status;
     return status_relay(page, outbox, counts.waiting + counts.claimed, err);
 }
 

@@ -99,7 +99,7 @@ static void append_rates(struct page_sources *sources, const struct page_trends 
     buffer_append_text(out, "}");
 }
 
-static void append_relay(const struct page_relay_facts *relay, struct buffer *out)
+static void append_relay(const struct page_relay_facts *relay, bool whole, struct buffer *out)
 {
     const char *state = !relay->is_here       ? NULL
                         : relay->is_standby   ? "standby"
@@ -111,6 +111,7 @@ static void append_relay(const struct page_relay_facts *relay, struct buffer *ou
     member_known_number(out, "in_flight", relay->in_flight);
     member_known_number(out, "set_aside", relay->set_aside);
     member_seconds(out, "oldest_s", relay->oldest_s);
+    member_text(out, "transactions", slice_of(whole ? "whole" : "single"));
     buffer_append_text(out, "}");
     member_text(out, "relay", slice_of(state));
 }
@@ -147,7 +148,7 @@ void state_append(struct page_sources *sources, const struct page_about *about, 
     buffer_append_text(out, "]");
     append_partitions(sources->metrics, out);
     append_rates(sources, &reading.facts.trends, out);
-    append_relay(&reading.facts.relay, out);
+    append_relay(&reading.facts.relay, config->transactions == TRANSACTIONS_WHOLE, out);
     append_parked(&reading.facts.agent, out);
     buffer_append_text(out, "}\n");
 }

@@ -46,6 +46,9 @@ function outbox(state) {
     if (oldest !== null && oldest > 0) {
         notes.push(`oldest ${duration(oldest)}`);
     }
+    if (state.outbox.transactions === "whole") {
+        notes.push("whole transactions");
+    }
     return { value: count(pending), note: notes.join(", ") };
 }
 
