@@ -38,6 +38,7 @@ struct agent_partition_metrics {
     atomic_llong durable_offset;      /* position after the last durable commit */
     atomic_llong stable_end;          /* last stable offset; -1: not known yet */
     atomic_llong log_end;             /* after all records; -1: not known */
+    atomic_llong log_end_seen_us;     /* monotonic; when that was seen; 0: never */
     atomic_llong withheld_since_us;   /* wall clock; since when records stand after this stable_end,
                                        * by an open transaction of another producer; 0 */
     atomic_llong oldest_unapplied_us; /* wall clock; 0: none read, or its time is not known */

@@ -30,10 +30,17 @@ static bool is_stale(const struct metric_subject *of)
     return metrics_agent_silence_us(of->agent) > METRICS_STALE_US;
 }
 
-/* The end of the log, unless the agent has not seen it lately: a lag of 0 would be false then. */
+/* @return the end of the log; -1 unless the agent has seen it lately: a lag of 0 would be false. */
+static long long known_end(const struct metric_subject *of)
+{
+    long long seen_us = atomic_load(&of->partition->log_end_seen_us);
+    bool is_old = seen_us != 0 && clock_monotonic_us() - seen_us > METRICS_STALE_US;
+    return is_old ? -1 : atomic_load(&of->partition->log_end);
+}
+
 static double log_end(const struct metric_subject *of)
 {
-    long long end = atomic_load(&of->partition->log_end);
+    long long end = known_end(of);
     return end < 0 || is_stale(of) ? NAN : (double)end;
 }
 
@@ -46,7 +53,7 @@ static double lag_records(const struct metric_subject *of)
 static double lag_seconds(const struct metric_subject *of)
 {
     long long applied = atomic_load(&of->partition->applied_offset);
-    long long end = atomic_load(&of->partition->log_end);
+    long long end = known_end(of);
     long long oldest_us = atomic_load(&of->partition->oldest_unapplied_us);
     long long withheld_us = end > applied ? atomic_load(&of->partition->withheld_since_us) : 0;
     double silence_s = is_stale(of) ? (double)metrics_agent_silence_us(of->agent) / 1e6 : 0;

@@ -404,6 +404,15 @@ static void agent_back_off(struct agent *agent, const char *step, const struct e
     agent->backoff_us = next < AGENT_BACKOFF_MAX_US ? next : AGENT_BACKOFF_MAX_US;
 }
 
+/** Ask the database while there is no broker, so that it is known whether it answers. */
+static enum status agent_ask_database(struct agent *agent, struct error *err)
+{
+    struct paused_types ignored = {0};
+    enum status status = applier_list_paused(agent->applier, &ignored, err);
+    paused_types_done(&ignored);
+    return status;
+}
+
 /** Open the store and join the group. */
 static enum status agent_connect(struct agent *agent, struct error *err)
 {
@@ -415,6 +424,8 @@ static enum status agent_connect(struct agent *agent, struct error *err)
                                       .metrics = agent->metrics};
     if (agent->applier == NULL)
         status = applier_new(&options, &agent->applier, err);
+    else
+        status = agent_ask_database(agent, err);
     if (status == STATUS_OK || (status == STATUS_RETRY && err->connection_lost))
         agent_note_database(agent, status == STATUS_OK);
     if (status != STATUS_OK)

@@ -4,7 +4,6 @@
 #include "common/clock.h"
 
 #define LAG_US         1000000
-#define LAG_PAUSED_US  50000 /* while nothing is fetched, so that answers come at once */
 #define LAG_TIMEOUT_MS 1000
 #define LAG_ASK_US     2000000 /* without partitions, whether the broker answers */
 #define RETENTION_US   5000000 /* one question more: each may wait behind a fetch */
@@ -36,21 +35,22 @@ void agent_note_log_end(struct agent *agent, struct topic_partition tp, int64_t 
     if (!is_fetched && caught_up)
         end = -1;
     atomic_store(&row->log_end, end);
+    atomic_store(&row->log_end_seen_us, clock_monotonic_us());
 }
 
-/** Note what the last fetches have seen, which costs no request. */
-static void agent_note_seen(struct agent *agent)
+/* A fetch tells where the log ends, and costs no request.
+ * @return whether the partition is fetched, and the broker answers. */
+static bool agent_note_seen(struct agent *agent, size_t index, struct topic_partition tp)
 {
-    for (size_t i = 0; i < agent->partition_count; i++) {
-        const struct partition_state *state = applier_partition(agent->applier, i);
-        if (state == NULL)
-            continue;
-        struct topic_partition tp = partition_state_tp(state);
-        struct agent_partition_metrics *row = agent_metrics_partition(agent->metrics, tp);
-        int64_t seen = feed_log_end_seen(agent->feed, tp);
-        if (atomic_load(&row->log_end) >= 0 && atomic_load(&row->log_end) < seen)
-            atomic_store(&row->log_end, seen);
-    }
+    struct agent_partition_metrics *row = agent_metrics_partition(agent->metrics, tp);
+    int64_t seen = feed_log_end_seen(agent->feed, tp);
+    if (seen < 0 || agent->backoff_us > 0 || agent->partitions[index].paused ||
+        atomic_load(&row->log_end) < 0 || atomic_load(&agent->metrics->broker_silent_since_us) != 0)
+        return false;
+    if (atomic_load(&row->log_end) < seen)
+        atomic_store(&row->log_end, seen);
+    atomic_store(&row->log_end_seen_us, clock_monotonic_us());
+    return true;
 }
 
 /** @return when its origin committed it; if the record does not say that, when the broker stored
@@ -127,29 +127,42 @@ static void agent_note_retention(struct agent *agent, struct topic_partition tp)
                  retention_ms < 0 || retention_ms > INT64_MAX / 1000 ? 0 : retention_ms * 1000);
 }
 
-void agent_measure_lag(struct agent *agent)
+/** Ask where a partition's log ends. */
+static void agent_ask_log_end(struct agent *agent, struct topic_partition tp)
 {
     struct error failed = ERROR_INIT;
     int64_t stable = -1;
-    atomic_store(&agent->metrics->last_round_us, clock_monotonic_us());
+    if (feed_stable_end(agent->feed, tp, LAG_TIMEOUT_MS, &stable, &failed) != STATUS_OK)
+        stable = -1;
+    agent_note_broker(agent, stable >= 0 || !feed_is_silence(&failed));
+    agent_note_log_end(agent, tp, stable);
+    bool is_new = atomic_load(&agent_metrics_partition(agent->metrics, tp)->log_begin) < 0;
+    if (stable >= 0 && (agent_is_due(&agent->retention, RETENTION_US) || is_new))
+        agent_note_retention(agent, tp);
+}
+
+void agent_measure_lag(struct agent *agent)
+{
+    int64_t now_us = clock_monotonic_us();
+    atomic_store(&agent->metrics->last_round_us, now_us);
     if (agent->partition_count == 0) {
         if (agent_is_due(&agent->lag, LAG_ASK_US))
             agent_note_broker(agent, feed_is_answered(agent->feed, LAG_TIMEOUT_MS));
         return;
     }
-    if (!agent_is_due(&agent->lag, agent->backoff_us > 0 ? LAG_PAUSED_US : LAG_US))
+    if (!agent_is_due(&agent->lag, LAG_US))
         return;
-    agent->lag_index = (agent->lag_index + 1) % agent->partition_count;
-    const struct partition_state *state = applier_partition(agent->applier, agent->lag_index);
-    if (state == NULL)
-        return;
-    struct topic_partition tp = partition_state_tp(state);
-    if (feed_stable_end(agent->feed, tp, LAG_TIMEOUT_MS, &stable, &failed) != STATUS_OK)
-        stable = -1;
-    agent_note_broker(agent, stable >= 0 || !feed_is_silence(&failed));
-    agent_note_log_end(agent, tp, stable);
-    agent_note_seen(agent);
-    bool is_new = atomic_load(&agent_metrics_partition(agent->metrics, tp)->log_begin) < 0;
-    if (stable >= 0 && (agent_is_due(&agent->retention, RETENTION_US) || is_new))
-        agent_note_retention(agent, tp);
+    size_t first = agent->lag_index + 1;
+    for (size_t i = 0; i < agent->partition_count; i++) {
+        size_t index = (first + i) % agent->partition_count;
+        const struct partition_state *state = applier_partition(agent->applier, index);
+        if (state == NULL)
+            continue;
+        bool is_fetched = agent_note_seen(agent, index, partition_state_tp(state));
+        bool has_time = i == 0 || clock_monotonic_us() - now_us < LAG_US;
+        if ((i > 0 && is_fetched) || !has_time)
+            continue;
+        agent->lag_index = index;
+        agent_ask_log_end(agent, partition_state_tp(state));
+    }
 }

@@ -209,6 +209,24 @@ static void lag_grows_while_the_agent_cannot_look(void **state)
     buffer_done(&text);
 }
 
+static void what_was_seen_of_a_log_long_ago_is_not_told(void **state)
+{
+    static const char lag[] = "topic=\"order\",partition=\"3\"} 2\n";
+    (void)state;
+    struct buffer text;
+    buffer_init(&text, 1 << 20);
+    prepare_partition();
+    atomic_store(&agent.last_round_us, clock_monotonic_us());
+    atomic_store(&agent.partitions[0].log_end_seen_us, clock_monotonic_us() - 20 * SECOND_US);
+    metrics_render(&sources, &text);
+    assert_null(strstr(buffer_text(&text), lag));
+    atomic_store(&agent.partitions[0].log_end_seen_us, clock_monotonic_us());
+    metrics_render(&sources, &text);
+    assert_non_null(strstr(buffer_text(&text), lag));
+    atomic_store(&agent.partitions[0].log_end_seen_us, 0);
+    buffer_done(&text);
+}
+
 static void partitions_beyond_the_table_share_a_row_that_is_not_shown(void **state)
 {
     static struct agent_metrics full;
@@ -567,6 +585,7 @@ int main(void)
         TEST(a_relay_without_the_lease_has_no_pending_numbers),
         TEST(seconds_of_lag_that_are_not_known_are_left_out),
         TEST(lag_grows_while_the_agent_cannot_look),
+        TEST(what_was_seen_of_a_log_long_ago_is_not_told),
         TEST(partitions_beyond_the_table_share_a_row_that_is_not_shown),
         TEST(every_metric_of_the_table_is_on_the_page_and_in_the_document),
         TEST(every_value_on_the_page_says_whose_it_is),
