@@ -2,6 +2,7 @@
 #include "consumer/feed/feed.h"
 #include "consumer/store/registry.h"
 #include "operate/command.h"
+#include "operate/roles.h"
 #include "operate/service.h"
 #include "producer/init/init.h"
 
@@ -40,6 +41,23 @@ static enum status init_print_copy(const struct service *service, FILE *out, str
         fputs(buffer_text(&sql), out);
     if (status == STATUS_OK)
         init_print_end(service->config, out);
+    buffer_done(&sql);
+    return status;
+}
+
+/* What an administrator runs, who makes nothing else: what he made would be his. */
+static enum status init_print_roles(const struct service *service, FILE *out, struct error *err)
+{
+    struct buffer sql;
+    buffer_init(&sql, PRINTED_SIZE_MAX);
+    enum status status = roles_append(service, &sql, err);
+    if (status == STATUS_OK && sql.length == 0)
+        command_say("keepstep: a file has no roles: who may open it may do everything");
+    if (status == STATUS_OK && sql.length > 0) {
+        init_print_guard(service->config, out);
+        fputs(buffer_text(&sql), out);
+        init_print_end(service->config, out);
+    }
     buffer_done(&sql);
     return status;
 }
@@ -106,6 +124,7 @@ static enum status init_check_service(const struct service *service, struct erro
 
 enum {
     INIT_PRINT_SQL,
+    INIT_PRINT_ROLES,
     INIT_EXISTING_ROWS,
     INIT_NO_EXISTING_ROWS,
     INIT_REPUBLISH,
@@ -116,6 +135,8 @@ enum {
 
 static const struct command_flag init_flags[] = {
     [INIT_PRINT_SQL] = {"print-sql", NULL, "only print the SQL statements, with roles and grants"},
+    [INIT_PRINT_ROLES] = {"print-roles", NULL,
+                          "only print the SQL of roles and grants, for an administrator"},
     [INIT_EXISTING_ROWS] = {"existing-rows", NULL,
                             "publish existing rows also of types that are applied here"},
     [INIT_NO_EXISTING_ROWS] = {"no-existing-rows", NULL, "do not publish existing rows"},
@@ -128,6 +149,25 @@ static const struct command_flag init_flags[] = {
     [INIT_RESTORED] = {"restored", NULL,
                        "this database was restored: its copy goes on from where it was"},
 };
+
+static enum status init_do(const struct command_line *line, const struct service *service,
+                           const struct init_options *options, struct error *err)
+{
+    bool new_copy = line->flags[INIT_NEW_COPY] != NULL || line->flags[INIT_RESTORED] != NULL;
+    enum status status = STATUS_OK;
+    if (line->flags[INIT_PRINT_ROLES] != NULL)
+        return init_print_roles(service, stdout, err);
+    if (!options->print_sql)
+        status = init_check_service(service, err);
+    if (status == STATUS_OK)
+        status = init_copy(service, options, new_copy, err);
+    if (status == STATUS_OK)
+        status = init_service(
+            service->config, (const struct entity_schema *const *)service->published, options, err);
+    if (status == STATUS_OK && options->print_sql)
+        status = init_print_copy(service, stdout, err);
+    return status;
+}
 
 static int init_run(const struct command *command, int argc, char **argv)
 {
@@ -152,17 +192,8 @@ static int init_run(const struct command *command, int argc, char **argv)
     struct error err = ERROR_INIT;
     struct service service;
     enum status status = service_open(&line, &service, &err);
-    if (status == STATUS_OK && !options.print_sql)
-        status = init_check_service(&service, &err);
     if (status == STATUS_OK)
-        status = init_copy(&service, &options,
-                           line.flags[INIT_NEW_COPY] != NULL || line.flags[INIT_RESTORED] != NULL,
-                           &err);
-    if (status == STATUS_OK)
-        status = init_service(
-            service.config, (const struct entity_schema *const *)service.published, &options, &err);
-    if (status == STATUS_OK && options.print_sql)
-        status = init_print_copy(&service, stdout, &err);
+        status = init_do(&line, &service, &options, &err);
     code = status == STATUS_OK ? EX_OK : command_fail(&err);
     service_close(&service);
     return code;
@@ -173,6 +204,7 @@ const struct command command_init = {
     .arguments = "",
     .summary = "Prepare a service's database: outbox, triggers, copy tables, existing rows.",
     .examples = "  keepstep init -c shop.yaml\n  keepstep init -c shop.yaml --print-sql\n"
+                "  keepstep init -c shop.yaml --print-roles\n"
                 "  keepstep init -c shop.yaml --republish order\n"
                 "  keepstep init -c shop.yaml --restored --new-incarnation\n",
     COMMAND_FLAGS(init_flags),

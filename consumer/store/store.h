@@ -50,6 +50,7 @@ struct mapping {
 struct copies {
     const struct mapping *mappings;
     size_t count;
+    bool roles_alone; /* of copy_sql(): only what the roles are granted, no tables */
 };
 
 /** @return the table's name: the entry's, or the entity type. */

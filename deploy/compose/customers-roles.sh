@@ -1,14 +1,11 @@
-# The administrator's step in MariaDB: the roles that `keepstep init --print-sql` prints, and the
+# The administrator's step in MariaDB: the roles that `keepstep init --print-roles` prints, and the
 # sidecar's login, which has the rights of one of them and no other. It may run again and again.
-#
-# All before the first role was made by init already, and stays the service's own: what this
-# administrator makes would run with the administrator's rights.
 set -eu
 administrator() {
     mariadb --defaults-extra-file=/tmp/administrator.cnf --host=customers-db --user=root customers
 }
 (umask 077 && printf '[client]\npassword=%s\n' "$(cat /run/secrets/customers-db-admin)" >/tmp/administrator.cnf)
-sed -n '/^CREATE ROLE/,$p' /roles/roles.sql | administrator
+administrator </roles/roles.sql
 administrator <<SQL
 CREATE USER IF NOT EXISTS customers_keepstep;
 ALTER USER customers_keepstep IDENTIFIED BY '$(cat /run/secrets/customers-db-keepstep)';

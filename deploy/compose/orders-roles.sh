@@ -1,4 +1,4 @@
-# The administrator's step in PostgreSQL: the roles that `keepstep init --print-sql` prints, and the
+# The administrator's step in PostgreSQL: the roles that `keepstep init --print-roles` prints, and the
 # sidecar's login, which has the rights of one of them and no other. It may run again and again.
 set -eu
 export PGPASSFILE=/tmp/pgpass

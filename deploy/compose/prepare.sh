@@ -3,4 +3,4 @@
 set -eu
 keepstep init
 umask 022
-keepstep init --print-sql >/data/roles.sql
+keepstep init --print-roles >/data/roles.sql

@@ -382,24 +382,33 @@ static enum status init_run(struct init *init, struct error *err)
     return status;
 }
 
-/* Of a type that the service applies too, the rows are read with the rights of its agent. */
-static enum status init_grants(const struct init *init, struct buffer *grants, struct error *err)
+static enum status init_refuse_scheme(struct error *err)
 {
-    const struct config *config = init->config;
+    return error_set(error_config(err), STATUS_FATAL,
+                     "database: its scheme has no outbox back end; use sqlite:FILE");
+}
+
+/* Of a type that the service applies too, the rows are read with the rights of its agent. */
+enum status init_roles(const struct config *config, const struct entity_schema *const *schemas,
+                       struct buffer *sql, struct error *err)
+{
+    const struct origin_ops *ops = origin_find(config->database);
     struct origin_table *tables = calloc(config->publish_count + 1, sizeof *tables);
     size_t count = 0;
-    if (tables == NULL)
-        return error_set(err, STATUS_RETRY, "no memory");
+    if (ops == NULL || tables == NULL) {
+        free(tables);
+        return ops == NULL ? init_refuse_scheme(err) : error_set(err, STATUS_RETRY, "no memory");
+    }
     for (size_t i = 0; i < config->publish_count; i++) {
         const struct config_entry *entry = &config->publish[i];
         if (entry->table != NULL &&
             config_find(config->apply, config->apply_count, entry->entity_type,
                         strlen(entry->entity_type)) == NULL)
-            tables[count++] = (struct origin_table){entry, init->schemas[i]};
+            tables[count++] = (struct origin_table){entry, schemas[i]};
     }
-    init->origin->ops->grants(tables, count, grants);
+    ops->grants(tables, count, sql);
     free(tables);
-    return grants->failed ? error_set(err, STATUS_FATAL, "the grants grow too large") : STATUS_OK;
+    return sql->failed ? error_set(err, STATUS_FATAL, "the grants grow too large") : STATUS_OK;
 }
 
 /* Everything that init_run() creates; identity and present rows are data, not objects. */
@@ -418,7 +427,7 @@ static enum status init_print_all(struct init *init, struct error *err)
         return status;
     init_tell_side_effect(init);
     buffer_init(&grants, GRANTS_SIZE_MAX);
-    status = init_grants(init, &grants, err);
+    status = init_roles(init->config, init->schemas, &grants, err);
     (void)fputs(buffer_text(&grants), init->options->out);
     buffer_done(&grants);
     return status;
@@ -448,8 +457,7 @@ enum status init_service(const struct config *config, const struct entity_schema
     struct init init = {.config = config, .schemas = schemas, .options = options};
     const struct origin_ops *ops = origin_find(config->database);
     if (ops == NULL)
-        return error_set(error_config(err), STATUS_FATAL,
-                         "database: its scheme has no outbox back end; use sqlite:FILE");
+        return init_refuse_scheme(err);
     arena_init(&init.arena, CAPTURE_SIZE_MAX);
     enum status status = ops->open(config, options->print_sql ? ORIGIN_READ : ORIGIN_INSTALL,
                                    &init.origin, err);

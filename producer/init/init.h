@@ -2,6 +2,7 @@
 #ifndef PRODUCER_INIT_INIT_H
 #define PRODUCER_INIT_INIT_H
 
+#include "common/buffer.h"
 #include "schemas/config/config.h"
 #include "schemas/entity_schema.h"
 
@@ -22,6 +23,12 @@ struct init_options {
  * @return OK; RETRY (locked, full); FATAL (not ours, or cannot be captured) with exit code 78. */
 enum status init_service(const struct config *config, const struct entity_schema *const *schemas,
                          const struct init_options *options, struct error *err) MUST_CHECK;
+
+/** Append the SQL that makes the roles, and grants them what this side needs of what `init` has
+ * made; nothing where the database has no logins. It asks no database.
+ * @return OK; RETRY (no memory); FATAL. */
+enum status init_roles(const struct config *config, const struct entity_schema *const *schemas,
+                       struct buffer *sql, struct error *err) MUST_CHECK;
 
 /** Print what stands before all that `keepstep init --print-sql` prints: it ends the database's
  * client where the outbox is not ours. Nothing where the database has no such client. */

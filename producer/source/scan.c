@@ -31,7 +31,7 @@ static enum status scan_table(struct source_sql *self, const struct source_scan 
     if (status != STATUS_OK && err != NULL && self->database->lacks_right(err))
         error_prefix(err,
                      "the role may not read the published columns of table %s: let an "
-                     "administrator run what `keepstep init --print-sql` prints",
+                     "administrator run what `keepstep init --print-roles` prints",
                      scan->entry->table);
     return status;
 }

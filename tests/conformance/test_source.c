@@ -364,7 +364,7 @@ static void tables_that_the_role_may_not_read_are_named_with_the_way_out(void)
     (void)source_case_text(&self, "REVOKE SELECT ON keepstep_existing FROM keepstep_relay");
     source_case_snapshot(&self, true);
     assert_int_equal(source_case_try_stamp(&self, &err), STATUS_RETRY);
-    assert_non_null(strstr(err.text, "keepstep init --print-sql"));
+    assert_non_null(strstr(err.text, "keepstep init --print-roles"));
     assert_non_null(strstr(err.text, "keepstep_existing"));
     source_case_done(&self);
 }

@@ -334,7 +334,7 @@ static void a_column_that_the_schema_does_not_have_is_not_read(void)
     (void)source_case_text(&self, "REVOKE SELECT (id, name) ON orders FROM keepstep_relay");
     const char *text = scan_fails(&self, STATUS_RETRY);
     assert_non_null(strstr(text, "table orders"));
-    assert_non_null(strstr(text, "keepstep init --print-sql"));
+    assert_non_null(strstr(text, "keepstep init --print-roles"));
     source_case_done(&self);
 }
 

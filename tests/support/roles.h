@@ -5,6 +5,8 @@
 
 #include "tests/support/process.h"
 
+#include <stdbool.h>
+
 /** Run SQL in the database's own client (psql, mariadb, sqlite3) as the login of the URL. A
  * server's client ends at the first error. */
 struct process_result roles_run(const char *url, const char *sql);
@@ -14,7 +16,11 @@ struct process_result roles_run(const char *url, const char *sql);
  * printed statements do that. */
 struct process_result roles_print_and_run(const char *config, const char *url);
 
-/** Run what it prints: all of it, or only roles and grants if the outbox exists. */
+/** @return whether the database of a server has an outbox. */
+bool roles_has_outbox(const char *url);
+
+/** Run what it prints: all of it, or only roles and grants if the outbox exists. Then all tables
+ * that are granted must be there. */
 void roles_grant(const char *config, const char *url);
 
 /** @return an administrator's `url` with `user` in it. */

@@ -92,7 +92,9 @@ void sidecar_grant(const struct sidecar *sidecar)
 void sidecar_init(const struct sidecar *sidecar, const char *argument)
 {
     const char *config = sidecar->admin != NULL ? sidecar->admin : sidecar->config;
-    sidecar_grant(sidecar);
+    bool has_outbox = sidecar->admin != NULL && roles_has_outbox(sidecar->url);
+    if (!has_outbox)
+        sidecar_grant(sidecar);
     struct process_result result = argument == NULL
                                        ? PROCESS_RUN(KEEPSTEP_BINARY, "init", "-c", config)
                                        : PROCESS_RUN(KEEPSTEP_BINARY, "init", "-c", config,
@@ -100,6 +102,8 @@ void sidecar_init(const struct sidecar *sidecar, const char *argument)
     if (result.exit_code != 0)
         test_fail("keepstep init of %s ended with %d: %s", sidecar->name, result.exit_code,
                   result.errors);
+    if (has_outbox)
+        sidecar_grant(sidecar);
 }
 
 int sidecar_listen(const struct sidecar *sidecar)

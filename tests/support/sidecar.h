@@ -39,7 +39,8 @@ struct sidecar sidecar_make_at(const char *bootstrap, const char *name, const ch
 /** Run roles_grant() as administrator and make its login, on a server. Does nothing for a file. */
 void sidecar_grant(const struct sidecar *sidecar);
 
-/** sidecar_grant(), then `keepstep init` with a further argument. The test fails if init fails. */
+/** sidecar_grant(), then `keepstep init` with a further argument; in the other order where there is
+ * an outbox already. The test fails if init fails. */
 void sidecar_init(const struct sidecar *sidecar, const char *argument);
 
 /** Let it serve its metrics on a free port. Call it before the start. @return the port. */

@@ -34,7 +34,7 @@ static enum status execute_ddl(const struct mapped_table *table, const struct bu
         return error_set_native(error_config(err), STATUS_FATAL, ddl.native_code, "%.400s%s",
                                 ddl.text,
                                 denied ? "; let `keepstep init` do it with a role that may, and "
-                                         "grant what `keepstep init --print-sql` prints"
+                                         "grant what `keepstep init --print-roles` prints"
                                        : "");
     if (err != NULL)
         *err = ddl;
@@ -368,8 +368,10 @@ enum status sql_copy_sql(const struct sql_dialect *dialect, const struct copies 
         buffer_append_text(out, dialect->grants);
     for (size_t i = 0; status == STATUS_OK && i < copies->count; i++) {
         struct sql_text text = {.dialect = dialect, .mapping = &copies->mappings[i]};
-        status = append_create(out, &text, err);
-        buffer_append_text(out, ";\n");
+        if (!copies->roles_alone) {
+            status = append_create(out, &text, err);
+            buffer_append_text(out, ";\n");
+        }
         if (dialect->grants == NULL)
             continue;
         buffer_append_text(out, "GRANT SELECT, INSERT, UPDATE, DELETE ON ");
