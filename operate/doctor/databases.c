@@ -82,28 +82,3 @@ void doctor_check_database_clock(struct doctor *doctor)
     if (verdict != DOCTOR_OK)
         doctor_advise(doctor, "let NTP set both clocks: a lease and an event's age go by them");
 }
-
-static void databases_part(struct doctor *doctor, enum origin_part part, const char *name)
-{
-    struct error err = ERROR_INIT;
-    if (doctor->origin->ops->may(doctor->origin, part, &err) == STATUS_OK) {
-        doctor_say(doctor, DOCTOR_OK, "this login may do what %s does to Keepstep's tables%s", name,
-                   part == ORIGIN_AGENT ? "; whether it may write the copies is not tried" : "");
-        return;
-    }
-    doctor_say(doctor, DOCTOR_FAIL, "this login may not do what %s does: %s", name, err.text);
-    doctor_advise(doctor, "run `keepstep init`, let an administrator run what `keepstep init "
-                          "--print-sql` prints, and give the login its role");
-}
-
-void doctor_check_rights(struct doctor *doctor)
-{
-    if (doctor->look.clock_us == 0) {
-        doctor_say(doctor, DOCTOR_SKIPPED, "a file has no logins; see the check of the disk");
-        return;
-    }
-    if ((doctor->has & DOCTOR_PUBLISHES) != 0)
-        databases_part(doctor, ORIGIN_RELAY, "a relay");
-    if ((doctor->has & DOCTOR_APPLIES) != 0)
-        databases_part(doctor, ORIGIN_AGENT, "an agent");
-}

@@ -3,6 +3,7 @@
 #ifndef PRODUCER_INIT_ORIGIN_H
 #define PRODUCER_INIT_ORIGIN_H
 
+#include "common/grants.h"
 #include "common/arena.h"
 #include "common/buffer.h"
 #include "schemas/config/config.h"
@@ -124,7 +125,17 @@ struct origin_look {
 };
 
 /** What a sidecar does with the database. */
-enum origin_part { ORIGIN_RELAY, ORIGIN_AGENT };
+enum origin_right_state {
+    ORIGIN_RIGHT_HELD,
+    ORIGIN_RIGHT_LACKING,
+    ORIGIN_RIGHT_WITHOUT_OBJECT, /* the object is not there, or its schema may not be used */
+};
+
+/** A right, and whether this login has it. */
+struct origin_right {
+    struct grant_right right; /* borrowed */
+    enum origin_right_state state;
+};
 
 /** An event as `keepstep publish` writes it into the outbox. */
 struct origin_event {
@@ -229,9 +240,10 @@ struct origin_ops {
     /** Read what the database says of itself; it needs no table of Keepstep's. Changes nothing.
      * @return OK; RETRY. */
     enum status (*look)(struct origin *origin, struct origin_look *ret_look, struct error *err);
-    /** Find out whether this login may do what a relay or an agent does, without doing it. A
-     * database without logins says OK. @return OK; RETRY; FATAL, with the database's words. */
-    enum status (*may)(struct origin *origin, enum origin_part part, struct error *err);
+    /** Find out which rights this login has, by itself or by the roles that its session has. A
+     * database without logins gives all. @return OK; RETRY; FATAL. */
+    enum status (*rights)(struct origin *origin, struct origin_right *rights, size_t count,
+                          struct error *err);
 
     /** Write events into the outbox in one durable transaction, in their order. */
     enum status (*write)(struct origin *origin, const struct origin_event *events, size_t count,

@@ -43,17 +43,3 @@ enum status origin_sql_look(struct origin *origin, struct origin_look *ret_look,
     session->ops->finish(session);
     return status;
 }
-
-enum status origin_sql_may(struct origin *origin, enum origin_part part, struct error *err)
-{
-    static const unsigned relay[] = {STATEMENT_TRY_BEGIN, STATEMENT_TRY_CLAIM, STATEMENT_TRY_PURGE,
-                                     STATEMENT_TRY_LEASE, STATEMENT_TRY_ACKNOWLEDGE};
-    static const unsigned agent[] = {STATEMENT_TRY_BEGIN, STATEMENT_TRY_POSITION,
-                                     STATEMENT_TRY_PARK};
-    struct sql_session *session = origin_sql_of(origin)->session;
-    enum status status = part == ORIGIN_RELAY
-                             ? sql_run_each(session, relay, sizeof relay / sizeof *relay, err)
-                             : sql_run_each(session, agent, sizeof agent / sizeof *agent, err);
-    enum status ended = sql_run(session, STATEMENT_TRY_END, NULL, 0, err);
-    return status == STATUS_OK ? ended : status;
-}

@@ -113,7 +113,8 @@ enum status origin_sql_pause(struct origin *origin, const struct paused_types *t
                              struct error *err);
 
 enum status origin_sql_look(struct origin *origin, struct origin_look *ret_look, struct error *err);
-enum status origin_sql_may(struct origin *origin, enum origin_part part, struct error *err);
+enum status origin_sql_rights(struct origin *origin, struct origin_right *rights, size_t count,
+                              struct error *err);
 
 #define ORIGIN_TABLE(table_name, text)                                                             \
     {                                                                                              \
@@ -146,6 +147,6 @@ enum status origin_sql_may(struct origin *origin, enum origin_part part, struct 
     .publish_keys = origin_sql_publish_keys, .write = origin_sql_write,                            \
     .list_made = origin_sql_list_made, .count_unpublished = origin_sql_count_unpublished,          \
     .list_paused = origin_sql_list_paused, .pause = origin_sql_pause, .look = origin_sql_look,     \
-    .may = origin_sql_may
+    .rights = origin_sql_rights
 
 #endif

@@ -43,14 +43,7 @@
     X(LOOK)
 
 /** Those that a server has and a file has not. */
-#define ORIGIN_SERVER_STATEMENTS(X)                                                                \
-    X(NOT_DURABLE)                                                                                 \
-    X(TRY_CLAIM)                                                                                   \
-    X(TRY_PURGE)                                                                                   \
-    X(TRY_LEASE)                                                                                   \
-    X(TRY_ACKNOWLEDGE)                                                                             \
-    X(TRY_POSITION)                                                                                \
-    X(TRY_PARK)
+#define ORIGIN_SERVER_STATEMENTS(X) X(NOT_DURABLE)
 
 enum origin_statement {
 #define ORIGIN_STATEMENT(name) STATEMENT_##name,
@@ -64,9 +57,10 @@ enum origin_statement {
     STATEMENT_REFUSE_HIDDEN_ROWS, /* PostgreSQL: of policies */
     STATEMENT_READ_PLACE,         /* MariaDB: the key to go on behind */
     STATEMENT_WRITE_PLACE,        /* MariaDB */
-    STATEMENT_TRY_BEGIN,          /* MariaDB: before and behind the TRY_… */
-    STATEMENT_TRY_END,
-    STATEMENT_FIND_TABLE, /* MariaDB: what `compare` reads */
+    STATEMENT_HAS_RIGHT,          /* PostgreSQL: whether this login has one; NULL: no such object */
+    STATEMENT_SHOW_DATABASE,      /* MariaDB: its name */
+    STATEMENT_SHOW_RIGHTS,        /* MariaDB: what this login may do, as statements */
+    STATEMENT_FIND_TABLE,         /* MariaDB: what `compare` reads */
     STATEMENT_FIND_FUNCTION,
     STATEMENT_FIND_TRIGGER,
     STATEMENT_IS_ID_FREED,   /* MariaDB: whether rows of the outbox may be without an id */

@@ -20,22 +20,9 @@ UNION ALL SELECT 'read_only', IF(@@read_only, 'read_only=ON', '')
 UNION ALL SELECT 'journal',
   CONCAT('innodb_flush_log_at_trx_commit=', @@innodb_flush_log_at_trx_commit, ', log_bin=', @@log_bin)
 
--- EXPLAIN asks for the same rights as the statement does, and runs nothing. But it is refused in a
--- transaction that only reads.
--- name: try_begin
-SET SESSION TRANSACTION READ WRITE
--- name: try_end
-SET SESSION TRANSACTION READ ONLY
--- name: try_claim
-EXPLAIN UPDATE outbox SET aggregateid = aggregateid, kafka_partition = kafka_partition,
-  sequence = sequence, set_aside = set_aside WHERE position = 0
--- name: try_purge
-EXPLAIN DELETE FROM outbox WHERE position = 0
--- name: try_lease
-EXPLAIN UPDATE keepstep_relay SET holder = holder, epoch = epoch, lease_until_us = lease_until_us
--- name: try_acknowledge
-EXPLAIN UPDATE keepstep_relay_partition SET acknowledged_sequence = acknowledged_sequence
--- name: try_position
-EXPLAIN UPDATE keepstep_position SET next_offset = next_offset WHERE topic = ''
--- name: try_park
-EXPLAIN DELETE FROM keepstep_parked WHERE parked_id = 0
+-- name: show_database
+SELECT DATABASE()
+
+-- Without a name it is of this account and of the role that its session has, with the roles of that.
+-- name: show_rights
+SHOW GRANTS

@@ -33,8 +33,8 @@ static const char *const STATEMENTS[ORIGIN_STATEMENT_COUNT] = {
     [STATEMENT_WATCH_TRIGGER] = SQL_WATCH_TRIGGER,
     [STATEMENT_IS_ID_FREED] = SQL_IS_ID_FREED,
     [STATEMENT_LOCK_GAPS] = SQL_LOCK_GAPS,
-    [STATEMENT_TRY_BEGIN] = SQL_TRY_BEGIN,
-    [STATEMENT_TRY_END] = SQL_TRY_END,
+    [STATEMENT_SHOW_DATABASE] = SQL_SHOW_DATABASE,
+    [STATEMENT_SHOW_RIGHTS] = SQL_SHOW_RIGHTS,
     ORIGIN_STATEMENTS(ORIGIN_STATEMENT_TEXT) ORIGIN_SERVER_STATEMENTS(ORIGIN_STATEMENT_TEXT)};
 
 /* A transaction that idles would be ended by the session's own limits, so that there is one only
@@ -73,7 +73,7 @@ static enum status origin_mariadb_watched(const struct origin_mariadb *origin, e
          err->native_code != ER_PROCACCESS_DENIED_ERROR))
         return status;
     error_prefix(err, "the triggers cannot be read: run `keepstep init`, and let an "
-                      "administrator run what its --print-sql prints");
+                      "administrator run what its --print-roles prints");
     return status;
 }
 

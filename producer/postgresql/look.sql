@@ -22,17 +22,9 @@ UNION ALL SELECT 'read_only', CASE WHEN pg_is_in_recovery() THEN 'it is a standb
 UNION ALL SELECT 'journal', 'synchronous_commit=' || reset_val FROM pg_settings
   WHERE name = 'synchronous_commit'
 
--- EXPLAIN asks for the same rights as the statement does, and runs nothing.
--- name: try_claim
-EXPLAIN UPDATE outbox SET aggregateid = aggregateid, kafka_partition = kafka_partition,
-  sequence = sequence, set_aside = set_aside WHERE position = 0
--- name: try_purge
-EXPLAIN DELETE FROM outbox WHERE position = 0
--- name: try_lease
-EXPLAIN UPDATE keepstep_relay SET holder = holder, epoch = epoch, lease_until_us = lease_until_us
--- name: try_acknowledge
-EXPLAIN UPDATE keepstep_relay_partition SET acknowledged_sequence = acknowledged_sequence
--- name: try_position
-EXPLAIN UPDATE keepstep_position SET next_offset = next_offset WHERE topic = ''
--- name: try_park
-EXPLAIN DELETE FROM keepstep_parked WHERE parked_id = 0
+-- Kind and name of an object, a column or nothing, a privilege.
+-- name: has_right
+SELECT CASE WHEN $1 = 'FUNCTION' THEN has_function_privilege(to_regprocedure($2)::oid, $4)
+  WHEN $1 = 'SCHEMA' THEN has_schema_privilege(to_regnamespace($2)::oid, $4)
+  WHEN $3 = '' THEN has_table_privilege(to_regclass($2)::oid, $4)
+  ELSE has_column_privilege(to_regclass($2)::oid, $3, $4) END

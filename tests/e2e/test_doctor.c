@@ -217,8 +217,6 @@ static void check_server(const struct patient *patient)
                               "SET GLOBAL innodb_flush_log_at_trx_commit = 1"}};
     static const char *const words[] = {[DATABASE_POSTGRESQL] = "full_page_writes=off",
                                         [DATABASE_MARIADB] = "innodb_flush_log_at_trx_commit=0"};
-    static const char *const denied[] = {
-        [DATABASE_POSTGRESQL] = "permission denied", [DATABASE_MARIADB] = "command denied"};
     bool is_postgresql = patient->kind == DATABASE_POSTGRESQL;
     run(patient, durable[patient->kind][0]);
     if (is_postgresql)
@@ -230,12 +228,59 @@ static void check_server(const struct patient *patient)
     run(patient, durable[patient->kind][1]);
     if (is_postgresql)
         run(patient, "SELECT pg_reload_conf()");
-    provoke(patient, "REVOKE UPDATE (holder) ON keepstep_relay FROM keepstep_relay",
-            "GRANT UPDATE (holder) ON keepstep_relay TO keepstep_relay",
-            LINE("fail", "rights", denied[patient->kind]));
-    provoke(patient, "REVOKE UPDATE ON keepstep_position FROM keepstep_agent",
-            "GRANT UPDATE ON keepstep_position TO keepstep_agent",
-            LINE("fail", "rights", denied[patient->kind]));
+}
+
+/* Run what the doctor tells to type: each GRANT up to the end of its line. */
+static void run_advice(const struct patient *patient, const char *output)
+{
+    static const char told[] = "let an administrator run: ";
+    for (const char *at = output; (at = strstr(at, told)) != NULL;) {
+        at += strlen(told);
+        run(patient, test_format("%.*s", (int)strcspn(at, "\n"), at));
+    }
+}
+
+/* Of both roles, of tables, columns and a function, of a copy and of a published table. */
+static void check_rights(const struct patient *patient)
+{
+    static const char *const revoked[] = {
+        "DELETE ON outbox FROM keepstep_relay",
+        "UPDATE (sequence, set_aside) ON outbox FROM keepstep_relay",
+        "UPDATE (holder) ON keepstep_relay FROM keepstep_relay",
+        "SELECT (name) ON items FROM keepstep_relay",
+        "UPDATE ON keepstep_position FROM keepstep_agent",
+        "INSERT ON keepstep_blocked FROM keepstep_agent",
+        "INSERT, DELETE ON extras FROM keepstep_agent"};
+    bool is_postgresql = patient->kind == DATABASE_POSTGRESQL;
+    const char *quote = is_postgresql ? "\"" : "`";
+    const char *const lacking[] = {
+        "lacks DELETE, UPDATE (sequence, set_aside) on outbox, which a relay needs",
+        "lacks UPDATE (holder) on keepstep_relay, which a relay needs",
+        test_format("lacks SELECT (%sname%s) on", quote, quote),
+        "lacks UPDATE on keepstep_position, which an agent needs",
+        "lacks INSERT on keepstep_blocked, which an agent needs",
+        test_format("lacks INSERT, DELETE on %sextras%s, which an agent needs", quote, quote)};
+    expect(patient, "ok", "rights", " rights of keepstep_relay");
+    expect(patient, "ok", "rights", " rights of keepstep_agent");
+    for (size_t i = 0; i < sizeof revoked / sizeof *revoked; i++)
+        run(patient, test_format("REVOKE %s", revoked[i]));
+    run(patient, test_format("REVOKE EXECUTE ON FUNCTION keepstep_applied%s FROM keepstep_agent",
+                             is_postgresql ? "(text)" : ""));
+    if (is_postgresql)
+        run(patient, "REVOKE EXECUTE ON FUNCTION keepstep_applied(text) FROM PUBLIC");
+    struct process_result result = examine(patient, NULL);
+    for (size_t i = 0; i < sizeof lacking / sizeof *lacking; i++)
+        expect_line(result, "fail", "rights", lacking[i]);
+    expect_line(result, "fail", "rights", "lacks EXECUTE on keepstep_applied");
+    run_advice(patient, result.output);
+    result = examine(patient, NULL);
+    expect_line(result, "ok", "rights", " rights of keepstep_relay");
+    expect_line(result, "ok", "rights", " rights of keepstep_agent");
+    if (!is_postgresql)
+        return; /* there it could not even open the database */
+    run(patient, test_format("REVOKE keepstep_run FROM %s", patient->shop.login));
+    expect(patient, "fail", "rights", "this login has none of the ");
+    run(patient, test_format("GRANT keepstep_run TO %s", patient->shop.login));
 }
 
 /* Functions of another schema stand before those of the server. */
@@ -280,6 +325,7 @@ static void check_service(enum database_kind kind)
     check_wellness(&patient);
     if (is_server(&patient)) {
         check_server(&patient);
+        check_rights(&patient);
         check_frozen_database(&patient);
     } else {
         run(&patient, "PRAGMA journal_mode = delete");
