@@ -24,11 +24,10 @@ static const struct {
                           [HISTORY_HOUR] = {"3600", 3, 240},
                           [HISTORY_DAY] = {"86400", 60, 288}};
 
-static const char *const total_names[HISTORY_TOTALS] = {[HISTORY_APPLIED] = "applied_per_s",
-                                                        [HISTORY_PUBLISHED] = "published_per_s",
-                                                        [HISTORY_PENDING] = "outbox_pending",
-                                                        [HISTORY_P50] = "commit_to_applied_p50_s",
-                                                        [HISTORY_P99] = "commit_to_applied_p99_s"};
+static const char *const total_names[HISTORY_TOTALS] = {
+    [HISTORY_APPLIED] = "applied_per_s",       [HISTORY_PUBLISHED] = "published_per_s",
+    [HISTORY_PENDING] = "outbox_pending",      [HISTORY_P50] = "commit_to_applied_p50_s",
+    [HISTORY_P99] = "commit_to_applied_p99_s", [HISTORY_LAG_ALL] = "lag_records_all"};
 static const char *const lag_names[HISTORY_LAGS] = {
     [HISTORY_LAG_SECONDS] = "lag_seconds", [HISTORY_LAG_RECORDS] = "lag_records"};
 
@@ -58,6 +57,13 @@ static size_t partitions_shown(const struct history *history)
     const struct agent_metrics *agent = history->sources->agent;
     size_t count = agent == NULL ? 0 : atomic_load(&agent->partition_count);
     return count < HISTORY_PARTITIONS ? count : HISTORY_PARTITIONS;
+}
+
+static size_t partitions_left_out(const struct history *history)
+{
+    const struct agent_metrics *agent = history->sources->agent;
+    size_t count = agent == NULL ? 0 : atomic_load(&agent->partition_count);
+    return count - partitions_shown(history);
 }
 
 static struct history_counters counters_now(const struct history *history, int64_t now_us)
@@ -94,14 +100,21 @@ static void note_lags(struct history *history)
 {
     const struct agent_metrics *agent = history->sources->agent;
     const struct relay_metrics *relay = history->sources->relay;
-    for (size_t i = 0; i < partitions_shown(history); i++) {
+    size_t shown = partitions_shown(history);
+    double all = 0;
+    for (size_t i = 0; i < shown + partitions_left_out(history); i++) {
         const struct agent_partition_metrics *partition = &agent->partitions[i];
         if (!atomic_load(&partition->owned))
             continue;
+        double records = metrics_lag_records(agent, partition);
+        all += records;
+        if (i >= shown)
+            continue;
         note_longest(history, series_of(i, HISTORY_LAG_SECONDS), metrics_lag_s(agent, partition));
-        note_longest(history, series_of(i, HISTORY_LAG_RECORDS),
-                     metrics_lag_records(agent, partition));
+        note_longest(history, series_of(i, HISTORY_LAG_RECORDS), records);
     }
+    if (agent != NULL)
+        note_longest(history, HISTORY_LAG_ALL, all);
     if (relay != NULL && atomic_load(&relay->holds_lease))
         note_longest(history, HISTORY_PENDING, (double)atomic_load(&relay->waiting));
 }
@@ -196,6 +209,7 @@ void history_append(struct history *history, enum history_span span, struct buff
     member_number(out, "step_s", (int64_t)spans[span].steps * HISTORY_STEP_S);
     int64_t end_us = history->rings[span].end_us;
     member_time(out, "end", end_us == 0 ? clock_wall_us() : end_us);
+    member_number(out, "left_out", (int64_t)partitions_left_out(history));
     member_begin(out, "series", "[");
     for (size_t i = 0; i < partitions_shown(history); i++) {
         const struct agent_partition_metrics *partition = &history->sources->agent->partitions[i];
@@ -245,15 +259,14 @@ static double per_second(double before, double now)
 }
 
 /* @return records that all partitions were behind, so many steps ago; NaN where that of one that
- * this agent owns is not known. */
+ * this agent owned is not known. */
 static double lag_records(const struct history *history, size_t back)
 {
-    double sum = 0;
-    for (size_t i = 0; i < partitions_shown(history); i++) {
-        if (atomic_load(&history->sources->agent->partitions[i].owned))
-            sum += ring_value(history, HISTORY_QUARTER, series_of(i, HISTORY_LAG_RECORDS), back);
-    }
-    return history->rings[HISTORY_QUARTER].count == 0 ? NAN : sum;
+    if (history->rings[HISTORY_QUARTER].count == 0)
+        return NAN;
+    return history->sources->agent == NULL
+               ? 0
+               : ring_value(history, HISTORY_QUARTER, HISTORY_LAG_ALL, back);
 }
 
 struct page_trends history_trends(struct history *history)

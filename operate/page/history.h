@@ -9,7 +9,7 @@
 #include <pthread.h>
 
 #define HISTORY_STEP_S     5
-#define HISTORY_PARTITIONS 64 /* the first ones; the others are only on the metrics page */
+#define HISTORY_PARTITIONS 64 /* the first ones; how many more there are is told */
 #define HISTORY_BYTES_MAX  ((size_t)512 * 1024)
 
 enum history_span { HISTORY_QUARTER, HISTORY_HOUR, HISTORY_DAY, HISTORY_SPANS };
@@ -21,6 +21,7 @@ enum history_total {
     HISTORY_PENDING,
     HISTORY_P50,
     HISTORY_P99,
+    HISTORY_LAG_ALL, /* records, of all partitions, those without a history too */
     HISTORY_TOTALS,
 };
 enum history_lag { HISTORY_LAG_SECONDS, HISTORY_LAG_RECORDS, HISTORY_LAGS };

@@ -185,7 +185,7 @@ function history(made, seconds) {
         partition: null,
         values: values((index) => (made === unknown ? null : place + (index % 10) / 10)),
     }));
-    return { step_s: step, end: before(0), series: [...lags, ...totals] };
+    return { step_s: step, end: before(0), left_out: 0, series: [...lags, ...totals] };
 }
 
 function readAsset(url) {

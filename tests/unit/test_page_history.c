@@ -221,6 +221,11 @@ static void more_partitions_than_there_is_room_for_are_left_out(void **state)
     history_append(&of->history, HISTORY_DAY, &page);
     double took_ms = (double)(clock_monotonic_us() - begun_us) / 1e3;
     assert_false(page.failed);
+    assert_non_null(
+        strstr(buffer_text(&page), test_format("\"left_out\":%d,", HISTORY_PARTITIONS)));
+    const char *all = values_of(of, HISTORY_QUARTER, "lag_records_all", -1);
+    assert_non_null(
+        strstr(all, test_format(",%d]", (2 * HISTORY_PARTITIONS - 1) * HISTORY_PARTITIONS)));
     printf("# a day of %d partitions: %zu bytes in %.1f ms\n", HISTORY_PARTITIONS, page.length,
            took_ms);
     assert_true(took_ms < 500);

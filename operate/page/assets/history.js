@@ -1,7 +1,7 @@
 /* The plots: lag of the worst partitions, rates, latency and the outbox, over the time that the reader chooses. */
 import { Chart, SERIES_MAX } from "./chart.js";
 import { byId, element, setText } from "./elements.js";
-import { byName, count, duration, rate } from "./format.js";
+import { byName, count, duration, plural, rate } from "./format.js";
 
 const RANGES = [
     { seconds: 900, text: "15 min", title: "The last 15 minutes" },
@@ -92,10 +92,13 @@ function lastOf(values, length) {
     return [...Array(missing).fill(null), ...values.slice(-length)];
 }
 
-function noteOf(chart, shown, total) {
-    return shown < total
-        ? `${chart.note}. The ${shown} worst of ${total}; the table of partitions has all.`
-        : chart.note;
+function noteOf(chart, shown, total, leftOut) {
+    const notes = [
+        chart.note,
+        shown < total ? `The ${shown} worst of ${total}; the table of partitions has all` : "",
+        leftOut > 0 ? `${plural(leftOut, "more partition")} without a history` : "",
+    ].filter((note) => note !== "");
+    return notes.length > 1 ? `${notes.join(". ")}.` : chart.note;
 }
 
 /** @param seconds  what was asked for. A history that is shorter begins with values that are not known. */
@@ -118,7 +121,8 @@ export function showHistory(history, seconds) {
                 values: lastOf(series.values, length),
             }));
         const shown = worst(all);
-        chart.drawn.show(times, shown, noteOf(chart, shown.length, all.length));
+        const leftOut = chart.names[0].startsWith("lag_") ? history.left_out : 0;
+        chart.drawn.show(times, shown, noteOf(chart, shown.length, all.length, leftOut));
     }
     byId("history-note").hidden = history.series.length > 0;
 }
