@@ -7,6 +7,23 @@
 
 #define KAFKA_TEXT_SIZE 512
 
+/* Both kinds of result, behind the same questions. */
+typedef const rd_kafka_ConfigResource_t **configs_resources(rd_kafka_event_t *event,
+                                                            size_t *ret_count);
+
+static const rd_kafka_ConfigResource_t **configs_described(rd_kafka_event_t *event,
+                                                           size_t *ret_count)
+{
+    return rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event),
+                                                     ret_count);
+}
+
+static const rd_kafka_ConfigResource_t **configs_altered(rd_kafka_event_t *event, size_t *ret_count)
+{
+    return rd_kafka_AlterConfigs_result_resources(rd_kafka_event_AlterConfigs_result(event),
+                                                  ret_count);
+}
+
 /* A request about one topic, and its answer. */
 struct kafka_configs_call {
     rd_kafka_queue_t *queue;
@@ -31,18 +48,24 @@ static void configs_call_close(struct kafka_configs_call *call)
     rd_kafka_queue_destroy(call->queue);
 }
 
-/* @return what the broker says of the one topic that was asked for; its text is in `ret_text`. */
-static rd_kafka_resp_err_t configs_code(rd_kafka_event_t *event,
-                                        const rd_kafka_ConfigResource_t **resources, size_t count,
-                                        const char **ret_text)
+/* Wait for the answer. @return what the broker says of the one topic that was asked for; its text
+ * is in `ret_text`. `ret_resource` lasts as long as the call. */
+static rd_kafka_resp_err_t configs_answer(struct kafka_configs_call *call, int timeout_ms,
+                                          configs_resources *read,
+                                          const rd_kafka_ConfigResource_t **ret_resource,
+                                          const char **ret_text)
 {
-    rd_kafka_resp_err_t code = event == NULL ? RD_KAFKA_RESP_ERR__TIMED_OUT
-                                             : rd_kafka_event_error(event);
-    *ret_text = event == NULL ? "no answer" : rd_kafka_event_error_string(event);
+    size_t count = 0;
+    call->event = rd_kafka_queue_poll(call->queue, timeout_ms);
+    rd_kafka_resp_err_t code = call->event == NULL ? RD_KAFKA_RESP_ERR__TIMED_OUT
+                                                   : rd_kafka_event_error(call->event);
+    *ret_text = call->event == NULL ? "no answer" : rd_kafka_event_error_string(call->event);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return code;
+    const rd_kafka_ConfigResource_t **resources = read(call->event, &count);
     if (count != 1)
         return RD_KAFKA_RESP_ERR__FAIL;
+    *ret_resource = resources[0];
     code = rd_kafka_ConfigResource_error(resources[0]);
     *ret_text = rd_kafka_ConfigResource_error_string(resources[0]);
     if (*ret_text == NULL)
@@ -77,21 +100,17 @@ enum status kafka_configs_read(rd_kafka_t *handle, const char *topic, int timeou
                                const struct kafka_config_visitor *visitor, struct error *err)
 {
     struct kafka_configs_call call;
-    const rd_kafka_ConfigResource_t **resources = NULL;
+    const rd_kafka_ConfigResource_t *answered = NULL;
     const char *text = NULL;
-    size_t count = 0;
     enum status status = STATUS_OK;
     rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC,
                                                                       topic);
     configs_call_open(&call, handle, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout_ms);
     rd_kafka_DescribeConfigs(handle, &resource, 1, call.options, call.queue);
-    call.event = rd_kafka_queue_poll(call.queue, timeout_ms);
-    if (call.event != NULL && rd_kafka_event_error(call.event) == RD_KAFKA_RESP_ERR_NO_ERROR)
-        resources = rd_kafka_DescribeConfigs_result_resources(
-            rd_kafka_event_DescribeConfigs_result(call.event), &count);
-    rd_kafka_resp_err_t code = configs_code(call.event, resources, count, &text);
+    rd_kafka_resp_err_t code = configs_answer(&call, timeout_ms, configs_described, &answered,
+                                              &text);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        configs_visit(resources[0], visitor);
+        configs_visit(answered, visitor);
     else
         status = error_set_native(
             err, STATUS_RETRY, (int)code, "topic %s: its settings cannot be read%s: %s", topic,
@@ -128,16 +147,11 @@ static enum status configs_write(rd_kafka_t *handle, const char *topic,
                                  struct error *err)
 {
     struct kafka_configs_call call;
-    const rd_kafka_ConfigResource_t **resources = NULL;
+    const rd_kafka_ConfigResource_t *answered = NULL;
     const char *text = NULL;
-    size_t count = 0;
     configs_call_open(&call, handle, RD_KAFKA_ADMIN_OP_ALTERCONFIGS, timeout_ms);
     rd_kafka_AlterConfigs(handle, &resource, 1, call.options, call.queue);
-    call.event = rd_kafka_queue_poll(call.queue, timeout_ms);
-    if (call.event != NULL && rd_kafka_event_error(call.event) == RD_KAFKA_RESP_ERR_NO_ERROR)
-        resources = rd_kafka_AlterConfigs_result_resources(
-            rd_kafka_event_AlterConfigs_result(call.event), &count);
-    rd_kafka_resp_err_t code = configs_code(call.event, resources, count, &text);
+    rd_kafka_resp_err_t code = configs_answer(&call, timeout_ms, configs_altered, &answered, &text);
     enum status status = STATUS_OK;
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         status = error_set_native(

@@ -146,10 +146,11 @@ static bool lag_seen(const struct config *config, size_t index)
     return false;
 }
 
-static enum status lag_print(const struct service *service, bool json, struct error *err)
+static enum status lag_print(const struct service *service, const struct command_line *line,
+                             struct error *err)
 {
     const struct config *config = service->config;
-    struct lag lag = {.json = json};
+    struct lag lag = {.json = line->json};
     struct store_meta meta;
     struct buffer out;
     buffer_init(&out, LAG_OUTPUT_MAX);
@@ -159,7 +160,7 @@ static enum status lag_print(const struct service *service, bool json, struct er
     if (status != STATUS_OK)
         goto out;
     feed_group_name(config, meta.copy_id, lag.group);
-    if (!json)
+    if (!line->json)
         buffer_append_format(&out, "%-30s %-20s %-10s %-15s %-15s %-10s %-10s %-40s %-16s %s\n",
                              "GROUP", "TOPIC", "PARTITION", "CURRENT-OFFSET", "LOG-END-OFFSET",
                              "LAG", "SECONDS", "CONSUMER-ID", "HOST", "CLIENT-ID");
@@ -169,7 +170,7 @@ static enum status lag_print(const struct service *service, bool json, struct er
             status = lag_topic(&lag, config->apply[i].topic, &out, err);
     }
     if (status == STATUS_OK)
-        command_print(&out, json);
+        command_print(&out, line->json);
 out:
     offsets_close(lag.offsets);
     if (lag.store != NULL)

@@ -200,49 +200,56 @@ static enum status pause_do(struct pause_request *request, struct error *err)
     return status;
 }
 
-static int pause_or_resume(const struct command *command, int argc, char **argv, bool pause)
+static enum status pause_refuse(const char *reason, struct error *err)
 {
-    struct command_line line;
-    int code = command_parse(command, argc, argv, &line);
-    if (code >= 0)
-        return code;
-    struct error err = ERROR_INIT;
-    struct service service;
-    enum status status = service_open(&line, &service, &err);
-    const char *reason = pause ? line.flags[0] : NULL;
-    struct pause_request request = {.line = &line,
-                                    .config = service.config,
-                                    .pause = pause,
-                                    .reason = reason == NULL ? "" : reason};
-    const char *unknown = status == STATUS_OK ? pause_unknown(&request) : NULL;
+    err->exit_code = EX_USAGE;
+    if (strlen(reason) >= PAUSED_REASON_SIZE)
+        return error_set(err, STATUS_FATAL, "--reason: more than %d bytes", PAUSED_REASON_SIZE - 1);
+    if (!utf8_is_valid(slice_of(reason)))
+        return error_set(err, STATUS_FATAL, "--reason: is not UTF-8");
+    err->exit_code = EX_OK;
+    return STATUS_OK;
+}
+
+static enum status pause_or_resume(const struct service *service, const struct command_line *line,
+                                   bool pause, struct error *err)
+{
+    const char *reason = pause && line->flags[0] != NULL ? line->flags[0] : "";
+    struct pause_request request = {
+        .line = line, .config = service->config, .pause = pause, .reason = reason};
+    const char *unknown = pause_unknown(&request);
     if (unknown != NULL) {
-        err.exit_code = EX_USAGE;
-        status = error_set(&err, STATUS_FATAL, "%s neither publishes nor applies %.*s",
-                           service.config->service, command_word_length(unknown), unknown);
-    } else if (status == STATUS_OK && strlen(request.reason) >= PAUSED_REASON_SIZE) {
-        err.exit_code = EX_USAGE;
-        status = error_set(&err, STATUS_FATAL, "--reason: more than %d bytes",
-                           PAUSED_REASON_SIZE - 1);
-    } else if (status == STATUS_OK && !utf8_is_valid(slice_of(request.reason))) {
-        err.exit_code = EX_USAGE;
-        status = error_set(&err, STATUS_FATAL, "--reason: is not UTF-8");
+        err->exit_code = EX_USAGE;
+        return error_set(err, STATUS_FATAL, "%s neither publishes nor applies %.*s",
+                         service->config->service, command_word_length(unknown), unknown);
     }
+    enum status status = pause_refuse(reason, err);
     if (status == STATUS_OK)
-        status = pause_do(&request, &err);
-    code = status == STATUS_OK ? EX_OK : command_fail(&err);
+        status = pause_do(&request, err);
     paused_types_done(&request.types);
-    service_close(&service);
-    return code;
+    return status;
+}
+
+static enum status pause_service(const struct service *service, const struct command_line *line,
+                                 struct error *err)
+{
+    return pause_or_resume(service, line, true, err);
+}
+
+static enum status resume_service(const struct service *service, const struct command_line *line,
+                                  struct error *err)
+{
+    return pause_or_resume(service, line, false, err);
 }
 
 static int pause_run(const struct command *command, int argc, char **argv)
 {
-    return pause_or_resume(command, argc, argv, true);
+    return service_command(command, argc, argv, pause_service);
 }
 
 static int resume_run(const struct command *command, int argc, char **argv)
 {
-    return pause_or_resume(command, argc, argv, false);
+    return service_command(command, argc, argv, resume_service);
 }
 
 static const struct command_flag pause_flags[] = {

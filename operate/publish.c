@@ -5,10 +5,11 @@
 
 #include <stdio.h>
 
-static enum status publish_stdin(const struct service *service, bool json, struct error *err)
+static enum status publish_stdin(const struct service *service, const struct command_line *line,
+                                 struct error *err)
 {
     int64_t published = 0;
-    (void)json;
+    (void)line;
     enum status status = publish_lines(service->config,
                                        (const struct entity_schema *const *)service->published,
                                        stdin, &published, err);

@@ -150,8 +150,7 @@ enum status service_refuse_scheme(struct error *err)
     return error_set(error_config(err), STATUS_FATAL, "database: no such command for its scheme");
 }
 
-int service_command(const struct command *command, int argc, char **argv,
-                    enum status (*run)(const struct service *service, bool json, struct error *err))
+int service_command(const struct command *command, int argc, char **argv, service_run *run)
 {
     struct command_line line;
     int code = command_parse(command, argc, argv, &line);
@@ -161,7 +160,7 @@ int service_command(const struct command *command, int argc, char **argv,
     struct service service;
     enum status status = service_open(&line, &service, &err);
     if (status == STATUS_OK)
-        status = run(&service, line.json, &err);
+        status = run(&service, &line, &err);
     code = status == STATUS_OK ? EX_OK : command_fail(&err);
     service_close(&service);
     return code;

@@ -24,11 +24,13 @@ enum status service_open_file(const char *path, struct service *ret_service,
                               struct error *err) MUST_CHECK;
 void service_close(struct service *service);
 
-/** A whole subcommand without flags of its own: read the common ones, open the service, `run`.
+/** What a subcommand does with the service that it was started for. */
+typedef enum status service_run(const struct service *service, const struct command_line *line,
+                                struct error *err);
+
+/** A whole subcommand: read the flags, open the service, `run`.
  * @return the exit code; the error was said. */
-int service_command(const struct command *command, int argc, char **argv,
-                    enum status (*run)(const struct service *service, bool json,
-                                       struct error *err));
+int service_command(const struct command *command, int argc, char **argv, service_run *run);
 
 /** Set the error for a database whose scheme has no back end for this command. */
 enum status service_refuse_scheme(struct error *err);

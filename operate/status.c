@@ -568,7 +568,8 @@ static enum status status_fill(struct status_page *page, struct error *err)
     return STATUS_OK;
 }
 
-static enum status status_print(const struct service *service, bool json, struct error *err)
+static enum status status_print(const struct service *service, const struct command_line *line,
+                                struct error *err)
 {
     struct status_page page = {.service = service};
     buffer_init(&page.text, STATUS_OUTPUT_MAX);
@@ -576,7 +577,7 @@ static enum status status_print(const struct service *service, bool json, struct
     buffer_init(&page.metrics, STATUS_METRICS_MAX);
     enum status status = status_fill(&page, err);
     if (status == STATUS_OK)
-        command_print(json ? &page.json : &page.text, json);
+        command_print(line->json ? &page.json : &page.text, line->json);
     offsets_close(page.offsets);
     buffer_done(&page.text);
     buffer_done(&page.json);

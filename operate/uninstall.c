@@ -182,28 +182,24 @@ static enum status uninstall_do(const struct command_line *line, const struct se
     return status;
 }
 
-static int uninstall_command(const struct command *command, int argc, char **argv)
+static enum status uninstall_service(const struct service *service, const struct command_line *line,
+                                     struct error *err)
 {
-    struct command_line line;
-    int code = command_parse(command, argc, argv, &line);
-    if (code >= 0)
-        return code;
-    struct error err = ERROR_INIT;
-    struct service service;
     struct uninstall uninstall = {0};
-    enum status status = service_open(&line, &service, &err);
-    if (status == STATUS_OK)
-        status = uninstall_init(&uninstall, service.config, &err);
+    enum status status = uninstall_init(&uninstall, service->config, err);
     if (status == STATUS_OK && uninstall.made.count == 0)
-        command_say("nothing of Keepstep's is in %s", service.config->database_shown);
-    else if (status == STATUS_OK && line.flags[UNINSTALL_PRINT_SQL] != NULL)
+        command_say("nothing of Keepstep's is in %s", service->config->database_shown);
+    else if (status == STATUS_OK && line->flags[UNINSTALL_PRINT_SQL] != NULL)
         uninstall_print(&uninstall, stdout);
     else if (status == STATUS_OK)
-        status = uninstall_do(&line, &service, &uninstall, &err);
-    code = status == STATUS_OK ? EX_OK : command_fail(&err);
+        status = uninstall_do(line, service, &uninstall, err);
     uninstall_done(&uninstall);
-    service_close(&service);
-    return code;
+    return status;
+}
+
+static int uninstall_command(const struct command *command, int argc, char **argv)
+{
+    return service_command(command, argc, argv, uninstall_service);
 }
 
 const struct command command_uninstall = {

@@ -1,4 +1,4 @@
-/* A job is worked at by the worker alone, without the lock. Whoever answers its request first takes
+/* A job is worked at by the clerk alone, without the lock. Whoever answers its request first takes
  * the request out of it. */
 #include "operate/page/actions.h"
 
@@ -43,7 +43,7 @@ struct job {
     int64_t watch_until_us;
 };
 
-/* What the worker has found for a job. */
+/* What the clerk has found for a job. */
 struct answer {
     bool is_ready; /* false: look again at job->due_us */
     enum http_code code;
@@ -62,8 +62,8 @@ struct actions {
     struct job jobs[ACTIONS_MAX];
 };
 
-/* The worker's own: one session that only reads, one that writes. */
-struct worker {
+/* The clerk's own: one session that only reads, one that writes. */
+struct clerk {
     struct actions *actions;
     const atomic_bool *stop;
     struct store *stores[2]; /* by whether it only reads; NULL: it is not open */
@@ -114,41 +114,41 @@ static void answer_action(struct answer *answer, int64_t id, const char *outcome
     buffer_append_text(&answer->body, "}\n");
 }
 
-static void worker_close(struct worker *worker)
+static void clerk_close(struct clerk *clerk)
 {
     for (size_t i = 0; i < 2; i++) {
-        if (worker->stores[i] != NULL)
-            worker->stores[i]->ops->close(worker->stores[i]);
-        worker->stores[i] = NULL;
+        if (clerk->stores[i] != NULL)
+            clerk->stores[i]->ops->close(clerk->stores[i]);
+        clerk->stores[i] = NULL;
     }
 }
 
-static enum status worker_open(struct worker *worker, bool read_only, struct store **ret_store,
-                               struct error *err)
+static enum status clerk_open(struct clerk *clerk, bool read_only, struct store **ret_store,
+                              struct error *err)
 {
     enum status status = STATUS_OK;
-    worker->used_us = clock_monotonic_us();
-    if (worker->stores[read_only] == NULL)
-        status = service_open_store(worker->actions->service, read_only, &worker->stores[read_only],
+    clerk->used_us = clock_monotonic_us();
+    if (clerk->stores[read_only] == NULL)
+        status = service_open_store(clerk->actions->service, read_only, &clerk->stores[read_only],
                                     err);
     if (status != STATUS_OK)
-        worker->stores[read_only] = NULL;
-    *ret_store = worker->stores[read_only];
+        clerk->stores[read_only] = NULL;
+    *ret_store = clerk->stores[read_only];
     return status;
 }
 
 /* With what is known of the record at other copies. */
-static void append_record(const struct worker *worker, const struct store_meta *meta,
+static void append_record(const struct clerk *clerk, const struct store_meta *meta,
                           const struct parked_record *parked, bool whole, struct buffer *out)
 {
     struct refusal refusal;
-    bool is_known = fleet_refusal(worker->actions->fleet, parked,
-                                  worker->actions->service->config->service, meta->copy_id,
+    bool is_known = fleet_refusal(clerk->actions->fleet, parked,
+                                  clerk->actions->service->config->service, meta->copy_id,
                                   &refusal);
     parked_append_json(parked, whole, is_known ? &refusal : NULL, out);
 }
 
-static enum status do_list(const struct worker *worker, struct store *store, const struct job *job,
+static enum status do_list(const struct clerk *clerk, struct store *store, const struct job *job,
                            struct answer *answer, struct error *err)
 {
     const struct parked_filter filter = {.partition = -1,
@@ -166,7 +166,7 @@ static enum status do_list(const struct worker *worker, struct store *store, con
     member_begin(&answer->body, NULL, "{");
     member_begin(&answer->body, "records", "[");
     for (size_t i = 0; status == STATUS_OK && i < count; i++)
-        append_record(worker, &meta, &list.read.records[i], false, &answer->body);
+        append_record(clerk, &meta, &list.read.records[i], false, &answer->body);
     buffer_append_text(&answer->body, "]");
     bool has_more = status == STATUS_OK && list.read.count > job->limit;
     member_known_number(&answer->body, "more_after",
@@ -190,7 +190,7 @@ static enum status find_record(struct store *store, const struct job *job, struc
     return status;
 }
 
-static enum status do_show(const struct worker *worker, struct store *store, const struct job *job,
+static enum status do_show(const struct clerk *clerk, struct store *store, const struct job *job,
                            struct answer *answer, struct error *err)
 {
     struct store_meta meta;
@@ -200,7 +200,7 @@ static enum status do_show(const struct worker *worker, struct store *store, con
     if (status == STATUS_OK)
         status = find_record(store, job, &list, answer, err);
     if (status == STATUS_OK && !answer->is_ready) {
-        append_record(worker, &meta, &list.read.records[0], true, &answer->body);
+        append_record(clerk, &meta, &list.read.records[0], true, &answer->body);
         buffer_append_text(&answer->body, "\n");
         answer->is_ready = true;
     }
@@ -264,7 +264,7 @@ static enum status begin_retry(struct store *store, struct job *job, const atomi
     return status;
 }
 
-static enum status watch_retry(const struct worker *worker, struct store *store, struct job *job,
+static enum status watch_retry(const struct clerk *clerk, struct store *store, struct job *job,
                                struct answer *answer, struct error *err)
 {
     enum parked_outcome outcome = PARKED_UNTRIED;
@@ -273,7 +273,7 @@ static enum status watch_retry(const struct worker *worker, struct store *store,
     parked_list_init(&now);
     enum status status = parked_find_outcome(store, &job->head, &now, &outcome, err);
     if (status == STATUS_OK && outcome == PARKED_UNTRIED && now.read.count > 0)
-        status = parked_find_pause(store, worker->actions->service->config,
+        status = parked_find_pause(store, clerk->actions->service->config,
                                    now.read.records[0].record.topic, paused, err);
     if (status == STATUS_OK && outcome == PARKED_APPLIED)
         answer_action(answer, job->head.parked_id, "applied", (struct slice){0});
@@ -290,32 +290,32 @@ static enum status watch_retry(const struct worker *worker, struct store *store,
 }
 
 /* What a client library says can name hosts and logins: only the log has it. */
-static void answer_failure(struct worker *worker, const struct error *err, struct answer *answer)
+static void answer_failure(struct clerk *clerk, const struct error *err, struct answer *answer)
 {
     log_warning("page", "a request for parked records cannot be answered: %s", err->text);
     answer_refuse(answer, HTTP_UNAVAILABLE,
                   "the database does not answer; the sidecar's log says more", "ask again later");
-    worker_close(worker);
+    clerk_close(clerk);
 }
 
-static void work_at(struct worker *worker, struct job *job, struct answer *answer)
+static void work_at(struct clerk *clerk, struct job *job, struct answer *answer)
 {
     bool read_only = job->kind == JOB_LIST || job->kind == JOB_SHOW;
     struct store *store = NULL;
     struct error err = ERROR_INIT;
-    enum status status = worker_open(worker, read_only, &store, &err);
+    enum status status = clerk_open(clerk, read_only, &store, &err);
     if (status == STATUS_OK && job->kind == JOB_LIST)
-        status = do_list(worker, store, job, answer, &err);
+        status = do_list(clerk, store, job, answer, &err);
     else if (status == STATUS_OK && job->kind == JOB_SHOW)
-        status = do_show(worker, store, job, answer, &err);
+        status = do_show(clerk, store, job, answer, &err);
     else if (status == STATUS_OK && job->kind == JOB_SKIP)
-        status = do_skip(store, job, worker->stop, answer, &err);
+        status = do_skip(store, job, clerk->stop, answer, &err);
     else if (status == STATUS_OK && !job->is_watched)
-        status = begin_retry(store, job, worker->stop, answer, &err);
+        status = begin_retry(store, job, clerk->stop, answer, &err);
     if (status == STATUS_OK && job->is_watched)
-        status = watch_retry(worker, store, job, answer, &err);
+        status = watch_retry(clerk, store, job, answer, &err);
     if (status != STATUS_OK)
-        answer_failure(worker, &err, answer);
+        answer_failure(clerk, &err, answer);
 }
 
 /* @lock held by the caller. */
@@ -344,14 +344,14 @@ static struct job *job_due(struct actions *actions)
 }
 
 /* @lock held by the caller; it is free meanwhile. */
-static void do_job(struct worker *worker, struct job *job)
+static void do_job(struct clerk *clerk, struct job *job)
 {
-    struct actions *actions = worker->actions;
+    struct actions *actions = clerk->actions;
     struct answer answer = {.code = HTTP_OK};
     buffer_init(&answer.body, ACTIONS_BODY_MAX);
     job->is_worked_at = true;
     (void)pthread_mutex_unlock(&actions->lock);
-    work_at(worker, job, &answer);
+    work_at(clerk, job, &answer);
     (void)pthread_mutex_lock(&actions->lock);
     job->is_worked_at = false;
     if (answer.is_ready || job->request == NULL)
@@ -360,12 +360,12 @@ static void do_job(struct worker *worker, struct job *job)
 }
 
 /* @lock held by the caller; it is free meanwhile. */
-static void worker_rest(struct worker *worker)
+static void clerk_rest(struct clerk *clerk)
 {
-    struct actions *actions = worker->actions;
-    if (clock_monotonic_us() - worker->used_us > ACTIONS_KEEP_US) {
+    struct actions *actions = clerk->actions;
+    if (clock_monotonic_us() - clerk->used_us > ACTIONS_KEEP_US) {
         (void)pthread_mutex_unlock(&actions->lock);
-        worker_close(worker);
+        clerk_close(clerk);
         (void)pthread_mutex_lock(&actions->lock);
     }
     condition_wait(&actions->added, &actions->lock, ACTIONS_IDLE_US);
@@ -386,20 +386,20 @@ static void end_jobs(struct actions *actions, int64_t until_us, const char *erro
 
 void actions_run(struct actions *actions, const atomic_bool *stop)
 {
-    struct worker worker = {.actions = actions, .stop = stop};
+    struct clerk clerk = {.actions = actions, .stop = stop};
     (void)pthread_mutex_lock(&actions->lock);
     actions->is_open = true;
     while (!atomic_load(stop)) {
         struct job *job = job_due(actions);
         if (job != NULL)
-            do_job(&worker, job);
+            do_job(&clerk, job);
         else
-            worker_rest(&worker);
+            clerk_rest(&clerk);
     }
     actions->is_open = false;
     end_jobs(actions, INT64_MAX, "the sidecar stops");
     (void)pthread_mutex_unlock(&actions->lock);
-    worker_close(&worker);
+    clerk_close(&clerk);
 }
 
 void actions_expire(struct actions *actions)
@@ -409,7 +409,7 @@ void actions_expire(struct actions *actions)
     (void)pthread_mutex_unlock(&actions->lock);
 }
 
-/* Give a request to the worker. */
+/* Give a request to the clerk. */
 static void add_job(struct actions *actions, struct http_request *request, struct job made)
 {
     size_t free_at = 0;
@@ -467,7 +467,7 @@ void actions_list(void *context, struct http_request *request)
     }
 }
 
-/* Let the worker do something with the record that the path names. */
+/* Let the clerk do something with the record that the path names. */
 static void add_record_job(struct actions *actions, struct http_request *request,
                            enum job_kind kind)
 {
