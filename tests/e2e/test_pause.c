@@ -289,10 +289,94 @@ static void types_that_share_a_topic_are_paused_together(void **state)
     assert_non_null(strstr(result.errors, "--reason: is not UTF-8"));
 }
 
+/* @return what a command says that is to fail so. */
+static const char *refused(const struct sidecar *service, int code, const char *command_line)
+{
+    struct process_result result = PROCESS_RUN(
+        "bash", "-c", test_format("%s %s -c %s", KEEPSTEP_BINARY, command_line, service->config));
+    if (result.exit_code != code)
+        test_fail("%s: %s has %d, %s%s", service->name, command_line, result.exit_code,
+                  result.output, result.errors);
+    return test_format("%s%s", result.output, result.errors);
+}
+
+static void expect_in(const char *text, const char *wanted)
+{
+    if (strstr(text, wanted) == NULL)
+        test_fail("no \"%s\" in %s", wanted, text);
+}
+
+/* What people ask of a copy that stands still: nothing of it is tried, nothing is called different,
+ * and each answer says that it is paused. */
+static void see_paused(const struct sidecar *shop, const struct sidecar *copy)
+{
+    const char *token = test_format(
+        "shop/%.36s/%s:0=3", sqlite_text(shop->database, "SELECT incarnation FROM keepstep_relay"),
+        sidecar_topic("item"));
+    const char *said = refused(copy, 75, "parked retry --all");
+    expect_in(said, "item is paused since 20");
+    expect_in(said, "it is tried after `keepstep resume");
+    expect_in(refused(copy, 75, test_format("wait %s --at copy --timeout 1", token)),
+              ": item is paused here since 20");
+    expect_in(refused(shop, 75, test_format("wait %s --at copy --timeout 1", token)),
+              "; item is paused at copy since 20");
+    expect_in(refused(shop, 75, test_format("wait %s --quorum --timeout 1", token)),
+              "; item is paused at copy since 20");
+    expect_in(refused(shop, 75, "verify item"), "copy");
+    assert_null(strstr(sidecar_run(shop, "verify", "item", NULL).output, "DIFFERENT"));
+    assert_string_equal(ids(copy, "item"), "1\n");
+}
+
+static void a_paused_copy_is_called_so_and_obeys_whoever_takes_over(void **state)
+{
+    struct kafka *kafka = kafka_start();
+    (void)state;
+    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL,
+                                       "publish:\n  item: {table: items, partitions: 1}\n");
+    struct sidecar copy = sidecar_make(kafka, "copy", SIDECAR_ITEM_DDL,
+                                       "apply:\n  item: {table: items, partitions: 1}\n");
+    sidecar_begin(&shop);
+    sidecar_begin(&copy);
+    (void)sqlite_text(copy.database,
+                      "CREATE TRIGGER refuse BEFORE INSERT ON items WHEN NEW.amount > 99 BEGIN "
+                      "SELECT RAISE(ABORT, 'too much'); END");
+    (void)sqlite_text(shop.database, "INSERT INTO items VALUES (1, 'n', 1), (2, 'n', 100)");
+    sidecar_expect(&copy, "SELECT count(*) FROM keepstep_parked", "1\n");
+    expect_ids(&copy, "item", "1\n");
+    command(&copy, "pause", "item", "item is paused");
+    expect_log(&copy, "item is paused since");
+    expect_said(&shop, 0, "copies", "    PAUSED since 20");
+    (void)sqlite_text(copy.database, "DROP TRIGGER refuse");
+    (void)sqlite_text(shop.database, "INSERT INTO items VALUES (3, 'n', 3)");
+    sidecar_expect_published(&shop);
+    see_paused(&shop, &copy);
+    const char *const argv[] = {KEEPSTEP_BINARY, "run", "-c", copy.config, "-s",
+                                "instance=2",    NULL};
+    struct sidecar other = copy;
+    other.process = process_start("copy-2", argv, NULL);
+    assert_true(process_wait_for(other.process, "group ", WAIT_MS));
+    process_kill(copy.process);
+    expect_log(&other, "item is paused since");
+    clock_sleep_us(SETTLE_US);
+    assert_string_equal(ids(&copy, "item"), "1\n");
+    command(&copy, "resume", "item", "item is resumed");
+    expect_ids(&other, "item", "1\n2\n3\n");
+    sidecar_expect(&copy, "SELECT count(*) FROM keepstep_parked WHERE state <> 3", "0\n");
+    command(&copy, "pause", "item", "item is paused");
+    clock_sleep_us(SETTLE_US);
+    (void)sqlite_text(shop.database, "INSERT INTO items VALUES (4, 'n', 4)");
+    sidecar_expect_published(&shop);
+    kafka_trim(kafka, sidecar_topic("item"), 0, sidecar_records(kafka, "item"));
+    expect_log(&other, "is paused at 3 and its log begins at 4 by now: events are gone");
+    sidecar_stop(&other);
+    sidecar_stop(&shop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(types_that_share_a_topic_are_paused_together, 60),
+        TEST_WITH_LIMIT(a_paused_copy_is_called_so_and_obeys_whoever_takes_over, 180),
         TEST_WITH_LIMIT(what_is_paused_stands_still_through_kills_and_catches_up, 240),
         TEST_WITH_LIMIT(what_a_relay_may_not_publish_waits_in_the_outbox, 240),
         TEST_WITH_LIMIT(a_fill_stands_still_too_and_begins_anew_when_it_is_resumed, 120),

@@ -69,6 +69,80 @@ static void what_is_in_the_log_is_shown_up_to_its_end(void **state)
     sidecar_stop(&shop);
 }
 
+#define DEBEZIUM "apply:\n  item: {table: items, topic: %s, format: debezium, partitions: 1}\n"
+#define CRM      "\"source\":{\"connector\":\"postgresql\",\"name\":\"crm\"},\"ts_ms\":17960005230"
+
+/* Every kind of record of a foreign topic, a tombstone and what cannot be read among them. */
+static void debeziums_records_and_tombstones_are_shown_for_what_they_are(void **state)
+{
+    static const char *const records[][2] = {
+        {"{\"id\":1}", "{\"before\":null,\"after\":{\"id\":1,\"name\":\"one\",\"amount\":null},"
+                       "\"op\":\"r\"," CRM "}"},
+        {"{\"id\":1}",
+         "{\"schema\":{\"type\":\"struct\"},\"payload\":{\"before\":{\"id\":1,\"name\":"
+         "\"one\",\"amount\":null},\"after\":{\"id\":1,\"name\":\"u\\u001b[31m\","
+         "\"amount\":null},\"op\":\"u\"," CRM "}}"},
+        {"{\"id\":1}", "{\"before\":{\"id\":1,\"name\":\"one\",\"amount\":null},\"after\":null,"
+                       "\"op\":\"d\"," CRM "}"},
+        {"{\"id\":1}", NULL},
+        {"no \033key", "{\"op\":\"x\"}"},
+    };
+    struct kafka *kafka = kafka_start();
+    const char *topic = sidecar_topic("crm");
+    (void)state;
+    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL,
+                                       test_format(DEBEZIUM, topic));
+    kafka_create_topic(kafka, topic, 1, NULL);
+    for (size_t i = 0; i < sizeof records / sizeof *records; i++)
+        (void)kafka_produce(kafka, topic, 0, records[i][0], records[i][1], NULL);
+    struct process_result result = TAIL(&shop, "--until-end");
+    expect_lines(&result, (const char *const[]){
+                              "  read       {\"id\":1}  id: 1, name: \"one\", amount: null",
+                              " at 0\n", "  updated    {\"id\":1}  name: \"one\" -> ", " at 1\n",
+                              "  deleted    {\"id\":1}  ", " at 2\n", "  tombstone  {\"id\":1}  ",
+                              " at 3\n", "  UNREADABLE  no ?key  ", " at 4\n", NULL});
+    assert_null(strchr(result.output, '\033'));
+    result = TAIL(&shop, "--until-end", "--json", "--from=3");
+    expect_lines(&result, (const char *const[]){"\"payload\":null", "\"what\":\"tombstone\"", "\n",
+                                                "\"key\":\"no \\u001bkey\"", NULL});
+}
+
+/* What a relay sends in the place of a row that no broker takes, and what other programs write. */
+static void voids_and_marks_are_shown_for_what_they_are(void **state)
+{
+    static const char *const kinds[] = {"void", "barrier", "heartbeat"};
+    struct kafka *kafka = kafka_start();
+    (void)state;
+    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH);
+    kafka_create_topic(kafka, sidecar_topic("item"), 1, NULL);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        const char *const headers[] = {"ce_specversion",
+                                       "1.0",
+                                       "ce_id",
+                                       test_format("e%zu", i),
+                                       "ce_source",
+                                       "shop",
+                                       "ce_type",
+                                       "item.created",
+                                       "ce_sequence",
+                                       test_format("%020zu", i + 1),
+                                       "ce_incarnation",
+                                       "0190aaaa-0000-7000-8000-000000000001",
+                                       "ce_protocol",
+                                       "1",
+                                       "ce_kind",
+                                       kinds[i],
+                                       NULL};
+        (void)kafka_produce(kafka, sidecar_topic("item"), 0, "{\"id\":7}", "{}", headers);
+    }
+    struct process_result result = TAIL(&shop, "--until-end");
+    expect_lines(&result,
+                 (const char *const[]){"  void       {\"id\":7}  ", " #1  ", " at 0\n",
+                                       "  barrier  ", " at 1\n", "  heartbeat  ", " at 2\n", NULL});
+    result = TAIL(&shop, "--until-end", "--json", "--count=1");
+    expect_lines(&result, (const char *const[]){"\"what\":\"void\"", NULL});
+}
+
 static void its_json_has_kcats_keys_and_values(void **state)
 {
     struct kafka *kafka = kafka_start();
@@ -136,6 +210,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(what_is_in_the_log_is_shown_up_to_its_end, 120),
+        TEST_WITH_LIMIT(debeziums_records_and_tombstones_are_shown_for_what_they_are, 120),
+        TEST_WITH_LIMIT(voids_and_marks_are_shown_for_what_they_are, 120),
         TEST_WITH_LIMIT(its_json_has_kcats_keys_and_values, 120),
         TEST_WITH_LIMIT(it_follows_the_log_until_it_is_interrupted_or_nobody_reads_it, 120),
     };
