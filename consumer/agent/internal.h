@@ -213,7 +213,7 @@ void agent_note_broker(struct agent *agent, bool answers);
 void agent_note_database(struct agent *agent, bool answers);
 
 /** If it is time, ask for the last stable offset of the next partition, and of each that is not
- * fetched, for at most a second. Without an answer the lag of all is unknown. */
+ * fetched, for at most a second. Without an answer its lag is unknown. */
 void agent_measure_lag(struct agent *agent);
 
 /* topics.c */

@@ -132,6 +132,8 @@ static void voids_and_marks_are_shown_for_what_they_are(void **state)
                                        "1",
                                        "ce_kind",
                                        kinds[i],
+                                       i == 0 ? NULL : "ce_previousid",
+                                       test_format("e%zu", i - 1),
                                        NULL};
         (void)kafka_produce(kafka, sidecar_topic("item"), 0, "{\"id\":7}", "{}", headers);
     }
