@@ -154,6 +154,38 @@ static void test_a_member_that_is_fenced_after_it_was_cut_off_joins_again(void *
     agent_world_done(&world);
 }
 
+struct heard {
+    struct agent_metrics *metrics;
+    int64_t before_us;
+};
+
+static bool is_heard_since(void *context)
+{
+    const struct heard *heard = context;
+    return atomic_load(&heard->metrics->database_heard_us) > heard->before_us;
+}
+
+/* An agent that waits for its broker from the start on. */
+static void test_the_database_is_asked_while_there_is_no_broker(void **test)
+{
+    (void)test;
+    struct agent_world world;
+    agent_world_make(&world, 1);
+    (void)rd_kafka_mock_broker_set_down(world.cluster, 1);
+    agent_world_start(&world);
+    struct heard heard = {.metrics = world.metrics};
+    assert_true(test_wait(is_heard_since, &heard, 30000));
+    heard.before_us = atomic_load(&world.metrics->database_heard_us);
+    if (!test_wait(is_heard_since, &heard, 60000))
+        test_fail("the database was asked once, and never again");
+    assert_int_equal(atomic_load(&world.metrics->database_lost_since_us), 0);
+    (void)rd_kafka_mock_broker_set_up(world.cluster, 1);
+    produce(&world, 1, "one", 0);
+    assert_true(sqlite_wait_for(world.database, "SELECT a FROM orders", "one\n", 30000));
+    agent_world_end(&world);
+    agent_world_done(&world);
+}
+
 /* As a broker answers that has just come back. */
 static void test_a_partition_that_the_broker_does_not_know_yet_is_asked_for_again(void **test)
 {
@@ -241,6 +273,7 @@ int main(void)
             120),
         TEST_WITH_LIMIT(test_a_member_that_is_fenced_while_its_broker_answers_ends_for_good, 60),
         TEST_WITH_LIMIT(test_a_member_that_is_fenced_after_it_was_cut_off_joins_again, 90),
+        TEST_WITH_LIMIT(test_the_database_is_asked_while_there_is_no_broker, 180),
         TEST_WITH_LIMIT(test_a_partition_that_the_broker_does_not_know_yet_is_asked_for_again, 60),
         TEST_WITH_LIMIT(test_a_topic_that_is_not_known_for_a_moment_is_not_gone, 60),
         TEST_WITH_LIMIT(test_a_topic_is_not_gone_because_of_the_time_in_which_no_broker_answered,
