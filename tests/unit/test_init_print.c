@@ -182,6 +182,51 @@ static void sqlite3_runs_what_is_printed_twice(void **state)
     (void)run_print_twice(DATABASE_SQLITE);
 }
 
+/* The owner of the tables makes all that `init` makes, an administrator nothing but roles. */
+static void print_roles_alone(enum database_kind kind)
+{
+    const char *url = database_make(kind, "roles_alone");
+    const char *owner = roles_login(url, "roles_owner", "");
+    bool is_mariadb = kind == DATABASE_MARIADB;
+    (void)database_text(url, is_mariadb ? test_format("GRANT ALL ON %s.* TO roles_owner@localhost",
+                                                      strrchr(url, '/') + 1)
+                                        : "GRANT CREATE, USAGE ON SCHEMA public TO roles_owner");
+    struct process_result run = roles_run(owner, "CREATE TABLE orders (id bigint PRIMARY KEY, "
+                                                 "name text)");
+    if (run.exit_code != 0)
+        test_fail("%s", run.errors);
+    const char *config = server_config(owner, "");
+    run = PROCESS_RUN(KEEPSTEP_BINARY, "init", "-c", config);
+    if (run.exit_code != 0)
+        test_fail("%s", run.errors);
+    run = PROCESS_RUN(KEEPSTEP_BINARY, "init", "--print-roles", "-c", config);
+    assert_int_equal(run.exit_code, 0);
+    assert_null(strstr(run.output, "CREATE TABLE"));
+    assert_null(strstr(run.output, "CREATE TRIGGER"));
+    assert_null(strstr(run.output, "REPLACE TRIGGER"));
+    roles_grant(config, url);
+    roles_grant(config, url); /* it may be run again and again */
+    run = PROCESS_RUN(KEEPSTEP_BINARY, "doctor", "-c", config);
+    assert_non_null(strstr(run.output, "this login has all "));
+    if (is_mariadb)
+        assert_string_equal(database_text(url, "SELECT DISTINCT definer FROM "
+                                               "information_schema.triggers WHERE trigger_schema = "
+                                               "DATABASE()"),
+                            "roles_owner@localhost\n");
+}
+
+static void roles_are_printed_alone_for_an_administrator(void **state)
+{
+    (void)state;
+    print_roles_alone(DATABASE_POSTGRESQL);
+    print_roles_alone(DATABASE_MARIADB);
+    const char *config = server_config("sqlite:alone.db", "");
+    struct process_result run = PROCESS_RUN(KEEPSTEP_BINARY, "init", "--print-roles", "-c", config);
+    assert_int_equal(run.exit_code, 0);
+    assert_string_equal(run.output, "");
+    assert_non_null(strstr(run.errors, "a file has no roles"));
+}
+
 static void frees_former_ids(enum database_kind kind, const char *former)
 {
     const char *url = database_make(kind, "former");
@@ -232,6 +277,7 @@ static void sqlite3_stops_before_it_makes_anything_beside_a_foreign_outbox(void 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST_WITH_LIMIT(roles_are_printed_alone_for_an_administrator, 120),
         TEST(the_printed_sql_makes_what_init_makes),
         TEST(psql_runs_what_is_printed_of_both_sides_and_all_grants_twice),
         TEST(init_gives_a_primary_key_to_the_table_that_had_none),
