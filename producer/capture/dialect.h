@@ -101,6 +101,8 @@ void writer_template(struct writer *writer, const char *text);
 /** Conditions of parts. */
 bool writer_is_fixed(const struct writer *writer);   /* an update may not change the partition */
 bool writer_is_resumed(const struct writer *writer); /* rows behind those that were read */
+bool writer_is_joint(const struct writer *writer);   /* others may ask to change the type */
+bool writer_is_not_joint(const struct writer *writer);
 bool writer_has_before(const struct writer *writer); /* `before: true` */
 
 #endif

@@ -25,6 +25,9 @@ static const struct part PARTS[] = {
     {.name = "null_key_message",
      .text = "keepstep: column {column_name} of table {table_name} is part of the primary key and "
              "NULL, so that the row cannot be published: give it a value"},
+    {.name = "reserved_message",
+     .text = "keepstep: an entity of type {entity_type} is reserved by a joint transaction that is "
+             "not decided yet; try again. keepstep_reserved names both"},
     {.name = "not_finite_message",
      .text = "keepstep: column {column_name} of table {table_name} is NaN or infinite, which "
              "cannot be published"},
@@ -40,6 +43,16 @@ bool writer_is_fixed(const struct writer *writer)
 bool writer_is_resumed(const struct writer *writer)
 {
     return writer->resumed;
+}
+
+bool writer_is_joint(const struct writer *writer)
+{
+    return writer->capture->entry->is_joint;
+}
+
+bool writer_is_not_joint(const struct writer *writer)
+{
+    return !writer_is_joint(writer);
 }
 
 bool writer_has_before(const struct writer *writer)

@@ -127,12 +127,25 @@ static enum status init_identity(struct init *init, struct error *err)
     return status;
 }
 
+/* @return the nth object that belongs to no table of the service; NULL after the last one. Those of
+ * joint transactions come last. */
+static const struct origin_object *init_plain_object(const struct init *init, size_t n)
+{
+    const struct origin_ops *ops = init->origin->ops;
+    if (n < ops->object_count)
+        return &ops->objects[n];
+    n -= ops->object_count;
+    return config_is_joint(init->config) && n < ops->joint_object_count ? &ops->joint_objects[n]
+                                                                        : NULL;
+}
+
 static enum status init_outbox_once(struct init *init, struct error *err)
 {
     const struct origin_ops *ops = init->origin->ops;
+    const struct origin_object *object;
     enum status status = ops->begin(init->origin, err);
-    for (size_t i = 0; status == STATUS_OK && i < ops->object_count; i++)
-        status = init_object(init, &ops->objects[i], err);
+    for (size_t i = 0; status == STATUS_OK && (object = init_plain_object(init, i)) != NULL; i++)
+        status = init_object(init, object, err);
     if (status == STATUS_OK)
         status = init_identity(init, err);
     if (status == STATUS_OK)
@@ -239,6 +252,11 @@ static enum status init_check_names(const struct init *init, struct error *err)
 static enum status init_check(struct init *init, struct error *err)
 {
     enum status status = init_check_names(init, err);
+    if (status == STATUS_OK && config_is_joint(init->config) &&
+        init->origin->ops->joint_object_count == 0)
+        status = error_set(error_config(err), STATUS_FATAL,
+                           "publish: joint: this version has joint transactions only for services "
+                           "on SQLite; take `joint:` out");
     for (size_t i = 0; status == STATUS_OK && i < init->config->publish_count; i++) {
         const struct config_entry *entry = &init->config->publish[i];
         if (entry->table != NULL)
@@ -415,10 +433,11 @@ enum status init_roles(const struct config *config, const struct entity_schema *
 static enum status init_print_all(struct init *init, struct error *err)
 {
     const struct origin_ops *ops = init->origin->ops;
+    const struct origin_object *object;
     struct buffer grants;
     enum status status = init_check(init, err);
-    for (size_t i = 0; status == STATUS_OK && i < ops->object_count; i++)
-        init_print(ops, &ops->objects[i], init->options->out);
+    for (size_t i = 0; status == STATUS_OK && (object = init_plain_object(init, i)) != NULL; i++)
+        init_print(ops, object, init->options->out);
     for (size_t i = 0; status == STATUS_OK && i < init->config->publish_count; i++) {
         if (init->config->publish[i].table != NULL)
             status = init_capture(init, i, err);

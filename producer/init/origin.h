@@ -152,6 +152,8 @@ struct origin_ops {
     const struct dialect *dialect;       /* of what captures a table */
     const struct origin_object *objects; /* the outbox and its like, in the order of creation */
     size_t object_count;
+    const struct origin_object *joint_objects; /* where a published type has `joint:`; NULL: this */
+    size_t joint_object_count;                 /* database has no joint transactions yet */
     const char *client_stop;   /* what has the database's client end at an error; NULL: it does */
     const char *client_begin;  /* what makes the objects of one table one transaction; NULL: */
     const char *client_commit; /* each statement is one */

@@ -9,6 +9,7 @@ WHEN NOT EXISTS (SELECT 1 FROM keepstep_applying WHERE table_name = {text table_
 -- name: capture_delete
 {head}
 BEGIN
+{reserved OLD}
   {event d OLD null}
     WHERE NOT EXISTS (SELECT 1 {present OLD});
 END
@@ -16,6 +17,8 @@ END
 -- name: capture_key
 {head} AND ({key_differs})
 BEGIN
+{reserved OLD}
+{reserved NEW}
 {fixed}
 {null_keys}
   {event d OLD null}
@@ -25,20 +28,29 @@ BEGIN
 END
 
 -- name: capture_update
-{head} AND NOT ({key_differs}) AND {changed}
+{head} AND NOT ({key_differs}){when_changed}
 BEGIN
+{reserved OLD}
 {fixed}
   {event u OLD present}
-    {present NEW};
+    {present NEW}{if_changed};
 END
 
 -- name: capture_insert
 {head}
 BEGIN
+{reserved NEW}
 {null_keys}
   {event c null present}
     {present NEW};
 END
+
+-- A change of an entity that a joint transaction reserves fails (rule 67), also one that nothing is
+-- published of. While the agent tries a transaction it looks at the reserved entities itself.
+-- name: capture_reserved
+  SELECT RAISE(ABORT, {text reserved_message}) FROM keepstep_reserved AS r
+    WHERE r.entity_type = {text entity_type} AND r.entity_key = {key}
+    AND NOT EXISTS (SELECT 1 FROM keepstep_applying WHERE table_name = 'keepstep_reserved');
 
 -- The part `present` below reads the row as it is when the trigger runs. The change may have left it
 -- otherwise: the service's own triggers run before and after this one and may change it again. If

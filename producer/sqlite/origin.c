@@ -6,6 +6,11 @@
 
 #include <stdlib.h>
 
+#define JOINT_TRIGGER(trigger_name, text)                                                          \
+    {                                                                                              \
+        .kind = "trigger", .name = (trigger_name), .table = "keepstep_joint", .sql = (text)        \
+    }
+
 static const struct origin_object OBJECTS[] = {
     {.kind = "table", .name = "outbox", .sql = SQL_CREATE_OUTBOX},
     {.kind = "column", .name = "outbox.id"}, /* clients differ in it, so nothing is printed */
@@ -18,6 +23,18 @@ static const struct origin_object OBJECTS[] = {
     {.kind = "table", .name = "keepstep_existing", .sql = SQL_CREATE_EXISTING},
     {.kind = "table", .name = "keepstep_existing_key", .sql = SQL_CREATE_EXISTING_KEY},
     {.kind = "table", .name = "keepstep_captured", .sql = SQL_CREATE_CAPTURED},
+};
+
+static const struct origin_object JOINT_OBJECTS[] = {
+    {.kind = "table", .name = "keepstep_joint", .sql = SQL_CREATE_JOINT},
+    {.kind = "index", .name = "keepstep_joint_open", .sql = SQL_CREATE_JOINT_OPEN},
+    {.kind = "index", .name = "keepstep_joint_decided", .sql = SQL_CREATE_JOINT_DECIDED},
+    {.kind = "table", .name = "keepstep_reserved", .sql = SQL_CREATE_RESERVED},
+    {.kind = "index", .name = "keepstep_reserved_of", .sql = SQL_CREATE_RESERVED_OF},
+    JOINT_TRIGGER("keepstep_joint_check", SQL_CREATE_JOINT_CHECK),
+    JOINT_TRIGGER("keepstep_joint_propose", SQL_CREATE_JOINT_PROPOSE),
+    JOINT_TRIGGER("keepstep_joint_kept", SQL_CREATE_JOINT_KEPT),
+    JOINT_TRIGGER("keepstep_joint_stays", SQL_CREATE_JOINT_STAYS),
 };
 
 static const char *const STATEMENTS[ORIGIN_STATEMENT_COUNT] = {
@@ -193,6 +210,8 @@ const struct origin_ops origin_sqlite_ops = {
     .scheme = "sqlite",
     .objects = OBJECTS,
     .object_count = sizeof OBJECTS / sizeof *OBJECTS,
+    .joint_objects = JOINT_OBJECTS,
+    .joint_object_count = sizeof JOINT_OBJECTS / sizeof *JOINT_OBJECTS,
     .client_stop = "-- Where another program than sqlite3 runs this, without the lines that\n"
                    "-- begin with a dot, it is to stop at the first error.\n"
                    ".bail on\n.timeout 10000\n",

@@ -374,7 +374,7 @@ void config_free(struct config *config)
 
 bool config_is_joint(const struct config *config)
 {
-    return config->joint_topic[0] != '\0';
+    return config->joint_topic != NULL && config->joint_topic[0] != '\0';
 }
 
 const struct config_entry *config_find(const struct config_entry *entries, size_t count,
