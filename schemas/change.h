@@ -86,8 +86,8 @@ struct change {
     const struct entity_schema
         *schema;          /* NULL for kinds other than change, unknown or ignored types */
     struct value *values; /* schema->column_count of them: `after`; for a delete only the key */
-    bool
-        is_new; /* its whole image is for a row that is not there; a store rejects it where it is */
+    bool is_new;   /* its image is for a row that is not there; a store rejects it where it is */
+    bool is_there; /* its row is there: it is updated, also where the image is whole */
 };
 
 /** Finds the schema of an entity type. */

@@ -164,6 +164,30 @@ uint64_t row_digest(uint64_t key_digest, const struct entity_schema *schema,
     return digest_end(&digest);
 }
 
+bool row_value_equal(enum column_type type, const struct value *left, const struct value *right)
+{
+    if (left->kind != right->kind)
+        return false;
+    switch (left->kind) {
+    case VALUE_ABSENT:
+    case VALUE_NULL:
+        return true;
+    case VALUE_INTEGER:
+        return left->integer == right->integer;
+    case VALUE_DOUBLE:
+        return memcmp(&left->number, &right->number, sizeof left->number) == 0;
+    case VALUE_BOOLEAN:
+        return left->boolean == right->boolean;
+    case VALUE_TEXT:
+        return type == COLUMN_DECIMAL
+                   ? slice_equal(row_decimal(left->text), row_decimal(right->text))
+                   : slice_equal(left->text, right->text);
+    case VALUE_UNFIT:
+        break;
+    }
+    return false;
+}
+
 void row_sums_add(struct row_sums *sums, uint64_t key_digest, uint64_t digest)
 {
     sums->rows++;

@@ -44,6 +44,10 @@ size_t row_bucket(uint64_t key_digest);
 uint64_t row_digest(uint64_t key_digest, const struct entity_schema *schema,
                     const struct row_columns *columns, const struct value *values);
 
+/** @return whether two values of a column are the same value: one whose canonical texts are equal.
+ * NULL equals NULL; what has no canonical form equals nothing. */
+bool row_value_equal(enum column_type type, const struct value *left, const struct value *right);
+
 void row_sums_add(struct row_sums *sums, uint64_t key_digest, uint64_t digest);
 
 #endif

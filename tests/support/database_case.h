@@ -26,4 +26,8 @@ extern enum database_kind database_case_kind;
 /** Run all cases in each of the databases in turn. @return the exit code for main(). */
 int database_case_run(const struct database_case *cases, size_t count);
 
+/** The same in those databases that have what is tested. */
+int database_case_run_where(const struct database_case *cases, size_t count,
+                            bool (*has)(enum database_kind kind));
+
 #endif

@@ -287,6 +287,17 @@ static enum status key_check(struct catalogue_read *read, struct parameter name,
     return status;
 }
 
+enum status sql_table_check_key(struct mapped_table *table, struct error *err)
+{
+    struct catalogue_read read = {.table = table};
+    struct buffer name;
+    buffer_init(&name, SQL_TEXT_SIZE_MAX);
+    sql_catalogue_name_append(&name, table->dialect, table->mapping);
+    enum status status = key_check(&read, parameter_slice(buffer_slice(&name)), err);
+    buffer_done(&name);
+    return status;
+}
+
 /* The columns are read after the table was made or widened too: the limits come from there. */
 static enum status table_ensure(struct catalogue_read *read, struct parameter name,
                                 struct error *err)

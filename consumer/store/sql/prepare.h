@@ -13,6 +13,14 @@ enum status sql_copy_sql(const struct sql_dialect *dialect, const struct copies 
  * schema's. Sets table->limits. @return OK; RETRY; FATAL with exit code 78. */
 enum status sql_table_check_columns(struct mapped_table *table, struct error *err) MUST_CHECK;
 
+/** Check that the mapping's key is exactly a unique index of the table that compares bytewise.
+ * @return OK; RETRY; FATAL. */
+enum status sql_table_check_key(struct mapped_table *table, struct error *err) MUST_CHECK;
+
+/** Hand the rows of a table to scan->visit(), as store_ops.scan(). @param until_us  monotonic. */
+enum status sql_table_scan(const struct mapped_table *table, const struct store_scan *scan,
+                           int64_t until_us, struct error *err) MUST_CHECK;
+
 /* Slots of store_ops. */
 enum status store_sql_places(struct store *store, struct place *places, size_t count, bool record,
                              struct error *err);

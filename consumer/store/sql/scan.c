@@ -61,8 +61,8 @@ static enum status query_run(void *session, struct row_query *query, struct erro
     return self->session->query(self, query, err);
 }
 
-static enum status table_scan(const struct mapped_table *table, const struct store_scan *scan,
-                              struct error *err)
+enum status sql_table_scan(const struct mapped_table *table, const struct store_scan *scan,
+                           int64_t until_us, struct error *err)
 {
     struct store_sql *self = store_sql_of(table->store);
     bool is_timestamp[ENTITY_COLUMNS_MAX];
@@ -78,7 +78,7 @@ static enum status table_scan(const struct mapped_table *table, const struct sto
                                     .table = buffer_text(&name),
                                     .keys = scan->keys,
                                     .key_count = scan->count,
-                                    .until_us = self->until_us,
+                                    .until_us = until_us,
                                     .visit = scan->visit,
                                     .context = scan->context,
                                     .run = query_run,
@@ -96,7 +96,7 @@ static enum status scan_rows(struct store_sql *self, const struct store_scan *sc
     if (status == STATUS_OK)
         status = sql_table_check_columns(table, err);
     if (status == STATUS_OK)
-        status = table_scan(table, scan, err);
+        status = sql_table_scan(table, scan, self->until_us, err);
     sql_table_free(table);
     return status;
 }

@@ -66,10 +66,29 @@
     X(TABLE_COLUMNS)                                                                               \
     X(TABLE_KEY)
 
+/** Of joint transactions (joint.h). A database that has none yet leaves them out. */
+#define STORE_JOINT_STATEMENTS(X)                                                                  \
+    X(JOINT_TABLES)                                                                                \
+    X(JOINT_NOTE)                                                                                  \
+    X(JOINT_CREATED)                                                                               \
+    X(JOINT_LOAD)                                                                                  \
+    X(JOINT_FIND)                                                                                  \
+    X(JOINT_MARK)                                                                                  \
+    X(JOINT_SETTLED)                                                                               \
+    X(JOINT_SAY)                                                                                   \
+    X(JOINT_PRUNE)                                                                                 \
+    X(JOINT_LOOK_AWAY)                                                                             \
+    X(JOINT_OUTBOX_END)                                                                            \
+    X(JOINT_WRITTEN)                                                                               \
+    X(JOINT_RESERVE)                                                                               \
+    X(JOINT_RELEASE)                                                                               \
+    X(JOINT_HOLDER)                                                                                \
+    X(JOINT_UNCOVERED)
+
 /** A database's own statements get the numbers from STATEMENT_SHARED_COUNT on. */
 enum statement_id {
 #define STATEMENT_ID(name) STATEMENT_##name,
-    STORE_SQL_STATEMENTS(STATEMENT_ID)
+    STORE_SQL_STATEMENTS(STATEMENT_ID) STORE_JOINT_STATEMENTS(STATEMENT_ID)
 #undef STATEMENT_ID
         STATEMENT_SHARED_COUNT
 };
@@ -147,6 +166,7 @@ enum sql_transaction {
 };
 
 struct store_sql;
+struct joint_types; /* consumer/joint/joint.h */
 
 /** What each database implements. Statuses are those of store_ops. A lost connection is RETRY with
  * err->connection_lost. */
@@ -205,6 +225,7 @@ struct store_sql {
     struct sql_range *ranges; /* recorded, not yet written: see position.c */
     size_t range_count;
     struct sql_tables tables;
+    const struct joint_types *joint_types; /* NULL: not prepared */
 };
 
 static inline struct store_sql *store_sql_of(struct store *store)

@@ -102,14 +102,19 @@ enum row_form sql_row_form(const struct change *change)
 {
     if (change->op == CHANGE_DELETE)
         return ROW_DELETE;
+    if (change->is_there)
+        return ROW_UPDATE;
+    if (change->is_new)
+        return ROW_INSERT;
     if (change_is_complete(change))
-        return change->is_new ? ROW_INSERT : ROW_UPSERT;
+        return ROW_UPSERT;
     return change->op == CHANGE_UPDATE ? ROW_UPDATE : ROW_UPSERT;
 }
 
 static bool is_sparse(enum row_form form, const struct change *change)
 {
-    return change != NULL && (form == ROW_UPSERT || form == ROW_UPDATE) &&
+    return change != NULL &&
+           (form == ROW_UPSERT || form == ROW_UPDATE || (form == ROW_INSERT && change->is_new)) &&
            !change_is_complete(change);
 }
 

@@ -1,13 +1,15 @@
 /* The SQLite store's function table, its deferred constraints and its durable COMMIT. */
 #include "consumer/store/sqlite/internal.h"
 
+#include "consumer/store/sql/joint.h"
 #include "consumer_sqlite_sql.h"
 
 /* SQLite can defer foreign keys, but no unique index. COMMIT and ROLLBACK switch the pragma off. */
 static enum status store_sqlite_defer(struct store *store, bool on, struct error *err)
 {
     struct store_sqlite *self = store_sqlite_of(store);
-    enum status status = on ? STATUS_OK : store_sqlite_check_deferred(self, "deferred", err);
+    enum status status = on ? STATUS_OK
+                            : store_sqlite_check_deferred(self, "a deferred foreign key", err);
     if (status == STATUS_OK)
         status = store_sqlite_execute(
             self, on ? "PRAGMA defer_foreign_keys = ON" : "PRAGMA defer_foreign_keys = OFF", err);
@@ -76,6 +78,7 @@ static enum status store_sqlite_copy_sql(const struct copies *copies, struct buf
 const struct store_ops store_sqlite_ops = {
     STORE_SQL_SLOTS,
     .scheme = "sqlite",
+    .joint = &joint_sql_ops,
     .excludes_writers = true,
     .install_sql = SQL_INSTALL,
     .applied_sql = SQL_APPLIED,

@@ -1,0 +1,185 @@
+/* The rows of keepstep_joint, the records that a service says in the log, and what is emptied. */
+#include "consumer/store/sql/joint.h"
+
+#include <stdio.h>
+
+#define JOINT_TABLES    3
+#define JOINT_TYPE_SIZE 64
+
+static enum status joint_sql_prepare(struct store *store, const struct joint_types *types,
+                                     struct error *err)
+{
+    struct store_sql *self = store_sql_of(store);
+    int64_t tables = 0;
+    enum status status = store_sql_number(self, SQL_CALL_PLAIN(JOINT_TABLES), 0, &tables, err);
+    if (status == STATUS_OK && (tables != JOINT_TABLES || !self->has_outbox))
+        status = error_set(error_config(err), STATUS_FATAL,
+                           "the database has no tables of joint transactions: run `keepstep init`");
+    self->joint_types = types;
+    return status;
+}
+
+/* An offset that is not known is NULL. */
+static struct parameter parameter_offset(int64_t offset)
+{
+    return offset < 0 ? parameter_slice((struct slice){0}) : parameter_integer(offset);
+}
+
+static struct parameter parameter_or_empty(struct slice text)
+{
+    return parameter_raw(store_or_empty(text));
+}
+
+static enum status joint_sql_note(struct store *store, const struct joint_row *row, bool *ret_known,
+                                  int64_t *ret_created_at_us, struct error *err)
+{
+    struct store_sql *self = store_sql_of(store);
+    int64_t written = 0;
+    struct sql_call call = SQL_CALL(
+        JOINT_NOTE, parameter_raw(row->name.proposer), parameter_raw(row->name.id),
+        parameter_or_empty(row->changes), parameter_integer(row->timeout_ms),
+        parameter_text(joint_state_name(row->state)), parameter_or_empty(row->reason),
+        parameter_or_empty(row->votes), parameter_or_empty(row->proposal_id),
+        parameter_offset(row->proposal_offset), parameter_offset(row->decision_offset),
+        parameter_integer(row->read_at_us), parameter_integer(row->decided_at_us),
+        parameter_integer(row->withdrawn), parameter_integer(row->late));
+    call.changes = &written;
+    enum status status = store_sql_run(self, call, err);
+    if (status == STATUS_OK)
+        status = store_sql_number(
+            self,
+            SQL_CALL(JOINT_CREATED, parameter_raw(row->name.proposer), parameter_raw(row->name.id)),
+            0, ret_created_at_us, err);
+    *ret_known = written == 0;
+    return status;
+}
+
+struct joint_loading {
+    joint_visit *visit;
+    void *context;
+};
+
+/* The columns of joint_load and joint_find. */
+enum {
+    JOINT_PROPOSER,
+    JOINT_ID,
+    JOINT_CHANGES,
+    JOINT_TIMEOUT,
+    JOINT_STATE,
+    JOINT_REASON,
+    JOINT_VOTES,
+    JOINT_PROPOSAL_ID,
+    JOINT_PROPOSAL_OFFSET,
+    JOINT_DECISION_OFFSET,
+    JOINT_CREATED_AT,
+    JOINT_READ_AT,
+    JOINT_DECIDED_AT,
+    JOINT_WITHDRAWN,
+    JOINT_LATE
+};
+
+static enum status read_joint(void *context, struct store_row *row, struct error *err)
+{
+    const struct joint_loading *loading = context;
+    struct joint_row joint = {
+        .name = {row->bytes(row, JOINT_PROPOSER), row->bytes(row, JOINT_ID)},
+        .changes = row->bytes(row, JOINT_CHANGES),
+        .timeout_ms = (int32_t)row->integer(row, JOINT_TIMEOUT),
+        .reason = row->bytes(row, JOINT_REASON),
+        .votes = row->bytes(row, JOINT_VOTES),
+        .proposal_id = row->bytes(row, JOINT_PROPOSAL_ID),
+        .proposal_offset = row->integer(row, JOINT_PROPOSAL_OFFSET),
+        .decision_offset = row->integer(row, JOINT_DECISION_OFFSET),
+        .created_at_us = row->integer(row, JOINT_CREATED_AT),
+        .read_at_us = row->integer(row, JOINT_READ_AT),
+        .decided_at_us = row->integer(row, JOINT_DECIDED_AT),
+        .withdrawn = row->integer(row, JOINT_WITHDRAWN) != 0,
+        .late = row->integer(row, JOINT_LATE) != 0,
+    };
+    struct slice state = row->bytes(row, JOINT_STATE);
+    if (!joint_state_parse(state, &joint.state))
+        return error_set(err, STATUS_FATAL, "keepstep_joint has the unknown state \"%.*s\"",
+                         SLICE_ARGS(state));
+    return loading->visit(loading->context, &joint, err);
+}
+
+static enum status joint_sql_load(struct store *store, joint_visit *visit, void *context,
+                                  struct error *err)
+{
+    struct joint_loading loading = {visit, context};
+    return store_sql_query(store_sql_of(store), SQL_CALL_PLAIN(JOINT_LOAD), read_joint, &loading,
+                           err);
+}
+
+static enum status joint_sql_find(struct store *store, struct joint_name name, joint_visit *visit,
+                                  void *context, struct error *err)
+{
+    struct joint_loading loading = {visit, context};
+    return store_sql_query(
+        store_sql_of(store),
+        SQL_CALL(JOINT_FIND, parameter_raw(name.proposer), parameter_raw(name.id)), read_joint,
+        &loading, err);
+}
+
+static enum status joint_sql_mark(struct store *store, const struct joint_row *row,
+                                  struct error *err)
+{
+    int64_t written = 0;
+    struct sql_call call = SQL_CALL(
+        JOINT_MARK, parameter_raw(row->name.proposer), parameter_raw(row->name.id),
+        parameter_text(joint_state_name(row->state)), parameter_or_empty(row->reason),
+        parameter_or_empty(row->votes), parameter_offset(row->decision_offset),
+        parameter_integer(row->decided_at_us), parameter_integer(row->withdrawn),
+        parameter_integer(row->late));
+    call.changes = &written;
+    enum status status = store_sql_run(store_sql_of(store), call, err);
+    if (status == STATUS_OK && written == 0)
+        status = error_set(err, STATUS_ABORT, "joint transaction %.*s of %.*s is not known here",
+                           SLICE_ARGS(row->name.id), SLICE_ARGS(row->name.proposer));
+    return status;
+}
+
+static enum status joint_sql_say(struct store *store, const struct joint_saying *saying,
+                                 struct error *err)
+{
+    char type[JOINT_TYPE_SIZE];
+    struct buffer key;
+    buffer_init(&key, JOINT_BYTES_MAX);
+    joint_name_append(saying->name, &key);
+    (void)snprintf(type, sizeof type, JOINT_ENTITY_TYPE ".%s", joint_kind_name(saying->kind));
+    enum status status = STATUS_RETRY;
+    if (key.failed)
+        (void)error_set(err, status, "no memory");
+    else
+        status = store_sql_run(store_sql_of(store),
+                               SQL_CALL(JOINT_SAY, parameter_text(JOINT_ENTITY_TYPE),
+                                        parameter_raw(buffer_slice(&key)), parameter_text(type),
+                                        parameter_raw(saying->value)),
+                               err);
+    buffer_done(&key);
+    return status;
+}
+
+static enum status joint_sql_prune(struct store *store, int64_t decided_before_us, size_t limit,
+                                   size_t *ret_pruned, struct error *err)
+{
+    int64_t pruned = 0;
+    struct sql_call call = SQL_CALL(JOINT_PRUNE, parameter_integer(decided_before_us),
+                                    parameter_integer((int64_t)limit));
+    call.changes = &pruned;
+    enum status status = store_sql_run(store_sql_of(store), call, err);
+    *ret_pruned = (size_t)pruned;
+    return status;
+}
+
+const struct joint_ops joint_sql_ops = {
+    .prepare = joint_sql_prepare,
+    .note = joint_sql_note,
+    .load = joint_sql_load,
+    .find = joint_sql_find,
+    .mark = joint_sql_mark,
+    .say = joint_sql_say,
+    .attempt = joint_sql_attempt,
+    .settle = joint_sql_settle,
+    .prune = joint_sql_prune,
+};

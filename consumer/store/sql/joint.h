@@ -1,0 +1,67 @@
+/* Joint transactions in all SQL stores: the rows of keepstep_joint, the try, and what is reserved.
+ * It stands among the stores, not beside the policy in consumer/joint/, because it works inside a
+ * store's transaction, by its session, its statements and its way of writing rows. A database
+ * brings the statements STORE_JOINT_STATEMENTS. */
+#ifndef CONSUMER_STORE_SQL_JOINT_H
+#define CONSUMER_STORE_SQL_JOINT_H
+
+#include "consumer/joint/joint.h"
+#include "consumer/store/sql/table.h"
+#include "schemas/joint_change.h"
+
+/** An entity that a try has written, or that a change keeps. */
+struct joint_entity {
+    struct slice entity_type;
+    struct slice entity_key; /* canonical, or as a capture trigger wrote it */
+    char operation;          /* 'c', 'u', 'd', 'k' */
+};
+
+#define JOINT_ENTITIES_MAX 10000 /* that one transaction writes at one service */
+
+/** A table whose entities a joint transaction changes. */
+struct joint_table {
+    struct mapped_table *table;      /* NULL: not looked at yet */
+    char uncovered[STORE_NAME_SIZE]; /* what no name covers; "": nothing */
+    bool only_deletes;               /* that stands in the way of deletes alone */
+};
+
+/** One attempt() or settle(). */
+struct joint_run {
+    struct store_sql *store;
+    const struct joint_part *part;
+    struct joint_table *tables; /* parallel to store->joint_types */
+    struct arena arena;         /* of what lives as long as the run */
+    struct arena row;           /* of the change that is under way */
+    struct joint_entity *entities;
+    size_t entity_count;
+    bool keeps_entities; /* attempt(): they are to be reserved */
+};
+
+/** Find the table of a type, and look at it once a run: its service may have changed it since.
+ * @return OK; REJECT (no such type here, or a table that does not keep its values); RETRY. */
+enum status joint_table_find(struct joint_run *run, struct slice entity_type,
+                             struct joint_table **ret_table, struct error *err) MUST_CHECK;
+void joint_tables_done(struct joint_run *run);
+
+/** Make one change of the part, and see that it is made.
+ * @return OK; REJECT (the database, or the row, refuses it); RETRY. */
+enum status joint_change_make(struct joint_run *run, const struct joint_change *change,
+                              struct error *err) MUST_CHECK;
+
+/** Note an entity of the run. @return OK; REJECT (too many); RETRY (memory). */
+enum status joint_entity_add(struct joint_run *run, struct joint_entity entity,
+                             struct error *err) MUST_CHECK;
+
+/** Whatever the database says of a change is said of that change alone: a proposal ends no agent,
+ * by a table that is gone or a trigger that does not compile.
+ * @return `status`, or REJECT in the place of what would stop something; sets `err` alike. */
+enum status joint_judge(enum status status, struct error *err);
+
+/* Slots of struct joint_ops. */
+enum status joint_sql_attempt(struct store *store, const struct joint_part *part,
+                              struct error *err);
+enum status joint_sql_settle(struct store *store, const struct joint_part *part, struct error *err);
+
+extern const struct joint_ops joint_sql_ops;
+
+#endif

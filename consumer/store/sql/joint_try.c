@@ -1,0 +1,312 @@
+/* The try of a joint transaction, what it reserves, and the making of a decision (rules 63, 64, 67,
+ * 70). */
+#include "consumer/store/sql/joint.h"
+
+#include "consumer/store/sql/prepare.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define RUN_SIZE_MAX ((size_t)64 * 1024 * 1024)
+#define ROW_SIZE_MAX ((size_t)64 * 1024 * 1024)
+
+static enum status run_init(struct joint_run *run, struct store *store,
+                            const struct joint_part *part, struct error *err)
+{
+    struct store_sql *self = store_sql_of(store);
+    run->store = self;
+    run->part = part;
+    arena_init(&run->arena, RUN_SIZE_MAX);
+    arena_init(&run->row, ROW_SIZE_MAX);
+    if (self->joint_types == NULL)
+        return error_set(err, STATUS_FATAL, "the joint types were not prepared");
+    run->tables = calloc(self->joint_types->count + 1, sizeof *run->tables);
+    if (run->keeps_entities)
+        run->entities = arena_alloc(&run->arena, JOINT_ENTITIES_MAX * sizeof *run->entities);
+    if (run->tables == NULL || (run->keeps_entities && run->entities == NULL))
+        return error_set(err, STATUS_RETRY, "no memory");
+    return self->session->execute(self, "SAVEPOINT keepstep_try", err);
+}
+
+static void run_done(struct joint_run *run)
+{
+    joint_tables_done(run);
+    arena_done(&run->row);
+    arena_done(&run->arena);
+}
+
+static enum status run_undo(const struct joint_run *run, struct error *err)
+{
+    const struct sql_session_ops *session = run->store->session;
+    enum status status = session->execute(run->store, "ROLLBACK TO SAVEPOINT keepstep_try", err);
+    return status == STATUS_OK ? store_sql_wait(run->store, err) : status;
+}
+
+/* What is refused leaves the transaction as it was. Where there is no savepoint any more, a trigger
+ * has ended the whole transaction: then nothing is decided, and the caller begins another one. */
+static enum status run_end(const struct joint_run *run, enum status status, struct error *err)
+{
+    const struct sql_session_ops *session = run->store->session;
+    struct error gone = ERROR_INIT;
+    if (status != STATUS_OK && status != STATUS_REJECT)
+        return status;
+    enum status ended = status == STATUS_OK ? STATUS_OK : run_undo(run, &gone);
+    if (ended == STATUS_OK)
+        ended = session->execute(run->store, "RELEASE SAVEPOINT keepstep_try", &gone);
+    if (ended == STATUS_OK)
+        ended = store_sql_wait(run->store, &gone);
+    if (ended == STATUS_OK)
+        return status;
+    if (status == STATUS_OK && err != NULL)
+        *err = gone;
+    if (err != NULL)
+        err->status = STATUS_RETRY;
+    return STATUS_RETRY;
+}
+
+static enum status run_changes(struct joint_run *run, struct error *err)
+{
+    struct store *store = &run->store->base;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < run->part->change_count; i++)
+        status = joint_change_make(run, &run->part->changes[i], err);
+    return status == STATUS_OK ? store->ops->defer(store, false, err) : status;
+}
+
+enum status joint_entity_add(struct joint_run *run, struct joint_entity entity, struct error *err)
+{
+    if (run->entity_count == JOINT_ENTITIES_MAX)
+        return error_set(err, STATUS_REJECT, "more than %d entities would change",
+                         JOINT_ENTITIES_MAX);
+    entity.entity_type = arena_copy(&run->arena, entity.entity_type);
+    entity.entity_key = arena_copy(&run->arena, entity.entity_key);
+    if (entity.entity_type.data == NULL || entity.entity_key.data == NULL)
+        return error_set(err, STATUS_RETRY, "no memory");
+    run->entities[run->entity_count++] = entity;
+    return STATUS_OK;
+}
+
+static int entity_compare(const void *a, const void *b)
+{
+    const struct joint_entity *left = a;
+    const struct joint_entity *right = b;
+    int order = slice_compare(left->entity_type, right->entity_type);
+    return order != 0 ? order : slice_compare(left->entity_key, right->entity_key);
+}
+
+/* Of an entity that is written several times one is left, a delete before all others: it has the
+ * most conditions. */
+static void run_unite(struct joint_run *run)
+{
+    size_t count = 0;
+    if (run->entity_count > 0)
+        qsort(run->entities, run->entity_count, sizeof *run->entities, entity_compare);
+    for (size_t i = 0; i < run->entity_count; i++) {
+        struct joint_entity *last = count == 0 ? NULL : &run->entities[count - 1];
+        if (last == NULL || entity_compare(last, &run->entities[i]) != 0)
+            run->entities[count++] = run->entities[i];
+        else if (run->entities[i].operation == 'd')
+            last->operation = 'd';
+    }
+    run->entity_count = count;
+}
+
+enum { WRITTEN_TYPE, WRITTEN_KEY, WRITTEN_EVENT, WRITTEN_PAYLOAD, WRITTEN_CAPTURED };
+
+/* @return NULL where a type's entities cannot be reserved. */
+static const struct mapping *run_mapping(const struct joint_run *run, struct slice entity_type)
+{
+    const struct joint_types *types = run->store->joint_types;
+    for (size_t i = 0; i < types->count; i++) {
+        if (slice_is(entity_type, types->mappings[i].schema->entity_type))
+            return &types->mappings[i];
+    }
+    return NULL;
+}
+
+static char written_operation(struct slice event)
+{
+    const char *dot = event.length == 0 ? NULL : memrchr(event.data, '.', event.length);
+    return dot == NULL || dot + 1 == event.data + event.length ? 'u' : dot[1];
+}
+
+/* What the triggers would publish must be an event that the relay takes; or the transaction would
+ * be committed, and no peer would ever see this part of it. */
+static enum status read_written(void *context, struct store_row *row, struct error *err)
+{
+    struct joint_run *run = context;
+    struct slice type = row->bytes(row, WRITTEN_TYPE);
+    struct slice key = row->bytes(row, WRITTEN_KEY);
+    const struct mapping *mapping = run_mapping(run, type);
+    if (row->integer(row, WRITTEN_CAPTURED) == 0)
+        return STATUS_OK; /* the service's own event, of no row */
+    if (mapping == NULL)
+        return error_set(err, STATUS_REJECT,
+                         "%.*s %.*s would change too, and publish.%.*s has no `joint:`, so that "
+                         "nothing keeps others from changing it",
+                         SLICE_ARGS(type), SLICE_ARGS(key), SLICE_ARGS(type));
+    enum status status = payload_validate(mapping->schema, row->bytes(row, WRITTEN_PAYLOAD), key,
+                                          err);
+    if (status != STATUS_OK) {
+        error_prefix(err, "%.*s %.*s could not be published", SLICE_ARGS(type), SLICE_ARGS(key));
+        return status;
+    }
+    const struct joint_entity entity = {type, key,
+                                        written_operation(row->bytes(row, WRITTEN_EVENT))};
+    return joint_entity_add(run, entity, err);
+}
+
+/* Makes the changes for real, reads what they wrote, and takes them back. */
+static enum status run_try(struct joint_run *run, struct error *err)
+{
+    struct store_sql *self = run->store;
+    int64_t end = 0;
+    enum status status = store_sql_run(self, SQL_CALL_PLAIN(JOINT_LOOK_AWAY), err);
+    if (status == STATUS_OK)
+        status = store_sql_number(self, SQL_CALL_PLAIN(JOINT_OUTBOX_END), 0, &end, err);
+    if (status == STATUS_OK)
+        status = run_changes(run, err);
+    if (status == STATUS_OK)
+        status = store_sql_query(self, SQL_CALL(JOINT_WRITTEN, parameter_integer(end)),
+                                 read_written, run, err);
+    return status == STATUS_OK ? run_undo(run, err) : status;
+}
+
+static enum status run_refuse(const struct joint_entity *entity, const char *reason,
+                              struct error *err)
+{
+    return error_set(err, STATUS_REJECT, "%.*s %.*s: %s", SLICE_ARGS(entity->entity_type),
+                     SLICE_ARGS(entity->entity_key), reason);
+}
+
+/* A name must cover all by which another row or another service's write could take the promise. */
+static enum status run_cover(struct joint_run *run, const struct joint_entity *entity,
+                             struct error *err)
+{
+    struct joint_table *table = NULL;
+    char reason[2 * STORE_NAME_SIZE + 128];
+    enum status status = joint_table_find(run, entity->entity_type, &table, err);
+    if (status != STATUS_OK || table->uncovered[0] == '\0' ||
+        (table->only_deletes && entity->operation != 'd'))
+        return joint_judge(status, err);
+    (void)snprintf(reason, sizeof reason,
+                   "table %s %s, which a reservation does not cover yet: it cannot be promised",
+                   table->table->name, table->uncovered);
+    return run_refuse(entity, reason, err);
+}
+
+struct joint_holder {
+    bool found;
+    int64_t proposal_offset;
+    char proposer[JOINT_NAME_SIZE];
+    char id[JOINT_NAME_SIZE];
+};
+
+static enum status read_holder(void *context, struct store_row *row, struct error *err)
+{
+    struct joint_holder *holder = context;
+    (void)err;
+    holder->found = true;
+    row->copy(row, 0, holder->proposer, sizeof holder->proposer);
+    row->copy(row, 1, holder->id, sizeof holder->id);
+    holder->proposal_offset = row->integer(row, 2);
+    row->is_last = true;
+    return STATUS_OK;
+}
+
+/* Who waits only for what stands before him in the log waits for nobody who waits for him (rule
+ * 61).
+ */
+static enum status run_meet(const struct joint_run *run, const struct joint_entity *entity,
+                            struct error *err)
+{
+    struct joint_holder holder = {.found = false};
+    enum status status = store_sql_query(run->store,
+                                         SQL_CALL(JOINT_HOLDER, parameter_raw(entity->entity_type),
+                                                  parameter_raw(entity->entity_key)),
+                                         read_holder, &holder, err);
+    if (status != STATUS_OK || !holder.found)
+        return status;
+    bool earlier = holder.proposal_offset < run->part->proposal_offset;
+    return error_set(err, earlier ? STATUS_RETRY : STATUS_REJECT, "%.*s %.*s: reserved by %s of %s",
+                     SLICE_ARGS(entity->entity_type), SLICE_ARGS(entity->entity_key), holder.id,
+                     holder.proposer);
+}
+
+/* A service's own trigger may refuse a reservation. */
+static enum status run_reserve_one(const struct joint_run *run, const struct joint_entity *entity,
+                                   struct error *err)
+{
+    const struct joint_name *name = &run->part->name;
+    const struct slice operation = {&entity->operation, 1};
+    enum status status = store_sql_run(
+        run->store,
+        SQL_CALL(JOINT_RESERVE, parameter_raw(entity->entity_type),
+                 parameter_raw(entity->entity_key), parameter_slice(operation),
+                 parameter_raw(name->proposer), parameter_raw(name->id)),
+        err);
+    if (status == STATUS_REJECT)
+        error_prefix(err, "%.*s %.*s", SLICE_ARGS(entity->entity_type),
+                     SLICE_ARGS(entity->entity_key));
+    return status;
+}
+
+static enum status run_release(const struct joint_run *run, struct error *err)
+{
+    const struct joint_name *name = &run->part->name;
+    return store_sql_run(
+        run->store, SQL_CALL(JOINT_RELEASE, parameter_raw(name->proposer), parameter_raw(name->id)),
+        err);
+}
+
+/* What was reserved by an attempt before is looked at as if nothing was. */
+static enum status run_reserve(struct joint_run *run, struct error *err)
+{
+    enum status status = run_release(run, err);
+    run_unite(run);
+    for (size_t i = 0; status == STATUS_OK && i < run->entity_count; i++)
+        status = run_cover(run, &run->entities[i], err);
+    for (size_t i = 0; status == STATUS_OK && i < run->entity_count; i++)
+        status = run_meet(run, &run->entities[i], err);
+    for (size_t i = 0; status == STATUS_OK && i < run->entity_count; i++)
+        status = run_reserve_one(run, &run->entities[i], err);
+    return status;
+}
+
+enum status joint_sql_attempt(struct store *store, const struct joint_part *part, struct error *err)
+{
+    struct joint_run run = {.keeps_entities = true};
+    enum status status = run_init(&run, store, part, err);
+    if (status == STATUS_OK) {
+        status = run_try(&run, err);
+        if (status == STATUS_OK)
+            status = run_reserve(&run, err);
+        status = run_end(&run, status, err);
+    }
+    run_done(&run);
+    return status;
+}
+
+/* A decision is made so once, whoever asks for it again. */
+static enum status run_settle(struct joint_run *run, struct error *err)
+{
+    const struct joint_name *name = &run->part->name;
+    int64_t settled = 0;
+    enum status status = store_sql_number(
+        run->store, SQL_CALL(JOINT_SETTLED, parameter_raw(name->proposer), parameter_raw(name->id)),
+        0, &settled, err);
+    if (status != STATUS_OK || settled != 0)
+        return status;
+    status = run_release(run, err);
+    return status == STATUS_OK && run->part->committed ? run_changes(run, err) : status;
+}
+
+enum status joint_sql_settle(struct store *store, const struct joint_part *part, struct error *err)
+{
+    struct joint_run run = {.keeps_entities = false};
+    enum status status = run_init(&run, store, part, err);
+    if (status == STATUS_OK)
+        status = run_end(&run, run_settle(&run, err), err);
+    run_done(&run);
+    return status;
+}

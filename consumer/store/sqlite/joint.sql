@@ -1,0 +1,72 @@
+-- Joint transactions (rules 60 to 75); producer/sqlite/joint.sql makes the tables.
+-- How many of the tables are there.
+-- name: joint_tables
+SELECT count(*) FROM sqlite_master
+WHERE type = 'table' AND name IN ('keepstep_joint', 'keepstep_reserved', 'keepstep_applying')
+-- A row that the service itself has written, and that was not read back yet, gives way.
+-- name: joint_note
+INSERT INTO keepstep_joint(proposer, id, changes, timeout_ms, created_at, state, reason, votes,
+    proposal_id, proposal_offset, decision_offset, read_at, decided_at, withdrawn, late)
+VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+ON CONFLICT (proposer, id) DO UPDATE SET changes = ?3, timeout_ms = ?4, state = ?5, reason = ?6,
+    votes = ?7, proposal_id = ?8, proposal_offset = ?9, decision_offset = ?10, read_at = ?11,
+    decided_at = ?12, withdrawn = ?13, late = ?14
+WHERE state = 'proposed'
+-- name: joint_created
+SELECT created_at FROM keepstep_joint WHERE proposer = ?1 AND id = ?2
+-- name: joint_load
+SELECT proposer, id, changes, timeout_ms, state, reason, votes, proposal_id, proposal_offset,
+    coalesce(decision_offset, -1), created_at, read_at, decided_at, withdrawn, late
+FROM keepstep_joint
+WHERE state IN ('queued', 'reserved', 'refused', 'committing', 'aborting', 'held')
+ORDER BY proposal_offset
+-- name: joint_find
+SELECT proposer, id, changes, timeout_ms, state, reason, votes, proposal_id,
+    coalesce(proposal_offset, -1), coalesce(decision_offset, -1), created_at, read_at, decided_at,
+    withdrawn, late
+FROM keepstep_joint WHERE proposer = ?1 AND id = ?2
+-- name: joint_mark
+UPDATE keepstep_joint SET state = ?3, reason = ?4, votes = ?5, decision_offset = ?6, decided_at = ?7,
+    withdrawn = ?8, late = ?9
+WHERE proposer = ?1 AND id = ?2
+-- name: joint_settled
+SELECT 1 FROM keepstep_joint
+WHERE proposer = ?1 AND id = ?2 AND state IN ('committed', 'aborted', 'elsewhere')
+-- name: joint_say
+INSERT INTO outbox(aggregatetype, aggregateid, type, payload) VALUES (?1, ?2, ?3, ?4)
+-- name: joint_prune
+UPDATE keepstep_joint SET changes = '', votes = '' WHERE (proposer, id) IN (
+    SELECT proposer, id FROM keepstep_joint
+    WHERE changes <> '' AND state IN ('committed', 'aborted', 'elsewhere') AND decided_at < ?1
+    ORDER BY decided_at LIMIT ?2)
+-- In a try the triggers do not look at what others reserve: the agent does, by the names of all that it
+-- has written.
+-- name: joint_look_away
+INSERT INTO keepstep_applying(table_name) VALUES ('keepstep_reserved')
+-- name: joint_outbox_end
+SELECT coalesce(max(position), 0) FROM outbox
+-- What the capture triggers have seen, and whether it is a row of a table at all.
+-- name: joint_written
+SELECT aggregatetype, aggregateid, type, payload,
+    EXISTS (SELECT 1 FROM keepstep_captured c WHERE c.entity_type = o.aggregatetype)
+FROM outbox o WHERE position > ?1 ORDER BY position
+-- name: joint_reserve
+INSERT INTO keepstep_reserved(entity_type, entity_key, operation, proposer, id)
+VALUES (?1, ?2, ?3, ?4, ?5)
+-- name: joint_release
+DELETE FROM keepstep_reserved WHERE proposer = ?1 AND id = ?2
+-- Whose an entity is, and where its proposal stands.
+-- name: joint_holder
+SELECT r.proposer, r.id, coalesce(j.proposal_offset, -1) FROM keepstep_reserved r
+LEFT JOIN keepstep_joint j ON j.proposer = r.proposer AND j.id = r.id
+WHERE r.entity_type = ?1 AND r.entity_key = ?2
+-- What of a table no name covers: it stands in the way of each change, or only of deletes.
+-- name: joint_uncovered
+SELECT 'has the unique index ' || name, 0 FROM pragma_index_list(?1)
+WHERE "unique" = 1 AND origin <> 'pk'
+UNION ALL
+SELECT 'has a foreign key to table ' || "table", 0 FROM pragma_foreign_key_list(?1)
+UNION ALL
+SELECT 'is named by a foreign key of table ' || m.name, 1
+FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f
+WHERE m.type = 'table' AND f."table" = ?1 COLLATE NOCASE

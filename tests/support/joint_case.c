@@ -1,0 +1,233 @@
+/* Makes a service of joint transactions, and calls the slots of struct joint_ops. */
+#include "tests/support/joint_case.h"
+
+#include "producer/init/init.h"
+#include "tests/support/database_case.h"
+#include "tests/support/shop.h"
+
+#include <stdio.h>
+
+#define TOPIC      "keepstep-joint"
+#define TYPES      3
+#define ARENA_SIZE ((size_t)64 * 1024 * 1024)
+
+static const struct {
+    const char *name;
+    const char *keys;
+    const char *columns;
+    bool is_joint;
+} types[TYPES] = {
+    {"stock", "sku",
+     "sku text,free integer,state text,price decimal,weight double,paid boolean,at date-time,"
+     "image bytes,doc json,day date",
+     true},
+    {"movement", "id", "id integer,sku text,delta integer", true},
+    {"audit", "id", "id integer,what text", false},
+};
+
+static const char TABLES[] =
+    "CREATE TABLE stock (sku TEXT PRIMARY KEY, free INTEGER CHECK (free >= 0), state TEXT, "
+    "price TEXT, weight REAL, paid INTEGER, at TEXT, image BLOB, doc TEXT, day TEXT, note TEXT);"
+    "CREATE TABLE movement (id INTEGER PRIMARY KEY, sku TEXT, delta INTEGER);"
+    "CREATE TABLE audit (id INTEGER PRIMARY KEY, what TEXT);";
+
+const char *joint_case_url;
+struct store *joint_case_store;
+const struct joint_ops *joint_case_ops;
+struct error joint_case_err;
+
+static struct config config;
+static struct config_entry entries[TYPES];
+static struct entity_schema *schemas[TYPES];
+static struct mapping mappings[TYPES];
+static struct joint_types joint_types;
+static struct partition_state owned;
+static struct arena arena;
+
+static void check(enum status status, const char *doing)
+{
+    if (status != STATUS_OK)
+        test_fail("%s: %s", doing, joint_case_err.text);
+}
+
+static void make_types(void)
+{
+    joint_types = (struct joint_types){mappings, 0};
+    for (size_t i = 0; i < TYPES; i++) {
+        char *name = (char *)(uintptr_t)types[i].name;
+        test_write_file(test_path("%s.schema.json", name),
+                        shop_schema(types[i].keys, types[i].columns));
+        check(entity_schema_new(test_directory(), name, &schemas[i], &joint_case_err), name);
+        entries[i] = (struct config_entry){.entity_type = name,
+                                           .table = name,
+                                           .topic = name,
+                                           .partitions = 1,
+                                           .is_joint = types[i].is_joint};
+        if (types[i].is_joint)
+            mappings[joint_types.count++] = (struct mapping){
+                .schema = schemas[i], .entry = &entries[i], .published_here = true};
+    }
+}
+
+static void run_init(const char *path)
+{
+    struct store_options options = {.path = path, .service = "shop", .install = true};
+    struct init_options init = {.out = fopen(test_path("init.txt"), "w")};
+    config = (struct config){.path = (char *)"shop.yaml",
+                             .service = (char *)"shop",
+                             .database = (char *)(uintptr_t)joint_case_url,
+                             .database_path = (char *)(uintptr_t)path,
+                             .joint_topic = (char *)TOPIC,
+                             .instance = (char *)"1",
+                             .publish = entries,
+                             .publish_count = TYPES,
+                             .limits = {.message_bytes = 1000000, .outbox_retention_s = 86400}};
+    check(
+        init_service(&config, (const struct entity_schema *const *)schemas, &init, &joint_case_err),
+        "init");
+    (void)fclose(init.out);
+    const struct store_ops *ops = store_find(joint_case_url);
+    check(ops->open(&options, &joint_case_store, &joint_case_err), "install");
+    ops->close(joint_case_store);
+}
+
+bool joint_case_has(enum database_kind kind)
+{
+    static const char *const urls[] = {"sqlite:", "postgresql:", "mysql:"};
+    return store_find(urls[kind])->joint != NULL;
+}
+
+void joint_case_begin_test(void)
+{
+    joint_case_url = database_make(database_case_kind, "shop");
+    const struct store_ops *ops = store_find(joint_case_url);
+    bool is_file = database_case_kind == DATABASE_SQLITE;
+    const char *path = is_file ? joint_case_url + strlen("sqlite:") : joint_case_url;
+    struct store_options options = {.path = path, .service = "shop"};
+    error_clear(&joint_case_err);
+    arena_init(&arena, ARENA_SIZE);
+    make_types();
+    (void)joint_case_text(TABLES);
+    run_init(path);
+    joint_case_ops = ops->joint;
+    check(ops->open(&options, &joint_case_store, &joint_case_err), "open");
+    owned = (struct partition_state){.topic = TOPIC,
+                                     .next_offset = 5,
+                                     .token = "t1",
+                                     .cluster_id = "cluster",
+                                     .partition_count = 1};
+    check(ops->take(joint_case_store, &owned, &joint_case_err), "take");
+    check(joint_case_ops->prepare(joint_case_store, &joint_types, &joint_case_err), "prepare");
+    joint_case_fill();
+}
+
+void joint_case_done(void)
+{
+    joint_case_store->ops->close(joint_case_store);
+    partition_state_done(&owned);
+    for (size_t i = 0; i < TYPES; i++)
+        entity_schema_free(schemas[i]);
+    arena_done(&arena);
+}
+
+const char *joint_case_text(const char *sql)
+{
+    return database_text(joint_case_url, sql);
+}
+
+void joint_case_fill(void)
+{
+    (void)joint_case_text(
+        "DELETE FROM keepstep_reserved; DELETE FROM stock; DELETE FROM movement;"
+        "INSERT INTO stock VALUES ('A', 10, 'sold', '1.50', 0.5, 1, '2026-11-23T09:42:00.000000Z', "
+        "x'00ff', '{\"a\":1}', '2026-11-23', 'n'); DELETE FROM outbox");
+}
+
+void joint_case_assert_no(enum status status, const char *what, const char *of)
+{
+    if (status != STATUS_REJECT || strstr(joint_case_err.text, what) == NULL)
+        test_fail("%s: %s: %s", of, status_name(status), joint_case_err.text);
+}
+
+void joint_case_assert_yes(enum status status, const char *of)
+{
+    if (status != STATUS_OK)
+        test_fail("%s: %s: %s", of, status_name(status), joint_case_err.text);
+}
+
+static const char *refusal(const char *sql)
+{
+    struct session *session = session_open(joint_case_url);
+    const char *error = session_try(session, sql, NULL);
+    session_close(session);
+    return error;
+}
+
+void joint_case_assert_refused(const char *sql)
+{
+    const char *error = refusal(sql);
+    if (error == NULL || strstr(error, "reserved by a joint transaction") == NULL)
+        test_fail("%s: %s", sql, error == NULL ? "was not refused" : error);
+}
+
+void joint_case_assert_taken(const char *sql)
+{
+    const char *error = refusal(sql);
+    if (error != NULL)
+        test_fail("%s: %s", sql, error);
+}
+
+void joint_case_begin(void)
+{
+    const struct fence fence = {.topic = TOPIC,
+                                .old_offset = owned.next_offset,
+                                .new_offset = owned.next_offset,
+                                .epoch = owned.epoch,
+                                .revision = owned.revision,
+                                .anchor_offset = -1};
+    error_clear(&joint_case_err);
+    check(joint_case_store->ops->begin(joint_case_store, &fence, 1, &joint_case_err), "begin");
+}
+
+void joint_case_commit(void)
+{
+    struct error err = ERROR_INIT; /* what a slot has refused is still to be read */
+    if (joint_case_store->ops->commit(joint_case_store, false, &err) != STATUS_OK)
+        test_fail("commit: %s", err.text);
+}
+
+struct joint_part joint_case_part(const char *id, int64_t offset, const char *changes)
+{
+    struct joint_proposal proposal;
+    struct error err = ERROR_INIT;
+    if (joint_changes_read(slice_of(changes), &arena, &proposal, &err) != STATUS_OK)
+        test_fail("%s: %s", changes, err.text);
+    return (struct joint_part){.name = {slice_of("web"), slice_of(id)},
+                               .proposal_offset = offset,
+                               .changes = proposal.changes,
+                               .change_count = proposal.change_count};
+}
+
+static enum status end(enum status status)
+{
+    if (status == STATUS_OK || status == STATUS_REJECT)
+        joint_case_commit();
+    else
+        joint_case_store->ops->rollback(joint_case_store);
+    return status;
+}
+
+enum status joint_case_attempt(const char *id, int64_t offset, const char *changes)
+{
+    const struct joint_part part = joint_case_part(id, offset, changes);
+    joint_case_begin();
+    return end(joint_case_ops->attempt(joint_case_store, &part, &joint_case_err));
+}
+
+enum status joint_case_settle(const char *id, const char *changes, bool committed)
+{
+    struct joint_part part = joint_case_part(id, 0, changes);
+    part.committed = committed;
+    joint_case_begin();
+    return end(joint_case_ops->settle(joint_case_store, &part, &joint_case_err));
+}
