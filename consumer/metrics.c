@@ -86,7 +86,7 @@ struct histogram_snapshot agent_metrics_commit_to_applied(const struct agent_met
 }
 
 void agent_metrics_set_fill(struct agent_metrics *metrics, const char *topic, int stage,
-                            int64_t rows)
+                            int64_t rows, bool is_given_up)
 {
     size_t count = atomic_load(&metrics->fill_count);
     size_t i = 0;
@@ -97,6 +97,7 @@ void agent_metrics_set_fill(struct agent_metrics *metrics, const char *topic, in
     struct agent_fill_metrics *row = &metrics->fills[i];
     atomic_store(&row->stage, stage);
     atomic_store(&row->rows, rows);
+    atomic_store(&row->is_given_up, is_given_up);
     if (i < count)
         return;
     (void)snprintf(row->topic, sizeof row->topic, "%s", topic);

@@ -58,6 +58,7 @@ struct agent_fill_metrics {
     char topic[AGENT_METRICS_TOPIC_SIZE];
     atomic_int stage; /* enum fill_stage */
     atomic_llong rows;
+    atomic_bool is_given_up; /* nobody goes on with it until somebody asks anew */
 };
 
 /** One row for each entity type under `apply:`. Its names are written once, before `type_count` is
@@ -112,7 +113,7 @@ const char *agent_state_name(enum agent_state state);
 /** Note how far the fill of a topic is. Topics beyond AGENT_METRICS_FILLS are not shown. @thread
  * the agent's only. */
 void agent_metrics_set_fill(struct agent_metrics *metrics, const char *topic, int stage,
-                            int64_t rows);
+                            int64_t rows, bool is_given_up);
 
 /** @return the row of an entity type, made where it is new; the spare one where the table is full.
  * @param type  and topic: borrowed, must outlive the metrics. @thread the agent's only. */

@@ -104,19 +104,27 @@ static void filling_close(struct filling *filling)
     }
 }
 
-static enum status filling_print(const struct filling *filling, const struct fill_report *report,
-                                 struct error *err)
+/* Prints what was appended to `out`, and frees it. */
+static enum status filling_print(struct buffer *out, bool is_json, struct error *err)
 {
     enum status status = STATUS_OK;
-    struct buffer out;
-    buffer_init(&out, FILL_OUTPUT_MAX);
-    (filling->line->json ? fill_report_json : fill_report_text)(report, &out);
-    if (out.failed)
+    if (out->failed)
         status = error_set(err, STATUS_FATAL, "no memory for the output");
     else
-        command_print(&out, filling->line->json);
-    buffer_done(&out);
+        command_print(out, is_json);
+    buffer_done(out);
     return status;
+}
+
+/* What became of a request to the running agent. */
+static enum status filling_print_asked(const struct filling *filling, const struct fill_state *fill,
+                                       struct error *err)
+{
+    const char *service = filling->services[1].config->service;
+    struct buffer out;
+    buffer_init(&out, FILL_OUTPUT_MAX);
+    (filling->line->json ? fill_asked_json : fill_asked_text)(service, fill, &out);
+    return filling_print(&out, filling->line->json, err);
 }
 
 static enum status filling_run(struct filling *filling, struct error *err)
@@ -139,9 +147,12 @@ static enum status filling_run(struct filling *filling, struct error *err)
                                        .took_us = clock_monotonic_us() - begun_monotonic_us};
     if (filling->shows)
         fprintf(stderr, "\r\033[K");
-    if (status == STATUS_OK)
-        status = filling_print(filling, &report, err);
-    else if (status == STATUS_STOP && err->exit_code == 0) /* it cannot be a source, now */
+    if (status == STATUS_OK) {
+        struct buffer out;
+        buffer_init(&out, FILL_OUTPUT_MAX);
+        (filling->line->json ? fill_report_json : fill_report_text)(&report, &out);
+        status = filling_print(&out, filling->line->json, err);
+    } else if (status == STATUS_STOP && err->exit_code == 0) /* it cannot be a source, now */
         err->exit_code = EX_TEMPFAIL;
     fill_result_done(&result);
     return status;
@@ -163,20 +174,17 @@ static enum status filling_ask(const struct filling *filling, struct error *err)
         status = fill_request_follow(&request, &fill, err);
     if (status != STATUS_OK)
         return status;
-    printf("%s at %s, from %s: %lld rows\n", filling->topic, copy->config->service, fill.source,
-           (long long)fill.rows);
-    return STATUS_OK;
+    return filling_print_asked(filling, &fill, err);
 }
 
 static enum status filling_cancel(const struct filling *filling, struct error *err)
 {
     const struct service *copy = &filling->services[1];
     const struct fill_request request = {.copy = copy, .topic = filling->topic};
+    struct fill_state fill = {.stage = FILL_CANCELLED};
+    (void)snprintf(fill.topic, sizeof fill.topic, "%s", filling->topic);
     enum status status = fill_request_cancel(&request, err);
-    if (status == STATUS_OK)
-        printf("%s at %s: the fill is cancelled; the copy is as it was\n", filling->topic,
-               copy->config->service);
-    return status;
+    return status == STATUS_OK ? filling_print_asked(filling, &fill, err) : status;
 }
 
 /* Each asks for something else. */

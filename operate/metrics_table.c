@@ -209,6 +209,10 @@ static double oldest_parked_s(const struct metric_subject *of)
       "6 cancelled.",                                                                              \
       atomic_load(&of->fill->stage))                                                               \
     X(FILL, gauge, fill_rows, "Rows that the last fill has loaded.", atomic_load(&of->fill->rows)) \
+    X(FILL, gauge, fill_given_up,                                                                  \
+      "1 where nobody goes on with the fill, and nothing of the topic is read, until a person "    \
+      "acts.",                                                                                     \
+      atomic_load(&of->fill->is_given_up))                                                         \
     X(ENTRY, gauge, paused, "1 while an operator has paused the entity type.",                     \
       of->paused_at_us != 0)                                                                       \
     X(RELAY, counter, events_published_total, "Events that Kafka acknowledged.",                   \

@@ -106,10 +106,15 @@ static bool copies_are_filled(const struct agent_metrics *agent, struct buffer *
         enum fill_stage stage = (enum fill_stage)atomic_load(&fill->stage);
         if (!fill_is_under_way(stage))
             continue;
-        buffer_append_format(reason, "%sagent: %s is being filled: %s, %lld rows",
-                             reason->length > 0 ? "; " : "", fill->topic, fill_stage_name(stage),
-                             (long long)atomic_load(&fill->rows));
         filled = false;
+        buffer_append_text(reason, reason->length > 0 ? "; " : "");
+        if (atomic_load(&fill->is_given_up))
+            buffer_append_format(reason,
+                                 "agent: the fill of %s was given up; `keepstep status` says why",
+                                 fill->topic);
+        else
+            buffer_append_format(reason, "agent: %s is being filled: %s, %lld rows", fill->topic,
+                                 fill_stage_name(stage), (long long)atomic_load(&fill->rows));
     }
     return filled;
 }

@@ -50,7 +50,7 @@ struct status_page {
     size_t captures_broken;
     bool stopped;
     bool waits_for_relay;
-    bool is_held; /* a topic is not read because its rows are not all there */
+    struct status_fills fills;
     bool differs; /* a copy of a type of this service, from the others */
     enum status_running relay;
     enum status_running agent;
@@ -402,7 +402,7 @@ static enum status status_applied(struct status_page *page, struct error *err)
     member_text(&page->json, "group", slice_of(group));
     status = status_partitions(page, store, err);
     if (status == STATUS_OK)
-        status = status_fills_append(store, &page->text, &page->json, &page->is_held, err);
+        status = status_fills_append(store, &page->text, &page->json, &page->fills, err);
     if (status == STATUS_OK)
         status = status_paused_applied(store, page->service->config, &page->text, &page->json, err);
     buffer_append_text(&page->json, "}");
@@ -485,7 +485,9 @@ static const char *status_next(const struct status_page *page, const char **ret_
         const char *why;
     } steps[] = {
         {page->stopped, "parked resume", "once the cause of what is STOPPED above is mended"},
-        {page->is_held, NULL,
+        {page->fills.again[0] != '\0', page->fills.again,
+         "once the cause of the fill that was GIVEN UP is mended"},
+        {page->fills.is_held, NULL,
          "wait until the fill ends; where no `keepstep fill` runs any more, run it again"},
         {page->captures_broken > 0, "init",
          "mends the triggers and says what to do about the copies"},

@@ -5,6 +5,7 @@
 #include "operate/member.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define TOPICS_BYTES_MAX ((size_t)1024 * 1024)
@@ -19,6 +20,19 @@ static void append_text(const struct fill_state *fill, struct buffer *text)
 {
     if (!fill_is_under_way(fill->stage))
         return;
+    if (fill_is_given_up(fill)) {
+        buffer_append_format(text,
+                             "  %s: its fill was GIVEN UP after %" PRId64 " attempt%s, %s; nothing "
+                             "of it is read\n    %s\n",
+                             fill->topic, fill->voids, fill->voids == 1 ? "" : "s",
+                             fill_stage_name(fill->stage), fill->reason);
+        if (fill->stage == FILL_ASKED)
+            buffer_append_format(text,
+                                 "    the copy is unchanged: `keepstep fill %s --cancel` reads the "
+                                 "topic on\n",
+                                 fill->topic);
+        return;
+    }
     buffer_append_format(text, "  %s is being FILLED from %s: %s, %" PRId64 " rows, since %.0f s\n",
                          fill->topic, fill->source, fill_stage_name(fill->stage), fill->rows,
                          seconds_since(fill->asked_at_us));
@@ -42,17 +56,18 @@ static void append_json(const struct fill_state *fill, struct buffer *json)
     member_number(json, "rows", fill->rows);
     member_seconds(json, "asked_seconds", seconds_since(fill->asked_at_us));
     member_number(json, "voids", fill->voids);
+    member_bool(json, "given_up", fill_is_given_up(fill));
     member_text(json, "reason",
                 fill->reason[0] == '\0' ? (struct slice){0} : slice_of(fill->reason));
     buffer_append_text(json, "}");
 }
 
 enum status status_fills_append(struct store *store, struct buffer *text, struct buffer *json,
-                                bool *ret_held, struct error *err)
+                                struct status_fills *ret_fills, struct error *err)
 {
     struct fill_state *fills = NULL;
     size_t count = 0;
-    *ret_held = false;
+    *ret_fills = (struct status_fills){0};
     enum status status = store->ops->list_fills(store, &fills, &count, err);
     if (status != STATUS_OK)
         return status;
@@ -60,7 +75,9 @@ enum status status_fills_append(struct store *store, struct buffer *text, struct
     for (size_t i = 0; i < count; i++) {
         append_text(&fills[i], text);
         append_json(&fills[i], json);
-        *ret_held = *ret_held || fill_holds_topic(fills[i].stage);
+        ret_fills->is_held |= fill_holds_topic(fills[i].stage);
+        if (fill_is_given_up(&fills[i]) && ret_fills->again[0] == '\0')
+            (void)snprintf(ret_fills->again, sizeof ret_fills->again, "fill %s", fills[i].topic);
     }
     buffer_append_text(json, "]");
     free(fills);

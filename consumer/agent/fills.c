@@ -107,7 +107,7 @@ static enum status agent_look_at_topic(struct agent *agent, size_t index,
         status = agent_wants_fill(agent, index, always, known, err);
     if (wanted || agent->wants_fill[index])
         agent_metrics_set_fill(agent->metrics, topic,
-                               agent->wants_fill[index] ? FILL_ASKED : FILL_NONE, 0);
+                               agent->wants_fill[index] ? FILL_ASKED : FILL_NONE, 0, false);
     if (agent->wants_fill[index] && !wanted)
         log_info("agent", "%s is to be filled with the rows of another service%s", topic,
                  always ? "" : ": its log has lost its beginning");
@@ -137,7 +137,7 @@ enum status agent_find_wanted_fills(struct agent *agent, const struct feed_event
 
 static void agent_tell_stage(const struct fill_state *fill, enum fill_stage before)
 {
-    if (fill->stage == before)
+    if (fill->stage == before || fill_is_given_up(fill))
         return;
     if (fill_holds_topic(fill->stage))
         log_info("agent", "%s waits: it is being filled from %s (%s)", fill->topic, fill->source,
@@ -177,7 +177,8 @@ enum status agent_read_fills(struct agent *agent, bool *ret_changed, struct erro
         if (fill == NULL)
             continue;
         agent_tell_stage(fill, before);
-        agent_metrics_set_fill(agent->metrics, fill->topic, (int)fill->stage, fill->rows);
+        agent_metrics_set_fill(agent->metrics, fill->topic, (int)fill->stage, fill->rows,
+                               fill_is_given_up(fill));
         *ret_changed = *ret_changed || agent_is_other(agent, fill, before);
     }
     free(agent->fills);

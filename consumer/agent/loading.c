@@ -27,6 +27,7 @@ enum loading_state {
     LOADING_RESTS, /* the next attempt begins at next_us */
     LOADING_ASKS,  /* somebody is asked; no part has come yet */
     LOADING_READS, /* the begin was read */
+    LOADING_ENDS,  /* given up; that is still to be written down */
     LOADING_OVER,  /* given up, until somebody asks anew */
 };
 
@@ -47,6 +48,7 @@ struct agent_loading {
     int64_t heard_us; /* when the last part came, or somebody was asked */
     bool is_flowing;  /* the last round has read something */
     char said[ERROR_TEXT_SIZE];
+    char why[ERROR_TEXT_SIZE]; /* it was given up */
     struct arena arena; /* of one part */
 };
 
@@ -128,15 +130,31 @@ static enum status loading_new(struct agent *agent, const char *topic, struct er
 static void loading_give_up(struct agent *agent, const char *why)
 {
     struct agent_loading *loading = agent->loading;
-    struct fill_state fill = {0};
-    struct error ignored = ERROR_INIT;
     loading_stop_reading(agent, loading);
-    loading->state = LOADING_OVER;
-    (void)fill_loader_note(loading->loader, why, &ignored);
-    if (fill_loader_read(loading->loader, &fill, &ignored) == STATUS_OK)
-        memcpy(loading->known_id, fill.id, sizeof loading->known_id);
+    loading->state = LOADING_ENDS;
+    (void)snprintf(loading->why, sizeof loading->why, "%s", why);
     log_error("agent", "%s is not filled: %s. Mend the cause, then: `keepstep fill %s`",
               loading->topic, why, loading_entry(agent, loading->topic)->entity_type);
+}
+
+/* Before that is written down, only the log knows of it. Whoever has asked meanwhile is heard. */
+static enum status loading_end(struct agent_loading *loading, struct error *err)
+{
+    struct fill_state fill = {0};
+    enum status status = fill_loader_give_up(loading->loader, loading->id, loading->why, err);
+    if (status == STATUS_OK)
+        status = fill_loader_read(loading->loader, &fill, err);
+    if (status == STATUS_OK)
+        memcpy(loading->known_id, fill.id, sizeof loading->known_id);
+    if (status == STATUS_RETRY)
+        return status;
+    loading->state = LOADING_OVER;
+    loading->has_written = true;
+    if (status == STATUS_FATAL)
+        log_error("agent", "%s: that its fill was given up could not be written down: %s",
+                  loading->topic, err->text);
+    error_clear(err);
+    return STATUS_OK;
 }
 
 /* The next attempt asks somebody else, after a while. */
@@ -392,6 +410,8 @@ static enum status loading_round(struct agent *agent, struct error *err)
         return STATUS_OK;
     if (loading->state == LOADING_RESTS)
         return loading_ask(agent, err);
+    if (loading->state == LOADING_ENDS)
+        return loading_end(loading, err);
     enum status status = loading_read(agent, err);
     if (status == STATUS_OK && loading->state == LOADING_READS &&
         fill_loader_is_busy(loading->loader))
@@ -401,7 +421,8 @@ static enum status loading_round(struct agent *agent, struct error *err)
 
 static bool loading_is_under_way(const struct agent_loading *loading)
 {
-    return loading->state == LOADING_ASKS || loading->state == LOADING_READS;
+    return loading->state == LOADING_ASKS || loading->state == LOADING_READS ||
+           loading->state == LOADING_ENDS;
 }
 
 /* One that is over, or rests, lets the others go on. */
@@ -427,7 +448,7 @@ static bool loading_is_outdated(const struct agent *agent, const struct agent_lo
     const struct fill_state *fill = fill_find(agent->fills, agent->fill_count, loading->topic);
     if (fill == NULL || strcmp(fill->id, loading->known_id) == 0)
         return false;
-    return loading->state == LOADING_OVER ||
+    return loading->state == LOADING_OVER || loading->state == LOADING_ENDS ||
            (loading->state != LOADING_READS && fill->stage == FILL_ASKED);
 }
 

@@ -90,9 +90,16 @@ enum status fill_loader_step(struct fill_loader *loader, struct error *err) MUST
 enum status fill_loader_void(struct fill_loader *loader, const char *reason, int64_t *ret_voids,
                              struct error *err) MUST_CHECK;
 
-/** Store why the topic's fill waits, or does not go on, whoever's attempt is stored. It counts as
- * none. @return OK; RETRY; ABORT. */
+/** Store why the topic's fill waits, whoever's attempt is stored. It counts as none, and the fill
+ * goes on. @return OK; RETRY; ABORT. */
 enum status fill_loader_note(struct fill_loader *loader, const char *reason, struct error *err);
+
+/** Store that nobody goes on with the topic's fill until somebody asks anew, and why. What does not
+ * stand there yet begins to, as asked.
+ * @param id  of the attempt that was the last one.
+ * @return OK; RETRY; ABORT (another attempt has begun); FATAL. */
+enum status fill_loader_give_up(struct fill_loader *loader, const char *id, const char *reason,
+                                struct error *err) MUST_CHECK;
 
 /** What the attempt has done so far, for whoever looks on. */
 struct fill_progress {

@@ -138,8 +138,10 @@ enum status fill_loader_ask(struct fill_loader *loader, const struct fill_asked 
     struct fill_state stored = {0};
     loader_forget(loader);
     enum status status = fill_loader_read(loader, &stored, err);
-    bool goes_on = status == STATUS_OK && fill_holds_topic(stored.stage);
-    bool counts_on = goes_on && !asked->again && stored.voids < FILL_VOIDS_MAX;
+    /* What was given up while nothing was cleared yet may have met rows that are somebody's. */
+    bool is_refused = stored.given_up && stored.stage == FILL_ASKED;
+    bool goes_on = status == STATUS_OK && fill_holds_topic(stored.stage) && !is_refused;
+    bool counts_on = goes_on && !asked->again && !stored.given_up && stored.voids < FILL_VOIDS_MAX;
     if (status == STATUS_OK && !goes_on && !asked->again)
         status = loader_undo(loader, ask_refuse(loader, &stored, err), err);
     if (status != STATUS_OK)
@@ -287,8 +289,37 @@ enum status fill_loader_note(struct fill_loader *loader, const char *reason, str
 {
     struct fill_state fill = {0};
     enum status status = fill_loader_read(loader, &fill, err);
+    fill.given_up = false;
     (void)snprintf(fill.reason, sizeof fill.reason, "%s", reason);
     return status == STATUS_OK ? loader_note(loader, &fill, err) : status;
+}
+
+enum status fill_loader_give_up(struct fill_loader *loader, const char *id, const char *reason,
+                                struct error *err)
+{
+    static const struct loader_edit edit = {.edit = FILL_ASK,
+                                            .stage = FILL_ASKED,
+                                            .is_durable = true,
+                                            .before = FAILPOINT_FILL_BEFORE_ASK,
+                                            .after = FAILPOINT_FILL_AFTER_ASK};
+    struct fill_state fill = {0};
+    enum status status = fill_loader_read(loader, &fill, err);
+    if (status != STATUS_OK)
+        return status;
+    fill.given_up = true;
+    fill.voids = fill.voids == 0 ? 1 : fill.voids;
+    (void)snprintf(fill.reason, sizeof fill.reason, "%s", reason);
+    if (fill_holds_topic(fill.stage))
+        return loader_note(loader, &fill, err);
+    if (fill.stage != FILL_NONE)
+        return fill_lost(&fill, err);
+    loader_forget(loader);
+    fill.stage = FILL_ASKED;
+    fill.asked_at_us = clock_wall_us();
+    (void)snprintf(fill.topic, sizeof fill.topic, "%s", loader->options.topic);
+    (void)snprintf(fill.id, sizeof fill.id, "%s", id);
+    loader->fill = fill;
+    return loader_edit(loader, &edit, err);
 }
 
 enum status fill_loader_void(struct fill_loader *loader, const char *reason, int64_t *ret_voids,

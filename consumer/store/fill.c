@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define FILL_REASON_SHOWN 300
+
 static const char *const stage_names[] = {
     [FILL_NONE] = "",
     [FILL_ASKED] = "asked",
@@ -54,7 +56,8 @@ enum status store_fill_read(struct store *store, const char *topic, struct fill_
     return STATUS_OK;
 }
 
-bool fill_describe(const struct fill_view *view, const char *topic, char *ret_text, size_t size)
+enum fill_place fill_describe(const struct fill_view *view, const char *topic, char *ret_text,
+                              size_t size)
 {
     const struct fill_state *fill = fill_find(view->fills, view->fill_count, topic);
     bool filling = fill != NULL && fill_holds_topic(fill->stage);
@@ -62,12 +65,18 @@ bool fill_describe(const struct fill_view *view, const char *topic, char *ret_te
         filling = filling || (strcmp(view->states[i].topic, topic) == 0 &&
                               partition_is_filling(&view->states[i]));
     ret_text[0] = '\0';
+    if (fill != NULL && fill_is_given_up(fill)) {
+        (void)snprintf(ret_text, size,
+                       "its fill was given up: %.*s. Mend the cause, then `keepstep fill %.80s`",
+                       FILL_REASON_SHOWN, fill->reason, topic);
+        return FILL_GIVEN_UP;
+    }
     if (filling)
         (void)snprintf(ret_text, size, "it is being filled from %s: %s, %" PRId64 " rows",
                        fill == NULL ? "?" : fill->source,
                        fill_stage_name(fill == NULL ? FILL_REPLAYING : fill->stage),
                        fill == NULL ? 0 : fill->rows);
-    return filling;
+    return filling ? FILL_UNDER_WAY : FILL_NOT_UNDER_WAY;
 }
 
 enum status store_fill_describe(struct store *store, const char *topic, char *ret_text, size_t size,

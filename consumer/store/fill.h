@@ -37,6 +37,7 @@ struct fill_state {
     int64_t rows;        /* that were loaded */
     uint64_t digest;     /* of these, added up */
     int64_t voids;       /* attempts in a row that came to nothing */
+    bool given_up;       /* no attempt follows until somebody asks anew */
     int64_t asked_at_us;
     char reason[ERROR_TEXT_SIZE]; /* why the last attempt is void, or does not go on; "": it does */
 };
@@ -68,7 +69,7 @@ enum fill_edit {
     /** From FILL_LOADING to FILL_REPLAYING, with rows_offset, rows and digest: writes filled_to of
      * each of the given partitions. The commit must be durable (rule 41). */
     FILL_END,
-    /** Write `reason` and `voids`, in any stage. */
+    /** Write `reason`, `voids` and `given_up`, in any stage. */
     FILL_NOTE,
     /** From FILL_ASKED to FILL_CANCELLED: agents read the topic again. */
     FILL_CANCEL,
@@ -89,6 +90,12 @@ static inline bool fill_holds_topic(enum fill_stage stage)
     return stage == FILL_ASKED || stage == FILL_CLEARING || stage == FILL_LOADING;
 }
 
+/** @return whether the topic stays held until a person acts: nobody goes on with its fill. */
+static inline bool fill_is_given_up(const struct fill_state *fill)
+{
+    return fill->given_up && fill_holds_topic(fill->stage);
+}
+
 /** @return whether the copy is not complete because of it. */
 static inline bool fill_is_under_way(enum fill_stage stage)
 {
@@ -106,10 +113,13 @@ struct fill_view {
     size_t state_count;
 };
 
-/** Say that the copy of a topic is not complete because it is being filled, and how far that is.
- * @param ret_text  "it is being filled from shop: loading, 12 rows"; "" where it is not filled.
- * @return whether it is. */
-bool fill_describe(const struct fill_view *view, const char *topic, char *ret_text, size_t size);
+/** What a copy's fill means for it. */
+enum fill_place { FILL_NOT_UNDER_WAY, FILL_UNDER_WAY, FILL_GIVEN_UP };
+
+/** Say that the copy of a topic is not complete because it is being filled, and how far that is, or
+ * why nobody goes on with it and what to do.
+ * @param ret_text  "it is being filled from shop: loading, 12 rows"; "" where it is not filled. */
+enum fill_place fill_describe(const struct fill_view *view, const char *topic, char *ret_text, size_t size);
 
 /** The same, read from the database. @return as list_fills(). */
 enum status store_fill_describe(struct store *store, const char *topic, char *ret_text, size_t size,

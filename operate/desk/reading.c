@@ -185,16 +185,18 @@ static bool desk_reading_applies(const struct config *config, const char *topic)
     return false;
 }
 
-/* @return how far the fill of a topic is, in the arena; "" where it is not being filled. */
-static const char *desk_reading_fill(struct desk_reading *reading, const char *topic)
+/* A copy that is being filled has another state. How far it is comes into the arena. */
+static void desk_reading_fill(struct desk_reading *reading, struct member_applied *applied)
 {
     char text[ERROR_TEXT_SIZE];
     const struct fill_view view = {reading->now.fills, reading->now.fill_count, reading->now.states,
                                    reading->now.count};
-    if (!fill_describe(&view, topic, text, sizeof text))
-        return "";
+    enum fill_place place = fill_describe(&view, applied->topic, text, sizeof text);
+    if (place == FILL_NOT_UNDER_WAY)
+        return;
     struct slice kept = arena_copy(&reading->arena, slice_of(text));
-    return kept.data == NULL ? "it is being filled" : kept.data;
+    applied->state = place == FILL_GIVEN_UP ? MEMBER_STOPPED : MEMBER_FILLING;
+    applied->reason = kept.data == NULL ? "it is being filled" : kept.data;
 }
 
 static enum member_state desk_reading_state(const struct desk_positions *positions,
@@ -275,11 +277,7 @@ static void desk_reading_add_applied(struct desk_reading *reading,
         applied->entity_type = entry->entity_type;
         applied->topic = entry->topic;
         applied->state = desk_reading_state(&reading->now, entry->topic, &applied->reason);
-        const char *fill = desk_reading_fill(reading, entry->topic);
-        if (fill[0] != '\0') {
-            applied->state = MEMBER_FILLING;
-            applied->reason = fill;
-        }
+        desk_reading_fill(reading, applied);
         applied->columns = desk_reading_columns(&reading->arena, options->service->applied[i]);
         applied->paused_at_us = i < PAUSED_SHOWN_MAX
                                     ? atomic_load(&options->sources->agent->paused_at_us[i])

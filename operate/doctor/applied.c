@@ -127,9 +127,12 @@ static void applied_topic(struct doctor *doctor, struct store *store, struct app
 {
     struct error err = ERROR_INIT;
     char fill[ERROR_TEXT_SIZE] = "";
+    struct fill_state state = {0};
     const char *name = topic->entry->topic;
     bool is_told = false;
     enum status status = store_fill_describe(store, name, fill, sizeof fill, &err);
+    if (status == STATUS_OK)
+        status = store_fill_read(store, name, &state, &err);
     if (status == STATUS_OK)
         status = offsets_partition_count(doctor->offsets, name, &topic->partitions, &err);
     for (int32_t i = 0; status == STATUS_OK && i < topic->partitions; i++) {
@@ -140,6 +143,9 @@ static void applied_topic(struct doctor *doctor, struct store *store, struct app
     }
     if (status != STATUS_OK) {
         doctor_say(doctor, DOCTOR_FAIL, "%s", err.text);
+    } else if (fill_is_given_up(&state)) {
+        doctor_say(doctor, DOCTOR_FAIL, "%s: its fill was given up: %s", name, state.reason);
+        doctor_advise(doctor, "mend the cause, then `keepstep fill %s`", name);
     } else if (fill[0] != '\0') {
         doctor_say(doctor, DOCTOR_WARN, "%s: %s; the copy is not complete", name, fill);
         doctor_advise(doctor, "wait; `keepstep status` says how far it is");

@@ -61,6 +61,11 @@ static enum status work_ask(struct fill_run *run, void *subject, struct error *e
     return fill_loader_ask(run->loader, subject, err);
 }
 
+static enum status work_give_up(struct fill_run *run, void *subject, struct error *err)
+{
+    return fill_loader_give_up(run->loader, run->id, subject, err);
+}
+
 static enum status work_void(struct fill_run *run, void *subject, struct error *err)
 {
     return fill_loader_void(run->loader, subject, &run->result->voids, err);
@@ -178,6 +183,9 @@ static enum status run_void(struct fill_run *run, enum status status, struct err
         options->voided(options->context, run->result->voids, why.text);
     if (status != STATUS_STOP && run->result->voids < FILL_VOIDS_MAX)
         return STATUS_OK;
+    noted = run_again(run, work_give_up, why.text, err);
+    if (noted != STATUS_OK)
+        return noted;
     if (status == STATUS_STOP)
         return error_set(
             err, STATUS_REJECT,

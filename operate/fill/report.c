@@ -74,3 +74,25 @@ void fill_report_json(const struct fill_report *report, struct buffer *out)
     append_array(out, "filled_to", result->filled_to, result->partition_count);
     buffer_append_text(out, "}\n");
 }
+
+void fill_asked_text(const char *service, const struct fill_state *fill, struct buffer *out)
+{
+    if (fill->stage == FILL_CANCELLED)
+        buffer_append_format(out, "%s at %s: the fill is cancelled; the copy is as it was\n",
+                             fill->topic, service);
+    else
+        buffer_append_format(out, "%s at %s, from %s: %lld rows\n", fill->topic, service,
+                             fill->source, (long long)fill->rows);
+}
+
+void fill_asked_json(const char *service, const struct fill_state *fill, struct buffer *out)
+{
+    bool is_cancelled = fill->stage == FILL_CANCELLED;
+    member_begin(out, NULL, "{");
+    member_text(out, "topic", slice_of(fill->topic));
+    member_text(out, "copy", slice_of(service));
+    member_text(out, "source", is_cancelled ? (struct slice){0} : slice_of(fill->source));
+    member_text(out, "stage", slice_of(fill_stage_name(fill->stage)));
+    member_known_number(out, "rows", is_cancelled ? -1 : fill->rows);
+    buffer_append_text(out, "}\n");
+}

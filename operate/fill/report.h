@@ -18,4 +18,9 @@ void fill_report_text(const struct fill_report *report, struct buffer *out);
 /** Append one line of JSON. */
 void fill_report_json(const struct fill_report *report, struct buffer *out);
 
+/** The same of a fill that the running agent was asked for, or that was taken back.
+ * @param service  whose copy it is. */
+void fill_asked_text(const char *service, const struct fill_state *fill, struct buffer *out);
+void fill_asked_json(const char *service, const struct fill_state *fill, struct buffer *out);
+
 #endif

@@ -73,7 +73,7 @@ enum status fill_request_follow(const struct fill_request *request, struct fill_
     enum status status = service_open_store(request->copy, true, &store, err);
     while (status == STATUS_OK) {
         status = store_fill_read(store, request->topic, ret_fill, err);
-        if (status != STATUS_OK || !fill_holds_topic(ret_fill->stage))
+        if (status != STATUS_OK || !fill_holds_topic(ret_fill->stage) || ret_fill->given_up)
             break;
         request_say(ret_fill, said, sizeof said);
         if (atomic_load(&command_stop))
@@ -82,6 +82,11 @@ enum status fill_request_follow(const struct fill_request *request, struct fill_
     }
     if (status == STATUS_OK && ret_fill->stage == FILL_CANCELLED)
         status = error_set(err, STATUS_RETRY, "%s: the fill was cancelled", request->topic);
+    if (status == STATUS_OK && fill_is_given_up(ret_fill))
+        status = error_set(err, STATUS_REJECT,
+                           "%s: the agent has given the fill up: %.300s. Mend the cause, then "
+                           "`keepstep fill %.80s` again",
+                           request->topic, ret_fill->reason, request->topic);
     if (store != NULL)
         store->ops->close(store);
     return status;

@@ -22,7 +22,8 @@ enum status fill_request_make(const struct fill_request *request, struct error *
 enum status fill_request_cancel(const struct fill_request *request, struct error *err) MUST_CHECK;
 
 /** Wait until all rows are there; what it waits for is said.
- * @return OK; RETRY (the database; stopped by a signal, and the fill goes on; it was cancelled). */
+ * @return OK; RETRY (the database; stopped by a signal, and the fill goes on; it was cancelled);
+ * REJECT (the agent has given it up). */
 enum status fill_request_follow(const struct fill_request *request, struct fill_state *ret_fill,
                                 struct error *err) MUST_CHECK;
 

@@ -65,11 +65,15 @@ static void read_partitions(const struct agent_metrics *metrics, struct page_rea
 static void read_fills(const struct agent_metrics *metrics, struct page_agent_facts *agent)
 {
     size_t count = atomic_load(&metrics->fill_count);
-    for (size_t i = 0; i < count && agent->filling_topic == NULL; i++) {
-        if (!fill_is_under_way((enum fill_stage)atomic_load(&metrics->fills[i].stage)))
+    for (size_t i = 0; i < count && !agent->is_given_up; i++) {
+        const struct agent_fill_metrics *fill = &metrics->fills[i];
+        bool is_given_up = atomic_load(&fill->is_given_up);
+        if (!fill_is_under_way((enum fill_stage)atomic_load(&fill->stage)) ||
+            (agent->filling_topic != NULL && !is_given_up))
             continue;
-        agent->filling_topic = metrics->fills[i].topic;
-        agent->filling_rows = atomic_load(&metrics->fills[i].rows);
+        agent->is_given_up = is_given_up;
+        agent->filling_topic = fill->topic;
+        agent->filling_rows = atomic_load(&fill->rows);
     }
 }
 

@@ -85,6 +85,11 @@ static bool judge_agent(const struct page_agent_facts *agent, struct page_questi
         say(question, PAGE_STOPPED, "parked resume", "%s [%" PRId32 "] stands still%s%s",
             agent->stopped_topic, agent->stopped_partition,
             agent->stopped_reason[0] == '\0' ? "" : ": ", agent->stopped_reason);
+    else if (agent->is_given_up)
+        say(question, PAGE_STOPPED, "status",
+            "the fill of %s was given up: nothing of it is read until its cause is mended and "
+            "somebody asks anew",
+            agent->filling_topic);
     else if (agent->database_silent_s > SILENT_S)
         say(question, PAGE_STALLED, "status", "the database does not answer for %s",
             duration(agent->database_silent_s, text));
@@ -104,21 +109,30 @@ static bool judge_agent(const struct page_agent_facts *agent, struct page_questi
     return true;
 }
 
+/* An agent whose only topic is being filled owns nothing, and lags by nothing. */
+static bool judge_fill(const struct page_agent_facts *agent, struct page_question *question)
+{
+    if (agent->filling_topic == NULL)
+        return false;
+    say(question, PAGE_BEHIND, "status", "%s is being filled; %" PRId64 " row%s so far",
+        agent->filling_topic, agent->filling_rows, plural(agent->filling_rows));
+    return true;
+}
+
 static void judge_fresh(const struct page_facts *facts, struct page_question *question)
 {
     const struct page_agent_facts *agent = &facts->agent;
     char text[32];
     if (judge_agent(agent, question))
         return;
-    if (agent->partitions == 0)
-        say(question, PAGE_UNKNOWN, "lag",
-            "this agent has no partition: another one of its copy has them, or it has just begun");
-    else if (agent->paused_type != NULL)
+    if (agent->paused_type != NULL)
         say(question, PAGE_STOPPED, "resume", "%s is paused here for %s", agent->paused_type,
             duration(agent->paused_s, text));
-    else if (agent->filling_topic != NULL)
-        say(question, PAGE_BEHIND, "status", "%s is being filled; %" PRId64 " row%s so far",
-            agent->filling_topic, agent->filling_rows, plural(agent->filling_rows));
+    else if (judge_fill(agent, question))
+        return;
+    else if (agent->partitions == 0)
+        say(question, PAGE_UNKNOWN, "lag",
+            "this agent has no partition: another one of its copy has them, or it has just begun");
     else if (agent->partitions_unknown > 0)
         say(question, PAGE_UNKNOWN, "lag", "the lag of %" PRId64 " partition%s is not known yet",
             agent->partitions_unknown, plural(agent->partitions_unknown));
@@ -227,7 +241,7 @@ static void judge_keeping_up(const struct page_facts *facts, struct page_questio
         return;
     if (!facts->agent.is_wanted && facts->relay.is_wanted)
         judge_publisher(facts, question);
-    else if (!judge_agent(&facts->agent, question))
+    else if (!judge_agent(&facts->agent, question) && !judge_fill(&facts->agent, question))
         judge_lag(facts, question);
 }
 
@@ -268,6 +282,10 @@ static void judge_dropped(const struct page_facts *facts, struct page_question *
         judge_parked(agent, question);
     else if (agent->is_wanted && (!agent->is_here || !agent->is_checked))
         say(question, PAGE_UNKNOWN, "parked list", "no agent has looked yet");
+    else if (agent->is_wanted && agent->partitions == 0 && agent->filling_topic != NULL)
+        say(question, PAGE_BEHIND, "status",
+            "%s is being filled: nothing of it is applied or parked meanwhile",
+            agent->filling_topic);
     else if (agent->is_wanted && agent->partitions == 0)
         say(question, PAGE_UNKNOWN, "parked list",
             "this agent has no partition, so it does not know what is parked");

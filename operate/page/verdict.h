@@ -39,6 +39,7 @@ struct page_agent_facts {
     double paused_s;
     const char *filling_topic; /* NULL: no copy is being filled */
     int64_t filling_rows;
+    bool is_given_up; /* that fill: nobody goes on with it */
     double lag_s; /* the longest */
     const char *lag_topic;
     int32_t lag_partition;

@@ -155,6 +155,30 @@ static void a_fill_is_taken_back_only_while_it_is_asked(void)
     assert_stage("clearing");
 }
 
+static void a_fill_that_was_given_up_says_so_until_somebody_asks_anew(void)
+{
+    struct fill_state fill = attempt(FIRST);
+    load(FIRST);
+    assert_false(fill_is_given_up(&(struct fill_state){.stage = FILL_DONE, .given_up = true}));
+    fill.voids = 3;
+    fill.given_up = true;
+    assert_ok(edit(FILL_NOTE, &fill, NULL));
+    struct fill_state found = stored();
+    assert_true(fill_is_given_up(&found));
+    assert_int_equal(found.voids, 3);
+    assert_stage("loading");
+    fill = attempt(SECOND);
+    fill.voids = 1;
+    fill.given_up = true;
+    assert_ok(edit(FILL_ASK, &fill, NULL));
+    found = stored();
+    assert_true(fill_is_given_up(&found));
+    assert_int_equal(found.voids, 1);
+    fill.given_up = false;
+    assert_ok(edit(FILL_ASK, &fill, NULL));
+    assert_false(stored().given_up);
+}
+
 static void another_attempt_fences_the_one_before(void)
 {
     const struct fill_partitions all = source();
@@ -499,6 +523,7 @@ int main(void)
     static struct store_case cases[] = {
         STORE_CASE(a_fill_goes_from_stage_to_stage_and_skips_none),
         STORE_CASE(a_fill_is_taken_back_only_while_it_is_asked),
+        STORE_CASE(a_fill_that_was_given_up_says_so_until_somebody_asks_anew),
         STORE_CASE(a_row_is_counted_once_however_often_it_is_loaded),
         STORE_CASE(another_attempt_fences_the_one_before),
         STORE_CASE(clearing_and_installing_fence_every_agent_out),

@@ -320,7 +320,7 @@ static void prepare_everything(void)
     atomic_store(&agent.partitions[0].retention_us, 3600 * SECOND_US);
     atomic_store(&agent.broker_heard_us, now);
     atomic_store(&agent.database_heard_us, now);
-    agent_metrics_set_fill(&agent, "order", 5, 3);
+    agent_metrics_set_fill(&agent, "order", 5, 3, false);
     histogram_observe(&type->commit_to_applied, 20 * 1000);
     atomic_store(&relay.holds_lease, true);
 }

@@ -88,6 +88,13 @@ static void freshness_is_told_by_what_holds_the_oldest_change_up(void **state)
     WHEN(agent->partitions = 0, FRESH, PAGE_UNKNOWN, "lag", "has no partition");
     WHEN(agent->filling_topic = "shop.order"; agent->filling_rows = 1, FRESH, PAGE_BEHIND, "status",
                                               "shop.order is being filled; 1 row so far");
+    /* With its only topic held it owns nothing. */
+    WHEN(agent->partitions = 0; agent->filling_topic = "shop.order";
+         agent->filling_rows = 2, FRESH, PAGE_BEHIND, "status",
+         "shop.order is being filled; 2 rows so far");
+    WHEN(agent->partitions = 0; agent->filling_topic = "shop.order";
+         agent->is_given_up = true, FRESH, PAGE_STOPPED, "status",
+         "the fill of shop.order was given up");
     WHEN(agent->paused_type = "order"; agent->paused_s = 300;
          agent->lag_s = 300, FRESH, PAGE_STOPPED, "resume", "order is paused here for 5 min");
     WHEN(agent->partitions_unknown = 2, FRESH, PAGE_UNKNOWN, "lag", "the lag of 2 partitions");
@@ -104,6 +111,12 @@ static void keeping_up_is_told_by_where_the_lag_goes(void **state)
 {
     (void)state;
     WHEN(agent->lag_records = 50, KEEPING_UP, PAGE_OK, NULL, "caught up; 20.0 events a second");
+    WHEN(agent->partitions = 0; agent->lag_records = 0;
+         agent->filling_topic = "shop.order", KEEPING_UP, PAGE_BEHIND, "status",
+         "shop.order is being filled");
+    WHEN(agent->partitions = 0; agent->lag_records = 0; agent->filling_topic = "shop.order";
+         agent->is_given_up = true, KEEPING_UP, PAGE_STOPPED, "status",
+         "the fill of shop.order was given up");
     WHEN(agent->lag_records = -1, KEEPING_UP, PAGE_UNKNOWN, "lag", "the lag is not known");
     WHEN(agent->lag_records = 900;
          trends->lag_per_s = NAN, KEEPING_UP, PAGE_UNKNOWN, NULL, "900 records behind; too early");

@@ -172,6 +172,7 @@ enum status store_memory_fill(struct store *store, enum fill_edit edit,
         return fill_lost(fill, err);
     if (edit == FILL_NOTE) {
         stored->voids = fill->voids;
+        stored->given_up = fill->given_up;
         memcpy(stored->reason, fill->reason, sizeof stored->reason);
         return STATUS_OK;
     }

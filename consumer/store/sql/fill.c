@@ -13,6 +13,13 @@
 #define STAGE_SIZE       16
 #define KEYS_SIZE_MAX    ((size_t)16 * 1024 * 1024)
 
+/* The column is below 0 where the fill was given up after so many. Databases of older programs have
+ * no column for that. */
+static int64_t fill_voids_column(const struct fill_state *fill)
+{
+    return fill->given_up ? -fill->voids : fill->voids;
+}
+
 struct fill_list {
     struct fill_state *fills;
     size_t count;
@@ -37,6 +44,8 @@ static enum status read_fill(void *context, struct store_row *row, struct error 
     row->copy(row, 2, fill->source, sizeof fill->source);
     row->copy(row, 3, stage, sizeof stage);
     row->copy(row, 9, fill->reason, sizeof fill->reason);
+    fill->given_up = fill->voids < 0;
+    fill->voids = fill->given_up ? -fill->voids : fill->voids;
     fill->stage = fill_stage_of(stage);
     return STATUS_OK;
 }
@@ -64,7 +73,7 @@ static enum status fill_ask(struct store_sql *self, const struct fill_state *fil
         SQL_CALL(FILL_ASK, parameter_text(fill->topic), parameter_text(fill->id),
                  parameter_text(fill->source), parameter_integer(fill->rows_offset),
                  parameter_integer(fill->rows), parameter_integer((int64_t)fill->digest),
-                 parameter_integer(fill->voids), parameter_integer(fill->asked_at_us),
+                 parameter_integer(fill_voids_column(fill)), parameter_integer(fill->asked_at_us),
                  parameter_raw(slice_of(fill->reason))),
         err);
 }
@@ -205,7 +214,7 @@ enum status store_sql_fill(struct store *store, enum fill_edit edit, const struc
     case FILL_NOTE:
         return fill_run(self, fill,
                         SQL_CALL(FILL_NOTE, parameter_text(fill->topic), parameter_text(fill->id),
-                                 parameter_integer(fill->voids),
+                                 parameter_integer(fill_voids_column(fill)),
                                  parameter_raw(slice_of(fill->reason))),
                         err);
     case FILL_FINISH:
