@@ -106,6 +106,8 @@ bool topic_setting_holds(const struct topic_setting *setting, const char *value)
 {
     if (setting->demand == TOPIC_EXACTLY)
         return strcmp(setting->value, value) == 0;
+    if (setting->demand == TOPIC_AT_MOST)
+        return value[0] != '-' && strtoll(value, NULL, 10) <= strtoll(setting->value, NULL, 10);
     return setting->demand == TOPIC_ANY ||
            strtoll(value, NULL, 10) >= strtoll(setting->value, NULL, 10);
 }

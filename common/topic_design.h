@@ -27,6 +27,7 @@ struct topic_choice {
 enum topic_demand {
     TOPIC_EXACTLY,
     TOPIC_AT_LEAST, /* a number, or more */
+    TOPIC_AT_MOST,  /* a number below 0 has no limit, so it is more */
     TOPIC_ANY,      /* only shown */
 };
 

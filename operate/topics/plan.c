@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MS_OF_A_SECOND 1000
+
 /* All data topics, and a rows topic for each; the control topic and the talk topic. */
 static size_t plan_most(const struct config *config)
 {
@@ -33,6 +35,32 @@ static void plan_add(struct plan *plan, const struct config *config, const char 
     topic_design_make(kind, &config->topics, &topic->design);
 }
 
+/* What the agent wants of a topic that it reads: the rest is its publisher's choice. Another
+ * program's topic may be compacted. */
+static void plan_add_read(struct plan *plan, const struct config *config,
+                          const struct config_entry *entry)
+{
+    int64_t window_s = config->limits.idempotency_window_s;
+    if (plan_has(plan, entry->topic))
+        return;
+    struct plan_topic *topic = &plan->topics[plan->count++];
+    *topic = (struct plan_topic){
+        .kind = TOPIC_DATA, .read_type = entry->entity_type, .state = PLAN_UNKNOWN};
+    (void)snprintf(topic->name, sizeof topic->name, "%s", entry->topic);
+    topic->design.count = 2;
+    topic->design.settings[0] = (struct topic_setting){
+        .name = "cleanup.policy",
+        .value = "delete",
+        .demand = entry->foreign ? TOPIC_ANY : TOPIC_EXACTLY,
+        .reason = "compaction removes sequence numbers from the middle"};
+    topic->design.settings[1] = (struct topic_setting){
+        .name = "retention.ms",
+        .demand = window_s == 0 ? TOPIC_ANY : TOPIC_AT_MOST,
+        .reason = "single keys are forgotten after that time (limits.idempotency_window_s)"};
+    (void)snprintf(topic->design.settings[1].value, sizeof topic->design.settings[1].value,
+                   "%" PRId64, window_s * MS_OF_A_SECOND);
+}
+
 static enum status plan_add_rows(struct plan *plan, const struct config *config,
                                  const struct config_entry *entries, size_t count,
                                  struct error *err)
@@ -56,6 +84,8 @@ enum status plan_make(const struct config *config, struct plan *ret_plan, struct
     for (size_t i = 0; i < config->publish_count; i++)
         plan_add(ret_plan, config, config->publish[i].topic, TOPIC_DATA,
                  config->publish[i].partitions);
+    for (size_t i = 0; i < config->apply_count; i++)
+        plan_add_read(ret_plan, config, &config->apply[i]);
     if (config->control_topic[0] == '\0')
         return STATUS_OK;
     plan_add(ret_plan, config, config->control_topic, TOPIC_CONTROL, 1);
@@ -155,20 +185,42 @@ static void plan_check_in_sync(const struct plan_topic *topic, struct plan_line 
                     topic->found.replicas, topic->found.replicas == 1 ? "" : "s");
 }
 
+/* Only who publishes a topic changes it. */
+static void plan_refuse_read(const struct plan_topic *topic, struct plan_line *line)
+{
+    if (topic->read_type == NULL || line->verdict != PLAN_CHANGE)
+        return;
+    if (strcmp(line->name, "retention.ms") == 0)
+        plan_refuse(line,
+                    "write limits.idempotency_window_s: 0 (for ever) here, or as long as the topic "
+                    "keeps its records; or a smaller topics.retention_s where %s is published",
+                    topic->read_type);
+    else
+        plan_refuse(line,
+                    "another service publishes it: run `keepstep topics apply` with the "
+                    "configuration of the one that publishes %s",
+                    topic->read_type);
+}
+
 static void plan_setting(struct plan_topic *topic, const struct topic_setting *setting)
 {
     struct plan_line *line = plan_line(topic, setting->name, setting->reason);
     if (setting->demand != TOPIC_ANY)
         (void)snprintf(line->should, sizeof line->should, "%s%s",
-                       setting->demand == TOPIC_AT_LEAST ? ">= " : "", setting->value);
+                       setting->demand == TOPIC_AT_LEAST  ? ">= "
+                       : setting->demand == TOPIC_AT_MOST ? "<= "
+                                                          : "",
+                       setting->value);
 }
 
 /* The lines as they are without an answer: nothing is known of what is there. */
 static void plan_lines(struct plan_topic *topic)
 {
     topic->line_count = 0;
-    plan_partitions(topic);
-    plan_replicas(topic);
+    if (topic->read_type == NULL) {
+        plan_partitions(topic);
+        plan_replicas(topic);
+    }
     for (size_t i = 0; i < topic->design.count; i++)
         plan_setting(topic, &topic->design.settings[i]);
     for (size_t i = 0; topic->state == PLAN_MISSING && i < topic->line_count; i++)
@@ -187,6 +239,7 @@ static void plan_visit(void *context, const struct kafka_config *config)
         if (!topic_setting_holds(setting, config->value))
             line->verdict = PLAN_CHANGE;
         plan_check_in_sync(topic, line);
+        plan_refuse_read(topic, line);
     }
 }
 
@@ -241,11 +294,17 @@ size_t plan_count(const struct plan_topic *topic, enum plan_verdict verdict)
     return count;
 }
 
+bool plan_topic_differs(const struct plan_topic *topic)
+{
+    if (topic->state == PLAN_MISSING)
+        return topic->read_type == NULL;
+    return topic->state == PLAN_UNKNOWN || plan_count(topic, PLAN_SAME) != topic->line_count;
+}
+
 bool plan_differs(const struct plan *plan)
 {
     for (size_t i = 0; i < plan->count; i++) {
-        const struct plan_topic *topic = &plan->topics[i];
-        if (topic->state != PLAN_THERE || plan_count(topic, PLAN_SAME) != topic->line_count)
+        if (plan_topic_differs(&plan->topics[i]))
             return true;
     }
     return false;
@@ -255,6 +314,8 @@ enum status plan_apply(const struct plan_topic *topic, struct kafka_admin *admin
 {
     struct text_pair changes[TOPIC_SETTINGS_MAX];
     size_t count = 0;
+    if (topic->read_type != NULL)
+        return STATUS_OK;
     if (topic->state == PLAN_UNKNOWN)
         return error_set(err, STATUS_RETRY, "%s", topic->problem);
     if (topic->state == PLAN_MISSING)

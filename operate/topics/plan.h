@@ -36,7 +36,9 @@ enum plan_state {
 struct plan_topic {
     char name[TOPIC_NAME_SIZE];
     enum topic_kind kind;
-    int32_t partitions; /* that it should have */
+    const char *read_type; /* of a topic that is applied here and published elsewhere: the entity
+                            * type. It is looked at and never changed. NULL: it is our own */
+    int32_t partitions;    /* that it should have */
     struct topic_design design;
     enum plan_state state;
     struct kafka_admin_topic found;
@@ -50,7 +52,7 @@ struct plan {
     size_t count;
 };
 
-/** List the topics that a configuration needs. No broker is asked.
+/** List the topics that a configuration needs, and those that it only reads. No broker is asked.
  * @return OK; RETRY (no memory); FATAL (a name is too long). plan_done() is legal after any. */
 enum status plan_make(const struct config *config, struct plan *ret_plan,
                       struct error *err) MUST_CHECK;
@@ -66,7 +68,11 @@ enum status plan_compare_all(struct plan *plan, struct kafka_admin *admin,
 /** @return how many lines of a topic have a verdict. */
 size_t plan_count(const struct plan_topic *topic, enum plan_verdict verdict);
 
-/** @return whether anything differs, or is missing or not known. */
+/** @return whether it differs, or is missing or not known. A topic that others make may be
+ * missing. */
+bool plan_topic_differs(const struct plan_topic *topic);
+
+/** @return whether any does. */
 bool plan_differs(const struct plan *plan);
 
 /** Make a topic that is missing, or change the settings that `apply` may change.

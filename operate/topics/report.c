@@ -79,17 +79,19 @@ static void report_topic(const struct plan_topic *topic, const struct report_wid
                          bool all, struct buffer *out)
 {
     static const char *const head[] = {"SETTING", "IS", "SHOULD BE", "WHY"};
-    bool differs = plan_count(topic, PLAN_SAME) != topic->line_count;
-    if (topic->state == PLAN_THERE && !differs && !all)
+    bool is_read = topic->read_type != NULL;
+    bool has_lines = topic->state == PLAN_THERE || (topic->state == PLAN_MISSING && !is_read);
+    if (topic->state == PLAN_THERE && !plan_topic_differs(topic) && !all)
         return;
-    buffer_append_format(out, "%s topic %s%s%s\n", topic_kind_name(topic->kind), topic->name,
+    buffer_append_format(out, "%s topic %s%s%s%s\n", topic_kind_name(topic->kind), topic->name,
+                         is_read ? ", which another service publishes," : "",
                          topic->state == PLAN_MISSING ? " does not exist yet"
                          : topic->state == PLAN_THERE ? ""
                                                       : " is not known: ",
                          topic->problem);
-    if (topic->state != PLAN_UNKNOWN)
+    if (has_lines)
         report_row(widths, head, out);
-    for (size_t i = 0; i < topic->line_count; i++) {
+    for (size_t i = 0; has_lines && i < topic->line_count; i++) {
         if (report_shows(topic, &topic->lines[i], all))
             report_line(&topic->lines[i], widths, out);
     }
@@ -105,7 +107,7 @@ static void report_sum(const struct plan *plan, struct buffer *out)
     size_t refused = 0;
     for (size_t i = 0; i < plan->count; i++) {
         const struct plan_topic *topic = &plan->topics[i];
-        missing += topic->state == PLAN_MISSING;
+        missing += topic->state == PLAN_MISSING && topic->read_type == NULL;
         unknown += topic->state == PLAN_UNKNOWN;
         change += topic->state == PLAN_THERE ? plan_count(topic, PLAN_CHANGE) : 0;
         refused += topic->state == PLAN_THERE ? plan_count(topic, PLAN_REFUSED) : 0;
@@ -154,6 +156,7 @@ void report_plan_json(const struct plan *plan, struct buffer *out)
         member_begin(out, NULL, "{");
         member_text(out, "topic", slice_of(topic->name));
         member_text(out, "kind", slice_of(topic_kind_name(topic->kind)));
+        member_bool(out, "own", topic->read_type == NULL);
         member_text(out, "state", slice_of(report_state_name(topic->state)));
         member_text(out, "problem", report_or_null(topic->problem));
         member_begin(out, "settings", "[");
@@ -166,10 +169,12 @@ void report_plan_json(const struct plan *plan, struct buffer *out)
 
 void report_applied_text(const struct plan_topic *before, struct buffer *out)
 {
+    if (before->read_type != NULL && !plan_topic_differs(before))
+        return;
     if (before->state == PLAN_MISSING)
         buffer_append_format(out, "created  %s with %d partition%s\n", before->name,
                              (int)before->partitions, before->partitions == 1 ? "" : "s");
-    else if (plan_count(before, PLAN_CHANGE) == 0)
+    else if (plan_count(before, PLAN_CHANGE) == 0 && before->read_type == NULL)
         buffer_append_format(out, "kept     %s\n", before->name);
     for (size_t i = 0; before->state == PLAN_THERE && i < before->line_count; i++) {
         const struct plan_line *line = &before->lines[i];

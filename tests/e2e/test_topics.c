@@ -201,6 +201,35 @@ static void partitions_and_replicas_are_not_changed_in_place(void **state)
     expect(topics(&shop, "apply", NULL), 1, "partitions stays 3, not 2");
 }
 
+static void a_topic_that_is_only_read_is_looked_at_and_never_changed(void **state)
+{
+    static const char lasting[] = "cleanup.policy=delete;retention.ms=60000";
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL,
+                                          "apply:\n  item: {table: items}\n"
+                                          "  extra: {table: extras}\ncontrol_topic: ''\n"
+                                          "limits: {idempotency_window_s: 60}\n");
+    const char *item = sidecar_topic("item");
+    expect(topics(&billing, "plan", NULL), 0, ", which another service publishes, does not exist");
+    expect(topics(&billing, "apply", NULL), 0, "");
+    expect(topics(&billing, "plan", "--json"), 0, "\"own\":false,\"state\":\"missing\"");
+    kafka_create_topic(kafka, item, 2, "cleanup.policy=compact;retention.ms=61000");
+    kafka_create_topic(kafka, sidecar_topic("extra"), 1, lasting);
+    struct process_result plan = topics(&billing, "plan", NULL);
+    expect(plan, 2, "2 topics: 0 to make, 0 settings to change, 2 that `apply` does not change");
+    expect(plan, 2, test_format("data topic %s, which another service publishes,\n", item));
+    expect(plan, 2, "compaction removes sequence numbers from the middle");
+    expect(plan, 2, "with the configuration of the one that publishes item");
+    expect(plan, 2, "write limits.idempotency_window_s: 0 (for ever) here");
+    struct process_result done = topics(&billing, "apply", NULL);
+    expect(done, 1, "cleanup.policy stays compact, not delete");
+    expect(done, 1, "retention.ms stays 61000, not <= 60000");
+    expect_own(kafka, item, "cleanup.policy=compact");
+    expect_own(kafka, item, "retention.ms=61000");
+    expect_own(kafka, sidecar_topic("extra"), "retention.ms=60000");
+}
+
 static void what_is_not_allowed_is_named_with_the_right(void **state)
 {
     (void)state;
@@ -256,6 +285,7 @@ int main(void)
         TEST_WITH_LIMIT(a_small_limit_of_records_leaves_room_for_parts_and_batches, 10),
         TEST_WITH_LIMIT(a_topic_of_somebody_else_is_changed_and_keeps_what_is_not_ours, 120),
         TEST_WITH_LIMIT(partitions_and_replicas_are_not_changed_in_place, 120),
+        TEST_WITH_LIMIT(a_topic_that_is_only_read_is_looked_at_and_never_changed, 120),
         TEST_WITH_LIMIT(what_is_not_allowed_is_named_with_the_right, 180),
         TEST_WITH_LIMIT(brokers_that_are_down_are_told_within_seconds, 120),
         TEST_WITH_LIMIT(three_brokers_get_three_replicas_of_which_two_are_in_sync, 180),
