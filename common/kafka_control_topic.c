@@ -4,6 +4,7 @@
 
 #include "common/clock.h"
 #include "common/kafka_channel.h"
+#include "common/kafka_retention.h"
 
 #include <stdlib.h>
 
@@ -131,4 +132,11 @@ enum status control_topic_log_end(struct control_topic *topic, struct topic_part
                                   int64_t *ret_end, struct error *err)
 {
     return kafka_log_end(topic->channel.consumer, tp, KAFKA_CHANNEL_TIMEOUT_MS, ret_end, err);
+}
+
+enum status control_topic_retention(struct control_topic *topic, const char *of,
+                                    struct topic_retention *ret_retention, struct error *err)
+{
+    return kafka_retention_read(topic->channel.consumer, of, KAFKA_CHANNEL_TIMEOUT_MS,
+                                ret_retention, err);
 }

@@ -8,6 +8,7 @@
 #include "common/text_pair.h"
 #include "common/topic_design.h"
 #include "common/topic_partition.h"
+#include "common/topic_retention.h"
 
 #include <stdatomic.h>
 
@@ -59,5 +60,11 @@ enum status control_topic_write(struct control_topic *topic, struct slice key, s
 /** Ask where a partition of any topic ends. @return OK; RETRY; STOP (it is not there); FATAL. */
 enum status control_topic_log_end(struct control_topic *topic, struct topic_partition tp,
                                   int64_t *ret_end, struct error *err) MUST_CHECK;
+
+/** Ask when the retention of any topic reaches which place in its log. @return as
+ * kafka_retention_read(). */
+enum status control_topic_retention(struct control_topic *topic, const char *of,
+                                    struct topic_retention *ret_retention,
+                                    struct error *err) MUST_CHECK;
 
 #endif

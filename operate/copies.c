@@ -7,10 +7,12 @@
 #include "operate/member.h"
 #include "operate/offsets.h"
 #include "operate/refusal.h"
+#include "operate/retention_watch.h"
 #include "operate/service.h"
 #include "operate/verdict_lines.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
@@ -18,6 +20,8 @@
 #define COPIES_OUTPUT_MAX ((size_t)16 * 1024 * 1024)
 #define COPIES_SILENT_S   30.0 /* a sidecar that runs reports each 10 s */
 #define COPIES_NAME_SIZE  512
+#define COPIES_NEAR_S     (24.0 * 3600) /* a retention that is further away is not said to people */
+#define COPIES_HOUR_S     3600.0
 
 /* What is printed, and what it is printed from. */
 struct copies_page {
@@ -25,6 +29,7 @@ struct copies_page {
     struct control control;
     char group[256];
     struct offsets *offsets;
+    struct retention_watch watch;
     struct buffer text;
     struct buffer json;
     int64_t now_us;
@@ -47,6 +52,7 @@ static enum status copies_open(struct copies_page *page, struct error *err)
 static void copies_done(struct copies_page *page)
 {
     offsets_close(page->offsets);
+    retention_watch_done(&page->watch);
     control_close(&page->control);
     buffer_done(&page->text);
     buffer_done(&page->json);
@@ -117,6 +123,35 @@ static void copies_refusal_text(struct copies_page *page, const struct quorum *q
     buffer_append_format(&page->text, "    p%" PRId32 " %" PRId64 ": ", sum->parked_partition,
                          sum->parked_from);
     refusal_append_text(quorum->members[index].service, &refusal, &page->text);
+    buffer_append_text(&page->text, "\n");
+}
+
+/* Silent copies are the ones that it overtakes. */
+static void copies_retention_text(struct copies_page *page, const struct quorum *quorum,
+                                  size_t index)
+{
+    struct retention_left left = retention_watch_left(&page->watch, quorum, index);
+    if (isnan(left.left_s) || left.left_s > COPIES_NEAR_S)
+        return;
+    if (left.left_s == 0)
+        buffer_append_format(&page->text,
+                             "    RETENTION: Kafka may have deleted what it has not applied of "
+                             "p%" PRId32 ": `keepstep fill %s --again` there, if it has",
+                             left.partition, quorum->entity_type);
+    else if (left.left_s < 2 * COPIES_HOUR_S)
+        buffer_append_format(&page->text,
+                             "    RETENTION: in about %.0f min Kafka deletes what it has not "
+                             "applied of p%" PRId32,
+                             ceil(left.left_s / 60), left.partition);
+    else
+        buffer_append_format(&page->text,
+                             "    RETENTION: in about %.0f h Kafka deletes what it has not "
+                             "applied of p%" PRId32,
+                             floor(left.left_s / COPIES_HOUR_S), left.partition);
+    if (left.left_s > 0)
+        buffer_append_text(&page->text,
+                           ": raise topics.retention_s where the type is published, then "
+                           "`keepstep topics apply`");
     buffer_append_text(&page->text, "\n");
 }
 
@@ -192,6 +227,7 @@ static void copies_member_text(struct copies_page *page, const struct quorum *qu
         buffer_append_format(
             text, "    %s%s\n",
             member->applied->state == MEMBER_FILLING ? "" : "STOPPED: ", member->applied->reason);
+    copies_retention_text(page, quorum, index);
     if (sum.parked_partition >= 0)
         copies_refusal_text(page, quorum, index, &sum);
     copies_verdict_text(page, member);
@@ -226,6 +262,8 @@ static void copies_member_json(struct copies_page *page, const struct quorum *qu
     const char *columns = copies_columns(quorum, member);
     member_text(json, "columns", *columns == '\0' ? (struct slice){0} : slice_of(columns));
     verdict_append_json(verdict_find(page->verdict, member->service, member->copy), json);
+    double left_s = retention_watch_left(&page->watch, quorum, index).left_s;
+    member_seconds(json, "retention_overtakes_seconds", isnan(left_s) ? -1 : left_s);
     member_begin(json, "positions", "[");
     for (int32_t i = 0; applied != NULL && i < quorum->partition_count; i++) {
         const struct quorum_position *at = quorum_position(quorum, index, i);
@@ -354,8 +392,10 @@ static enum status copies_show(struct copies_page *page, bool json, const char *
                                struct error *err)
 {
     enum status status = copies_open(page, err);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
+        retention_watch_look(&page->watch, &page->control.members, page->control.topic);
         status = copies_types(page, wanted, err);
+    }
     if (status != STATUS_OK)
         return status;
     command_print(json ? &page->json : &page->text, json);

@@ -4,6 +4,7 @@
 #include "operate/metrics.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 
 #define MEMBERS_PAGE_MAX ((size_t)8 * 1024 * 1024)
@@ -13,6 +14,7 @@ struct members_view {
     const char *service; /* whose page it is */
     const struct members *members;
     struct control_topic *topic;
+    const struct retention_watch *watch;
     const struct quorum *quorums;
     const struct verdict_record **verdicts; /* parallel; NULL: nobody has compared the type */
     size_t count;
@@ -77,6 +79,22 @@ static void view_durable(const struct members_view *view, const char *name)
                 view_label(view, "/", quorum->members[j].copy);
                 buffer_append_format(view->text, "\"} %" PRId64 "\n", durable);
             }
+        }
+    }
+}
+
+static void view_retention(const struct members_view *view, const char *name)
+{
+    for (size_t i = 0; i < view->count; i++) {
+        const struct quorum *quorum = &view->quorums[i];
+        for (size_t j = 0; j < quorum->member_count; j++) {
+            double left_s = retention_watch_left(view->watch, quorum, j).left_s;
+            if (isnan(left_s))
+                continue;
+            view_type(view, name, quorum);
+            view_label(view, "\",copy=\"", quorum->members[j].service);
+            view_label(view, "/", quorum->members[j].copy);
+            buffer_append_format(view->text, "\"} %.3f\n", left_s);
         }
     }
 }
@@ -176,6 +194,30 @@ static void view_copy_equal(const struct members_view *view, const char *name, s
         view_copy_time(view, name, type, member, copy->equal_at_us);
 }
 
+/* A publisher without `table:` cannot be compared. */
+static bool view_has_rows(const struct quorum *quorum, const struct quorum_member *member)
+{
+    for (size_t i = 0;
+         member->record != NULL && member->applied == NULL && i < member->record->published_count;
+         i++) {
+        const struct member_published *published = &member->record->published[i];
+        if (strcmp(published->entity_type, quorum->entity_type) == 0 &&
+            strcmp(published->topic, quorum->topic) == 0)
+            return !published->has_no_rows;
+    }
+    return true;
+}
+
+/* @return whether somebody has compared the type, or could. */
+static bool view_is_comparable(const struct members_view *view, size_t type)
+{
+    const struct quorum *quorum = &view->quorums[type];
+    size_t count = 0;
+    for (size_t i = 0; i < quorum->member_count; i++)
+        count += quorum->members[i].counts && view_has_rows(quorum, &quorum->members[i]);
+    return view->verdicts[type] != NULL || count > 1;
+}
+
 /* A member that was never compared has the time 0, so that an alert sees it. */
 static void view_copy_last(const struct members_view *view, const char *name, size_t type,
                            const struct quorum_member *member)
@@ -201,7 +243,13 @@ static void view_verify_equal(const struct members_view *view, const char *name)
 
 static void view_verify_last(const struct members_view *view, const char *name)
 {
-    view_verdicts(view, name, view_copy_last);
+    for (size_t i = 0; i < view->count; i++) {
+        const struct quorum *quorum = &view->quorums[i];
+        for (size_t j = 0; view_is_comparable(view, i) && j < quorum->member_count; j++) {
+            if (view->verdicts[i] != NULL || view_has_rows(quorum, &quorum->members[j]))
+                view_copy_last(view, name, i, &quorum->members[j]);
+        }
+    }
 }
 
 static void view_verify_seconds(const struct members_view *view, const char *name)
@@ -230,6 +278,10 @@ static const struct members_metric {
      "Next offset after what a copy has on its disk, as it reported.", view_durable},
     {"keepstep_member_seen_timestamp_seconds", "`copy`", "When a service last reported.",
      view_seen},
+    {"keepstep_copy_retention_overtakes_seconds", "`type`, `topic`, `copy`",
+     "Until the topic's retention may delete what a copy has not applied, about, by the position "
+     "that it reported last; 0 when that may happen now. Absent when it is not in sight.",
+     view_retention},
     {"keepstep_verify_rows", "`type`, `topic`, `copy`, `result`",
      "Rows of a copy at the last verify that compared all of it: equal, different, missing, extra "
      "(only there), left_out (they change all the time, or are parked).",
@@ -240,8 +292,7 @@ static const struct members_metric {
     {"keepstep_verify_last_equal_timestamp_seconds", "`type`, `topic`, `copy`",
      "When a verify last found the copy equal.", view_verify_equal},
     {"keepstep_verify_last_timestamp_seconds", "`type`, `topic`, `copy`",
-     "When the copy was last compared, or the others with it; 0: never, though others were.",
-     view_verify_last},
+     "When the copy was last compared, or the others with it; 0: never.", view_verify_last},
     {"keepstep_verify_seconds", "`type`, `topic`", "How long the last verify of the type took.",
      view_verify_seconds},
 };
@@ -268,8 +319,9 @@ static void members_page_show(struct members_page *page, const struct buffer *te
 }
 
 void members_page_write(struct members_page *page, const char *service,
-                        const struct members *members, struct control_topic *topic)
+                        const struct members_seen *seen)
 {
+    const struct members *members = seen->members;
     struct error ignored = ERROR_INIT;
     struct members_type *types = NULL;
     size_t count = 0;
@@ -286,7 +338,8 @@ void members_page_write(struct members_page *page, const char *service,
         status = members_quorum(members, &types[made], &quorums[made], &ignored);
         made++;
     }
-    const struct members_view view = {service, members, topic, quorums, verdicts, count, &text};
+    const struct members_view view = {service, members,  seen->topic, seen->watch,
+                                      quorums, verdicts, count,       &text};
     if (status == STATUS_OK)
         members_page_render(&view);
     members_page_show(page, &text);

@@ -3,7 +3,7 @@
 #define OPERATE_MEMBERS_PAGE_H
 
 #include "common/buffer.h"
-#include "operate/members.h"
+#include "operate/retention_watch.h"
 
 #include <pthread.h>
 
@@ -22,7 +22,7 @@ struct members_page {
  * is asked for.
  * @thread the desk's. */
 void members_page_write(struct members_page *page, const char *service,
-                        const struct members *members, struct control_topic *topic);
+                        const struct members_seen *seen);
 
 /** Append what was written last. @thread any. */
 void members_page_append(struct members_page *page, struct buffer *text);

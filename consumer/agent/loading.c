@@ -49,7 +49,7 @@ struct agent_loading {
     bool is_flowing;  /* the last round has read something */
     char said[ERROR_TEXT_SIZE];
     char why[ERROR_TEXT_SIZE]; /* it was given up */
-    struct arena arena; /* of one part */
+    struct arena arena;        /* of one part */
 };
 
 static const struct config_entry *loading_entry(const struct agent *agent, const char *topic)

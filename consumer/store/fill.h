@@ -119,7 +119,8 @@ enum fill_place { FILL_NOT_UNDER_WAY, FILL_UNDER_WAY, FILL_GIVEN_UP };
 /** Say that the copy of a topic is not complete because it is being filled, and how far that is, or
  * why nobody goes on with it and what to do.
  * @param ret_text  "it is being filled from shop: loading, 12 rows"; "" where it is not filled. */
-enum fill_place fill_describe(const struct fill_view *view, const char *topic, char *ret_text, size_t size);
+enum fill_place fill_describe(const struct fill_view *view, const char *topic, char *ret_text,
+                              size_t size);
 
 /** The same, read from the database. @return as list_fills(). */
 enum status store_fill_describe(struct store *store, const char *topic, char *ret_text, size_t size,

@@ -7,6 +7,7 @@
 #include "operate/desk/reading.h"
 #include "operate/fill/asking.h"
 #include "operate/page/fleet.h"
+#include "operate/retention_watch.h"
 
 #include <stdlib.h>
 
@@ -24,6 +25,7 @@ struct desk {
     struct control_topic *topic; /* NULL: open it first */
     bool checked;                /* it is as it has to be */
     struct members members;
+    struct retention_watch watch;
     int64_t heard_us; /* monotonic, when it was read last; 0: not since it was opened */
     struct desk_reading reading;
     struct buffer written;     /* the last record that was written, without its time */
@@ -71,9 +73,11 @@ static enum status desk_hear(struct desk *desk, struct error *err)
     if (status != STATUS_OK)
         return status;
     desk->heard_us = now;
+    retention_watch_look(&desk->watch, &desk->members, desk->topic);
+    const struct members_seen seen = {&desk->members, desk->topic, &desk->watch};
     members_page_write(desk->options->sources->members, desk->options->sources->config->service,
-                       &desk->members, desk->topic);
-    fleet_write(desk->options->fleet, &desk->members, desk->topic);
+                       &seen);
+    fleet_write(desk->options->fleet, &seen);
     return STATUS_OK;
 }
 
@@ -195,6 +199,7 @@ void desk_run(const struct desk_options *options, const atomic_bool *stop)
         desk_rest(&desk, rest_us);
     }
     desk_forget_topic(&desk);
+    retention_watch_done(&desk.watch);
     desk_reading_done(&desk.reading);
     buffer_done(&desk.written);
 }

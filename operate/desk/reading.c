@@ -185,18 +185,20 @@ static bool desk_reading_applies(const struct config *config, const char *topic)
     return false;
 }
 
-/* A copy that is being filled has another state. How far it is comes into the arena. */
-static void desk_reading_fill(struct desk_reading *reading, struct member_applied *applied)
+/* A copy that is being filled has another state. How far it is comes into the arena.
+ * @return whether it is, or would be if that had not been given up. */
+static bool desk_reading_fill(struct desk_reading *reading, struct member_applied *applied)
 {
     char text[ERROR_TEXT_SIZE];
     const struct fill_view view = {reading->now.fills, reading->now.fill_count, reading->now.states,
                                    reading->now.count};
     enum fill_place place = fill_describe(&view, applied->topic, text, sizeof text);
     if (place == FILL_NOT_UNDER_WAY)
-        return;
+        return false;
     struct slice kept = arena_copy(&reading->arena, slice_of(text));
     applied->state = place == FILL_GIVEN_UP ? MEMBER_STOPPED : MEMBER_FILLING;
     applied->reason = kept.data == NULL ? "it is being filled" : kept.data;
+    return true;
 }
 
 static enum member_state desk_reading_state(const struct desk_positions *positions,
@@ -240,10 +242,15 @@ static bool desk_reading_joined(const struct members *members, const struct memb
     return false;
 }
 
-/* The longest lag of the partitions that this process owns; -1 where one is not known. */
-static int64_t desk_reading_lag_ms(const struct agent_metrics *agent, const char *topic)
+/* The longest lag of the partitions that this process owns; -1 where one is not known, or where
+ * nobody reads the topic. */
+static int64_t desk_reading_lag_ms(const struct desk_reading *reading,
+                                   const struct agent_metrics *agent, const char *topic)
 {
+    const struct fill_state *fill = fill_find(reading->now.fills, reading->now.fill_count, topic);
     double longest_s = 0;
+    if (fill != NULL && fill_holds_topic(fill->stage))
+        return -1;
     size_t count = atomic_load(&agent->partition_count);
     for (size_t i = 0; i < count; i++) {
         const struct agent_partition_metrics *partition = &agent->partitions[i];
@@ -277,13 +284,14 @@ static void desk_reading_add_applied(struct desk_reading *reading,
         applied->entity_type = entry->entity_type;
         applied->topic = entry->topic;
         applied->state = desk_reading_state(&reading->now, entry->topic, &applied->reason);
-        desk_reading_fill(reading, applied);
+        bool is_filled = desk_reading_fill(reading, applied);
         applied->columns = desk_reading_columns(&reading->arena, options->service->applied[i]);
         applied->paused_at_us = i < PAUSED_SHOWN_MAX
                                     ? atomic_load(&options->sources->agent->paused_at_us[i])
                                     : 0;
-        applied->lag_ms = desk_reading_lag_ms(options->sources->agent, entry->topic);
-        applied->joined = applied->state == MEMBER_COMPLETE || applied->state == MEMBER_STOPPED ||
+        applied->lag_ms = desk_reading_lag_ms(reading, options->sources->agent, entry->topic);
+        applied->joined = applied->state == MEMBER_COMPLETE ||
+                          (applied->state == MEMBER_STOPPED && !is_filled) ||
                           desk_reading_joined(members, record, entry->entity_type);
     }
     for (size_t i = 0; i < reading->now.count; i++) {

@@ -158,4 +158,8 @@ void page_read(struct page_sources *sources, struct page_reading *ret_reading)
     facts->trends = history_trends(sources->history);
     fleet_facts(sources->fleet, sources->metrics->config, &facts->fleet, ret_reading->fleet_type,
                 ret_reading->fleet_service);
+    if (facts->source.retention_s >= 0 || facts->fleet.retention_s < 0)
+        return;
+    facts->source.retention_s = facts->fleet.retention_s;
+    facts->source.retention_topic = facts->fleet.retention_topic;
 }

@@ -13,6 +13,15 @@
 #define FLEET_BYTES_MAX ((size_t)16 * 1024 * 1024)
 #define FLEET_ENDS_US   (INT64_C(5) * 1000 * 1000) /* between two questions where the logs end */
 #define FLEET_SILENT_S  30.0                       /* a sidecar that runs reports each 10 s */
+#define FLEET_EVERY_FEW 3 /* intervals of verify.every_s, after which a comparison is old */
+#define FLEET_VERIFIED_S                                                                           \
+    (24.0 * 3600) /* where they are short, or nobody compares by itself; as the alert has it */
+
+/* A record lists the first parked ones of a partition, and no more. */
+struct parked_total {
+    int64_t count;
+    bool is_minimum; /* there may be more */
+};
 
 /* One instance of a service. */
 struct fleet_service {
@@ -24,7 +33,7 @@ struct fleet_service {
     double lag_s;        /* below 0: not known */
     int64_t pending;     /* -1: not known */
     int64_t set_aside;
-    int64_t parked;
+    struct parked_total parked;
 };
 
 /* One copy of a type, or a publisher that keeps none. */
@@ -32,10 +41,12 @@ struct fleet_copy {
     const char *service;
     const char *copy;
     const char *state;
+    const char *stopped; /* why; NULL: it is not */
     int64_t lag_records; /* -1: not known */
     double lag_s;
     int64_t durable_behind;
-    int64_t parked;
+    struct parked_total parked;  /* -1: not known */
+    double retention_s;          /* until retention overtakes it; below 0: not in sight */
     int64_t paused_at_us;        /* 0: it is not paused */
     struct verdict_copy verdict; /* of its texts only the state is used */
     bool is_compared;            /* somebody has said something of it */
@@ -80,14 +91,17 @@ static const char *view_text(struct fleet_view *view, const char *text)
     return copy.data == NULL ? "" : copy.data;
 }
 
-static int64_t parked_listed(const struct member_record *record, const char *topic)
+static struct parked_total parked_listed(const struct member_record *record, const char *topic)
 {
-    int64_t count = 0;
+    struct parked_total total = {.is_minimum = record->parked_count == MEMBER_PARKED_MAX};
     for (size_t i = 0; i < record->parked_count; i++) {
-        if (topic == NULL || strcmp(record->parked[i].topic, topic) == 0)
-            count += (int64_t)record->parked[i].count;
+        const struct member_parked *parked = &record->parked[i];
+        if (topic != NULL && strcmp(parked->topic, topic) != 0)
+            continue;
+        total.count += (int64_t)parked->count;
+        total.is_minimum = total.is_minimum || parked->count == MEMBER_PARKED_LISTED;
     }
-    return count;
+    return total;
 }
 
 static void view_add_service(struct fleet_view *view, const struct member_record *record)
@@ -147,29 +161,50 @@ static const char *copy_state(const struct member_applied *applied)
 {
     if (applied == NULL)
         return "complete"; /* a publisher has its own rows */
-    return applied->state == MEMBER_FILLING                                        ? "filling"
-           : applied->state == MEMBER_COMPLETE || applied->state == MEMBER_STOPPED ? "complete"
-                                                                                   : "incomplete";
+    switch (applied->state) {
+    case MEMBER_FILLING:
+        return "filling";
+    case MEMBER_STOPPED:
+        return "stopped";
+    case MEMBER_COMPLETE:
+        return "complete";
+    case MEMBER_STARTING:
+    case MEMBER_PARTIAL:
+        break;
+    }
+    return "incomplete";
+}
+
+static struct parked_total copy_parked(const struct quorum_member *member, const char *topic)
+{
+    return member->record == NULL ? (struct parked_total){.count = -1}
+                                  : parked_listed(member->record, topic);
 }
 
 static void view_add_copy(struct fleet_view *view, struct fleet_type *type,
                           const struct quorum *quorum, size_t index,
-                          const struct verdict_record *verdicts)
+                          const struct members_seen *seen)
 {
     const struct quorum_member *member = &quorum->members[index];
+    const struct members_type of = {quorum->entity_type, quorum->topic};
     struct fleet_copy *copy = &type->copies[type->copy_count++];
     const struct member_applied *applied = member->applied;
+    double left_s = retention_watch_left(seen->watch, quorum, index).left_s;
+    bool is_stopped = applied != NULL && applied->state == MEMBER_STOPPED;
     *copy = (struct fleet_copy){
         .service = view_text(view, member->service),
         .copy = view_text(view, member->copy),
         .state = copy_state(applied),
+        .stopped = is_stopped ? view_text(view, applied->reason) : NULL,
+        .retention_s = isnan(left_s) ? -1 : left_s,
         .lag_records = applied == NULL ? -1 : copy_behind(type, quorum, index, false),
         .lag_s = applied == NULL || applied->lag_ms < 0 ? -1 : (double)applied->lag_ms / 1e3,
         .durable_behind = applied == NULL ? -1 : copy_behind(type, quorum, index, true),
-        .parked = member->record == NULL ? -1 : parked_listed(member->record, quorum->topic),
+        .parked = copy_parked(member, quorum->topic),
         .paused_at_us = quorum_paused_at_us(quorum, member),
         .counts = member->counts};
-    const struct verdict_copy *verdict = verdict_find(verdicts, member->service, member->copy);
+    const struct verdict_copy *verdict = verdict_find(members_verdict(seen->members, &of),
+                                                      member->service, member->copy);
     copy->is_compared = verdict != NULL;
     if (verdict != NULL)
         copy->verdict = *verdict;
@@ -216,10 +251,10 @@ static void view_ask_ends(struct fleet_view *view, struct fleet_type *type,
     }
 }
 
-static enum status view_add_type(struct fleet_view *view, const struct members *members,
-                                 const struct members_type *of, struct control_topic *topic,
-                                 struct error *err)
+static enum status view_add_type(struct fleet_view *view, const struct members_seen *seen,
+                                 const struct members_type *of, struct error *err)
 {
+    const struct members *members = seen->members;
     struct fleet_type *type = &view->types[view->type_count++];
     struct quorum quorum;
     enum status status = members_quorum(members, of, &quorum, err);
@@ -233,10 +268,10 @@ static enum status view_add_type(struct fleet_view *view, const struct members *
         type->partition_count = quorum.partition_count;
         type->copies = view_array(view, quorum.member_count, sizeof *type->copies);
         view_keep_quorum(view, type, &quorum);
-        view_ask_ends(view, type, topic);
+        view_ask_ends(view, type, seen->topic);
     }
     for (size_t i = 0; status == STATUS_OK && !view->failed && i < quorum.member_count; i++)
-        view_add_copy(view, type, &quorum, i, members_verdict(members, of));
+        view_add_copy(view, type, &quorum, i, seen);
     quorum_done(&quorum);
     return status;
 }
@@ -250,8 +285,9 @@ static void view_free(struct fleet_view *view)
 }
 
 /* @return NULL without memory. */
-static struct fleet_view *view_new(const struct members *members, struct control_topic *topic)
+static struct fleet_view *view_new(const struct members_seen *seen)
 {
+    const struct members *members = seen->members;
     struct error ignored = ERROR_INIT;
     struct members_type *types = NULL;
     size_t count = 0;
@@ -268,7 +304,7 @@ static struct fleet_view *view_new(const struct members *members, struct control
             view_add_service(view, &members->items[i]->record);
     }
     for (size_t i = 0; status == STATUS_OK && !view->failed && i < count; i++)
-        status = view_add_type(view, members, &types[i], topic, &ignored);
+        status = view_add_type(view, seen, &types[i], &ignored);
     free(types);
     if (status == STATUS_OK && !view->failed)
         return view;
@@ -276,13 +312,13 @@ static struct fleet_view *view_new(const struct members *members, struct control
     return NULL;
 }
 
-void fleet_write(struct fleet *fleet, const struct members *members, struct control_topic *topic)
+void fleet_write(struct fleet *fleet, const struct members_seen *seen)
 {
     int64_t now_us = clock_monotonic_us();
     (void)pthread_mutex_lock(&fleet->lock);
     bool is_due = fleet->read_us == 0 || now_us - fleet->read_us >= FLEET_ENDS_US;
     (void)pthread_mutex_unlock(&fleet->lock);
-    struct fleet_view *view = is_due ? view_new(members, topic) : NULL;
+    struct fleet_view *view = is_due ? view_new(seen) : NULL;
     if (view == NULL)
         return;
     (void)pthread_mutex_lock(&fleet->lock);
@@ -298,6 +334,12 @@ static struct slice id_or_null(const char *copy)
     return strcmp(copy, MEMBER_NONE) == 0 ? (struct slice){0} : slice_of(copy);
 }
 
+static void append_parked(const struct parked_total *parked, struct buffer *out)
+{
+    member_known_number(out, "parked", parked->count);
+    member_bool(out, "parked_is_minimum", parked->is_minimum);
+}
+
 static void append_service(const struct fleet_service *service, int64_t now_us, struct buffer *out)
 {
     double seen_s = now_us > service->seen_us ? (double)(now_us - service->seen_us) / 1e6 : 0;
@@ -311,7 +353,7 @@ static void append_service(const struct fleet_service *service, int64_t now_us, 
     member_seconds(out, "lag_seconds", service->lag_s);
     member_known_number(out, "outbox_pending", service->pending);
     member_known_number(out, "set_aside", service->set_aside);
-    member_number(out, "parked", service->parked);
+    append_parked(&service->parked, out);
     buffer_append_text(out, "}");
 }
 
@@ -336,10 +378,12 @@ static void append_copy(const struct fleet_copy *copy, struct buffer *out)
     member_text(out, "service", slice_of(copy->service));
     member_text(out, "copy_id", id_or_null(copy->copy));
     member_text(out, "state", slice_of(copy->state));
+    member_text(out, "stopped", slice_of(copy->stopped));
     member_known_number(out, "lag_records", copy->lag_records);
     member_seconds(out, "lag_seconds", copy->lag_s);
     member_known_number(out, "durable_behind", copy->durable_behind);
-    member_known_number(out, "parked", copy->parked);
+    append_parked(&copy->parked, out);
+    member_seconds(out, "retention_overtakes_s", copy->retention_s);
     member_time(out, "paused_since", copy->paused_at_us);
     member_text(out, "verdict", slice_of(copy_verdict(copy)));
     member_time(out, "equal_since", verdict->equal_since_us);
@@ -403,9 +447,16 @@ bool fleet_refusal(struct fleet *fleet, const struct parked_record *parked, cons
     return is_known;
 }
 
-/* The first copy that is different is named, or else the first that was not compared. */
+/* The equal copy whose comparison is the oldest. */
+struct oldest {
+    const char *type; /* NULL: none */
+    const char *service;
+};
+
+/* The first copy that is different is named, or else the first that was not compared, or else the
+ * oldest one. */
 static void note_copy(const struct fleet_type *type, const struct fleet_copy *copy, int64_t now_us,
-                      struct page_fleet_facts *facts)
+                      struct page_fleet_facts *facts, struct oldest *oldest)
 {
     const char *verdict = copy_verdict(copy);
     bool is_different = strcmp(verdict, "different") == 0;
@@ -419,8 +470,31 @@ static void note_copy(const struct fleet_type *type, const struct fleet_copy *co
     facts->different += is_different;
     facts->equal += is_equal;
     facts->unverified += !is_different && !is_equal;
-    if (is_equal && age_s > facts->verified_s)
-        facts->verified_s = age_s;
+    if (!is_equal || age_s <= facts->verified_s)
+        return;
+    facts->verified_s = age_s;
+    *oldest = (struct oldest){type->entity_type, copy->service};
+}
+
+/* Its agent may not run, or not read the topic: then only the control topic knows. */
+static void note_retention(const struct fleet_type *type, const struct fleet_copy *copy,
+                           const struct config *config, struct page_fleet_facts *facts)
+{
+    if (copy->retention_s < 0 || strcmp(copy->service, config->service) != 0 ||
+        (facts->retention_s >= 0 && facts->retention_s <= copy->retention_s))
+        return;
+    for (size_t i = 0; i < config->apply_count; i++) {
+        if (strcmp(config->apply[i].topic, type->topic) != 0)
+            continue;
+        facts->retention_s = copy->retention_s;
+        facts->retention_topic = config->apply[i].topic;
+    }
+}
+
+static double fleet_verified_limit_s(const struct config *config)
+{
+    double some_s = FLEET_EVERY_FEW * (double)config->verify_every_s;
+    return some_s > FLEET_VERIFIED_S ? some_s : FLEET_VERIFIED_S;
 }
 
 void fleet_facts(struct fleet *fleet, const struct config *config,
@@ -428,8 +502,12 @@ void fleet_facts(struct fleet *fleet, const struct config *config,
                  char service[static FLEET_NAME_SIZE])
 {
     int64_t now_us = clock_wall_us();
-    struct page_fleet_facts facts = {
-        .is_wanted = config->control_topic[0] != '\0', .read_s = -1, .verified_s = -1};
+    struct page_fleet_facts facts = {.is_wanted = config->control_topic[0] != '\0',
+                                     .read_s = -1,
+                                     .verified_s = -1,
+                                     .verified_limit_s = fleet_verified_limit_s(config),
+                                     .retention_s = -1};
+    struct oldest oldest = {0};
     (void)pthread_mutex_lock(&fleet->lock);
     const struct fleet_view *view = fleet->view;
     if (view != NULL)
@@ -438,10 +516,15 @@ void fleet_facts(struct fleet *fleet, const struct config *config,
         const struct fleet_type *of = &view->types[i];
         const struct members_type name = {of->entity_type, of->topic};
         bool is_own = members_type_is_own(&name, config);
-        for (size_t j = 0; is_own && of->members > 1 && j < of->copy_count; j++) {
-            if (of->copies[j].counts)
-                note_copy(of, &of->copies[j], now_us, &facts);
+        for (size_t j = 0; is_own && j < of->copy_count; j++) {
+            note_retention(of, &of->copies[j], config, &facts);
+            if (of->members > 1 && of->copies[j].counts)
+                note_copy(of, &of->copies[j], now_us, &facts, &oldest);
         }
+    }
+    if (facts.type == NULL) {
+        facts.type = oldest.type;
+        facts.service = oldest.service;
     }
     (void)snprintf(type, FLEET_NAME_SIZE, "%s", facts.type == NULL ? "" : facts.type);
     (void)snprintf(service, FLEET_NAME_SIZE, "%s", facts.service == NULL ? "" : facts.service);

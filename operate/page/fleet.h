@@ -8,6 +8,7 @@
 #include "operate/members.h"
 #include "operate/page/verdict.h"
 #include "operate/refusal.h"
+#include "operate/retention_watch.h"
 
 #include <pthread.h>
 
@@ -27,7 +28,7 @@ struct fleet {
 
 /** Take what the control topic says, and ask where the logs end. Without memory the page keeps what
  * it had. @thread the desk's. */
-void fleet_write(struct fleet *fleet, const struct members *members, struct control_topic *topic);
+void fleet_write(struct fleet *fleet, const struct members_seen *seen);
 
 /** Append the JSON of GET /api/fleet. @thread any. */
 void fleet_append(struct fleet *fleet, struct buffer *out);

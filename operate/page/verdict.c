@@ -316,8 +316,13 @@ static void judge_same(const struct page_facts *facts, struct page_question *que
     else if (fleet->unverified > 0)
         say(question, PAGE_UNKNOWN, "verify", "%s at %s was not compared%s", fleet->type,
             fleet->service, fleet->unverified > 1 ? ", and neither were others" : "");
+    else if (fleet->verified_s > fleet->verified_limit_s)
+        say(question, PAGE_UNKNOWN, "verify",
+            "%s at %s was found equal %s ago: too long ago to say so now", fleet->type,
+            fleet->service, duration(fleet->verified_s, text));
     else
-        say(question, PAGE_OK, NULL, "all copies were found equal, the last one %s ago",
+        say(question, PAGE_OK, NULL,
+            "all copies were found equal; the oldest comparison was %s ago",
             duration(fleet->verified_s < 0 ? 0 : fleet->verified_s, text));
 }
 

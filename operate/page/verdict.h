@@ -40,7 +40,7 @@ struct page_agent_facts {
     const char *filling_topic; /* NULL: no copy is being filled */
     int64_t filling_rows;
     bool is_given_up; /* that fill: nobody goes on with it */
-    double lag_s; /* the longest */
+    double lag_s;     /* the longest */
     const char *lag_topic;
     int32_t lag_partition;
     int64_t lag_records; /* of all partitions */
@@ -86,11 +86,16 @@ struct page_fleet_facts {
     double read_s;  /* how long ago it was read; below 0: never */
     int64_t copies; /* that can be compared, with those of other services */
     int64_t different;
-    int64_t equal;       /* or the reference of a comparison */
-    int64_t unverified;  /* never compared, or not any more */
-    double verified_s;   /* the oldest comparison of those that are equal; below 0: none */
-    const char *type;    /* of the first copy that is different, or else unverified; NULL: none */
+    int64_t equal;           /* or the reference of a comparison */
+    int64_t unverified;      /* never compared, or not any more */
+    double verified_s;       /* the oldest comparison of those that are equal; below 0: none */
+    double verified_limit_s; /* a comparison that is older says nothing of now */
+    const char *type;    /* of the first copy that is different, or else unverified, or else of the
+                          * oldest comparison; NULL: none */
     const char *service; /* whose copy that is */
+    double retention_s;  /* of this service's copies, by what it has reported; below 0: not known,
+                          * or not in sight */
+    const char *retention_topic;
 };
 
 struct page_source_facts {

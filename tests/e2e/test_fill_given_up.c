@@ -80,7 +80,7 @@ static bool copies_say(void *context)
 /* @param words  of the reason. */
 static void expect_loud(const struct pair *pair, const char *words)
 {
-    const char *reason = test_format("its fill was given up: %s", words);
+    static const char reason[] = "its fill was given up: ";
     struct copies copies = {.asked = &pair->shop, .words = reason};
     struct process_result result = sidecar_run(&pair->billing, "status", NULL, NULL);
     expect_words("status", result.output, "its fill was GIVEN UP after");
@@ -89,13 +89,16 @@ static void expect_loud(const struct pair *pair, const char *words)
     expect_words("status", result.output, "once the cause of the fill that was GIVEN UP is mended");
     result = sidecar_run(&pair->billing, "status", "--json", NULL);
     expect_words("status --json", result.output, "\"given_up\":true");
-    expect_words("lag", sidecar_run(&pair->billing, "lag", NULL, NULL).errors, reason);
+    result = sidecar_run(&pair->billing, "lag", NULL, NULL);
+    expect_words("lag", result.errors, reason);
+    expect_words("lag", result.errors, words);
     expect_words("doctor", sidecar_run(&pair->billing, "doctor", NULL, NULL).output,
                  "its fill was given up");
     if (!test_wait(copies_say, &copies, WAIT_MS))
         test_fail("no \"%s\": %s", reason, copies.result.output);
     expect_words("copies", copies.result.output, "stopped");
     expect_words("copies", copies.result.output, "STOPPED: its fill was given up");
+    expect_words("copies", copies.result.output, words);
     expect_page(pair, "/readyz", "the fill of ");
     expect_page(pair, "/readyz", " was given up; `keepstep status` says why");
     expect_page(pair, "/metrics",
@@ -106,8 +109,8 @@ static void expect_loud(const struct pair *pair, const char *words)
 
 static struct process_result ask(const struct pair *pair, const char *flag, const char *second)
 {
-    const char *const argv[] = {
-        KEEPSTEP_BINARY, "fill", "item", "-c", pair->billing.config, flag, second, NULL};
+    const char *const argv[] = {KEEPSTEP_BINARY,      "fill", "item", "-c",
+                                pair->billing.config, flag,   second, NULL};
     return process_run(argv, NULL, 90000);
 }
 

@@ -18,7 +18,14 @@ static struct page_facts well(void)
                   .lag_topic = "shop.order"},
         .relay = {.is_here = true, .is_wanted = true, .holds_lease = true, .pending = 2},
         .trends = {.applied_per_s = 20, .published_per_s = 10, .lag_per_s = 0, .catch_up_s = 0},
-        .fleet = {.is_wanted = true, .read_s = 1, .copies = 3, .equal = 3, .verified_s = 40},
+        .fleet = {.is_wanted = true,
+                  .read_s = 1,
+                  .copies = 3,
+                  .equal = 3,
+                  .verified_s = 40,
+                  .verified_limit_s = 86400,
+                  .type = "order",
+                  .service = "billing"},
         .source = {.retention_s = -1, .disk_free = 50, .disk_size = 100}};
 }
 
@@ -111,9 +118,9 @@ static void keeping_up_is_told_by_where_the_lag_goes(void **state)
 {
     (void)state;
     WHEN(agent->lag_records = 50, KEEPING_UP, PAGE_OK, NULL, "caught up; 20.0 events a second");
-    WHEN(agent->partitions = 0; agent->lag_records = 0;
-         agent->filling_topic = "shop.order", KEEPING_UP, PAGE_BEHIND, "status",
-         "shop.order is being filled");
+    WHEN(agent->partitions = 0; agent->lag_records = 0; agent->filling_topic = "shop.order",
+                                                        KEEPING_UP, PAGE_BEHIND, "status",
+                                                        "shop.order is being filled");
     WHEN(agent->partitions = 0; agent->lag_records = 0; agent->filling_topic = "shop.order";
          agent->is_given_up = true, KEEPING_UP, PAGE_STOPPED, "status",
          "the fill of shop.order was given up");
@@ -207,7 +214,11 @@ static void equality_is_only_told_where_somebody_has_compared(void **state)
     /* Who was different stays so while the broker is away. */
     WHEN(fleet->different = 2; fleet->read_s = 300; fleet->type = "order";
          fleet->service = "billing", SAME, PAGE_STOPPED, "verify", "and so are others");
-    WHEN(fleet->verified_s = 200000, SAME, PAGE_OK, NULL, "the last one 2 days ago");
+    WHEN(fleet->verified_s = 80000, SAME, PAGE_OK, NULL, "the oldest comparison was 22 h ago");
+    WHEN(fleet->verified_s = 1728000, SAME, PAGE_UNKNOWN, "verify",
+         "order at billing was found equal 20 days ago: too long ago");
+    WHEN(fleet->verified_s = 200000; fleet->verified_limit_s = 3 * 86400, SAME, PAGE_OK, NULL,
+                                     "the oldest comparison was 2 days ago");
 }
 
 static void the_source_breaks_by_triggers_retention_outbox_lease_or_disk(void **state)

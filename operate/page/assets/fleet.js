@@ -3,6 +3,8 @@ import { byId, element, setAttribute, setText, showList } from "./elements.js";
 import { ago, byName, count, duration, isFresh, nameOf, plural } from "./format.js";
 import { showShape } from "./shapes.js";
 
+const RETENTION_S = 24 * 3600; // what is further away is not said
+
 function copyKey({ service, copy_id: copyId }) {
     return `${service} ${copyId ?? ""}`;
 }
@@ -100,6 +102,13 @@ function compared(copy) {
 }
 
 function stateOfCopy(copy, type) {
+    if (copy.state === "stopped") {
+        return {
+            verdict: "stopped",
+            text: "stopped",
+            notes: [copy.stopped ?? "", ...(copy.verdict === "different" ? ["different"] : [])],
+        };
+    }
     if (copy.state === "filling") {
         return { verdict: "behind", text: "filling", notes: ["its rows come from another copy"] };
     }
@@ -118,6 +127,20 @@ function stateOfCopy(copy, type) {
         : state;
 }
 
+/** A report lists only the first ones of a partition. */
+function parkedOf({ parked, parked_is_minimum: isMinimum }) {
+    return isMinimum ? `${count(parked)} or more` : count(parked);
+}
+
+function retentionOf({ retention_overtakes_s: left }) {
+    if (left === null || left > RETENTION_S) {
+        return "";
+    }
+    return left === 0
+        ? "Kafka may have deleted what it has not applied"
+        : `in ${duration(Math.round(left))} Kafka deletes what it has not applied`;
+}
+
 function lagOf(copy, type) {
     if (copy.copy_id === null) {
         return copy.service === type.publisher ? "publishes it" : "";
@@ -128,7 +151,9 @@ function lagOf(copy, type) {
             : copy.lag_seconds === 0
               ? "no lag"
               : `lag ${duration(copy.lag_seconds)}`;
-    return copy.parked > 0 ? `${lag}, ${count(copy.parked)} parked` : lag;
+    return [lag, copy.parked > 0 ? `${parkedOf(copy)} parked` : "", retentionOf(copy)]
+        .filter((text) => text !== "")
+        .join(", ");
 }
 
 function createState() {
@@ -159,7 +184,7 @@ function showServices(services) {
                 duration(service.lag_seconds),
                 count(service.outbox_pending),
                 count(service.set_aside),
-                count(service.parked),
+                parkedOf(service),
                 `${duration(Math.round(service.seen_s))} ago`,
             ];
             row.querySelectorAll("td.number").forEach((cell, index) => setText(cell, texts[index]));
