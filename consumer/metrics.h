@@ -50,6 +50,9 @@ struct agent_partition_metrics {
     atomic_llong parked_since_us; /* wall clock; of the first record that is parked now; 0 */
     atomic_llong parked_waiting;  /* those of them that the agent itself tries again */
     atomic_llong parked_held;     /* those that a person must act on */
+    atomic_llong set_since_us;    /* wall clock; since when a change set is open; 0: none is */
+    atomic_llong set_records;     /* that were read of it */
+    atomic_llong set_size;        /* that it has */
 };
 
 /** One row for each topic that was ever filled. Its topic is written once, before `fill_count` is
@@ -83,6 +86,9 @@ struct agent_metrics {
     atomic_ullong events_healed;   /* parked once, and applied since */
     atomic_ullong entities_diverged;
     atomic_ullong events_passed_absent; /* updates of rows that a filled copy does not have */
+    atomic_ullong changesets_applied;
+    atomic_ullong changesets_voided;    /* one of their records is a void */
+    atomic_ullong changesets_abandoned; /* their origin has begun another incarnation */
     atomic_ullong commits;
     atomic_ullong commits_durable;
     atomic_llong last_progress_us; /* wall clock */

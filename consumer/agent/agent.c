@@ -114,9 +114,8 @@ static enum status agent_pause(struct agent *agent, size_t index, const char *re
     return feed_pause(agent->feed, partition_state_tp(state), true, err);
 }
 
-/** Stop a partition for a reason that the agent has found, and record it in the database. */
-static enum status agent_stop_partition(struct agent *agent, size_t index, const char *reason,
-                                        struct error *err)
+enum status agent_stop_partition(struct agent *agent, size_t index, const char *reason,
+                                 struct error *err)
 {
     enum status status = agent_pause(agent, index, reason, err);
     return status == STATUS_OK ? applier_stop(agent->applier, index, reason, err) : status;
@@ -237,7 +236,7 @@ static enum status agent_poll(struct agent *agent, struct error *err)
     if (agent->backoff_us > 0)
         status = agent_poll_paused(agent, err);
     agent_take_next(agent);
-    bool busy = agent->batch.count > 0 || applier_is_retrying(agent->applier) ||
+    bool busy = !agent_waits_for_more(agent) || applier_is_retrying(agent->applier) ||
                 agent_is_loading(agent);
     int timeout_ms = busy ? 0 : AGENT_POLL_MS;
     if (agent->retrying && agent->batch.count > 0)
@@ -279,12 +278,15 @@ static enum status agent_apply_batch(struct agent *agent, bool read_ahead, struc
 {
     int64_t begun = clock_monotonic_us();
     agent_take_next(agent);
+    enum status status = agent_keep_open(agent, err);
+    if (status != STATUS_OK)
+        return status;
     if (agent->batch.count == 0 &&
         (!applier_has_ends(agent->applier) || !agent_is_due(&agent->ends, AGENT_END_US)))
         return STATUS_OK;
     bool is_lent = read_ahead && agent_begin_read_ahead(agent);
     agent->retrying = true;
-    enum status status = applier_apply(agent->applier, &agent->batch, err);
+    status = applier_apply(agent->applier, &agent->batch, err);
     if (status == STATUS_OK && agent->has_outbox)
         agent_yield_to_service(agent, clock_monotonic_us() - begun);
     if (is_lent)

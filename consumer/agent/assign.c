@@ -14,6 +14,7 @@
 void agent_drop(struct agent *agent)
 {
     agent_reset_batches(agent);
+    agent_forget_open(agent);
     applier_drop_all(agent->applier);
     free(agent->partitions);
     agent->partitions = NULL;

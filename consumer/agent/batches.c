@@ -34,7 +34,7 @@ struct batch *agent_filled_batch(struct agent *agent)
 bool agent_begin_read_ahead(struct agent *agent)
 {
     bool is_large = batch_is_full(&agent->batch) || agent->batch.count >= READ_AHEAD_LEAST;
-    if (!is_large || agent->retrying || agent->next.count > 0)
+    if (!is_large || agent->retrying || agent->next.count > agent->next.kept)
         return false;
     const struct reader_loan loan = {.feed = agent->feed,
                                      .batch = &agent->next,

@@ -16,8 +16,13 @@ struct agent_partition {
     char anchor_id[STORE_ID_SIZE];
     int64_t hinted_offset; /* that the group was told last */
     int64_t next_end;      /* the log's end, read and not noted yet; -1: none */
-    bool paused;           /* it is not read: it has stopped, or its type is paused */
+    bool paused;           /* it is not read: it has stopped, is put off, or its type is paused */
     bool type_is_paused;   /* so it is read up to its first event, which says since when it lags */
+    bool is_open;          /* a change set of it lacks its end */
+    uint64_t open_end;     /* the last sequence of that set; 0: none */
+    int64_t read_to;       /* the last offset that was read of an open set */
+    int64_t read_us;       /* monotonic, when */
+    bool is_put_off;       /* so it is paused, until there is room for its open set */
     bool is_overtaken;     /* latch: that the log lost events while it was paused was logged */
 };
 
@@ -57,6 +62,8 @@ struct agent {
     struct agent_partition *partitions;
     size_t partition_count;
     bool has_outbox;    /* the service writes in this database too: give it time (rule 19) */
+    bool has_put_off;   /* a partition waits until others' open sets leave it room */
+    bool has_open;      /* a change set lacks its end: it is read, and applied with that */
     bool retrying;      /* the batch failed and is applied again as it is */
     int64_t backoff_us; /* of the database; 0: it answers */
     struct agent_timer step_timers[AGENT_STEPS];
@@ -104,6 +111,25 @@ void agent_take_next(struct agent *agent);
 
 /** Drop what was read of a partition, before it stops or is read again. */
 void agent_forget_read(struct agent *agent, size_t index);
+
+/* sets.c */
+
+/** Leave the events of open change sets to the next batch, so that the batch can be applied.
+ * @return OK; FATAL (no memory); as applier_stop() where a set is too large. */
+enum status agent_keep_open(struct agent *agent, struct error *err) MUST_CHECK;
+
+/** No change set is open any more: its partitions are given up. */
+void agent_forget_open(struct agent *agent);
+
+/** @return whether the batch has nothing that could be applied before more is read. */
+bool agent_waits_for_more(const struct agent *agent);
+
+/* agent.c */
+
+/** Stop a partition for a reason that the agent has found, and record it in the database. Statuses
+ * as applier_stop(). */
+enum status agent_stop_partition(struct agent *agent, size_t index, const char *reason,
+                                 struct error *err) MUST_CHECK;
 
 /* assign.c */
 

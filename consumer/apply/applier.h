@@ -61,6 +61,9 @@ bool applier_has_ends(const struct applier *applier);
 /** Finds the schemas of the mapped entity types. It reads nothing that changes. @thread any. */
 struct schema_finder applier_finder(struct applier *applier);
 
+/** Finds how far the sequences of a partition are applied, for batch_link_sets(). */
+struct applied_finder applier_ranges(const struct applier *applier);
+
 /** @return how another program writes the topic's records, NULL where they are Keepstep's own. */
 const struct record_form *applier_form(const struct applier *applier, const char *topic);
 

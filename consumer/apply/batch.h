@@ -54,6 +54,12 @@ struct batch_event {
     int parked_code;
 };
 
+/** @return whether it writes nothing of its own: it, or another record of its set, is a void. */
+static inline bool batch_event_is_void(const struct batch_event *event)
+{
+    return event->change.kind == KIND_VOID || event->fate == SET_VOID;
+}
+
 struct batch {
     struct arena arena;
     struct descriptions *descriptions; /* of Debezium's records that were decoded for it */

@@ -99,6 +99,12 @@ void applier_tally(struct applier *applier, const struct batch *batch);
 void applier_tally_applied(const struct applier *applier, const struct change *change,
                            int64_t now_us);
 
+/* sets.c */
+
+/** Count the change sets of a batch that is committed, and log those of which nothing was written.
+ */
+void applier_tally_sets(struct applier *applier, const struct batch *batch);
+
 /* fill.c */
 
 /** @return whether an event at `offset` was rejected because it updates a row that is not there,
@@ -107,9 +113,9 @@ bool applier_passes_absent(const struct owned *owned, int64_t offset, const stru
 
 /* transaction.c */
 
-/** Let a partition stop just before this event.
+/** Let a partition stop in front of this event, and of its change set.
  * @return AGAIN: judge the batch again, without it; STOP: the partition stops before it already. */
-enum status applier_stop_at(struct applier *applier, const struct change *change,
+enum status applier_stop_at(struct applier *applier, const struct batch_event *event,
                             const char *reason) MUST_CHECK;
 
 /** Commit, and note what is durable by then. @return OK; RETRY (the outcome is unknown). */

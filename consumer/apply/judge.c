@@ -39,7 +39,7 @@ static enum status applier_stop_full(struct applier *applier, const struct batch
     char text[ERROR_TEXT_SIZE];
     (void)snprintf(text, sizeof text, "%s, the first: %s; see `keepstep parked list`", limit,
                    applier->owned[event->change.partition_index].first_reason);
-    return applier_stop_at(applier, &event->change, text);
+    return applier_stop_at(applier, event, text);
 }
 
 enum status applier_park_event(struct applier *applier, struct batch_event *event,
@@ -94,9 +94,12 @@ uint64_t applier_own_last(const struct applier *applier, const struct sequence_s
     return sequences_last(sequences, count, applier->config->service, applier->meta.incarnation);
 }
 
-static enum status applier_start_sequence(struct owned *owned, const struct change *change,
+/* A copy that begins in the middle on request may meet a change set of which it has not seen the
+ * beginning: it passes that one. */
+static enum status applier_start_sequence(struct owned *owned, struct batch_event *event,
                                           struct error *err)
 {
+    const struct change *change = &event->change;
     if (change->source.length >= STORE_NAME_SIZE || change->incarnation.length >= STORE_TOKEN_SIZE)
         return error_set(err, STATUS_STOP, "ce_source or ce_incarnation is too long");
     if (owned->work.sequence_count == owned->work.sequence_size) {
@@ -107,7 +110,12 @@ static enum status applier_start_sequence(struct owned *owned, const struct chan
         owned->work.sequences = grown;
         owned->work.sequence_size = size;
     }
-    sequence_start(&owned->work.sequences[owned->work.sequence_count++], change);
+    struct sequence_state *state = &owned->work.sequences[owned->work.sequence_count++];
+    sequence_start(state, change);
+    if (change->sequence > 1 && change->changeset_end != 0) {
+        sequence_pass_set(state, change);
+        event->outcome = EVENT_PASSED;
+    }
     return STATUS_OK;
 }
 
@@ -131,14 +139,31 @@ static enum status applier_stop_sequence(const struct change *change,
         SLICE_ARGS(change->incarnation), last);
 }
 
-/** @return OK with EVENT_DUPLICATE or EVENT_APPLY; STOP. */
+/** A set that is void or abandoned is passed. One that is abandoned gets no more records: what
+ * comes late of it is passed too. */
+static void applier_judge_set(struct sequence_state *state, struct batch_event *event)
+{
+    if (event->fate == SET_WHOLE)
+        return;
+    event->outcome = EVENT_PASSED;
+    if (event->fate == SET_ABANDONED && event->set_next == SET_LAST)
+        sequence_pass_set(state, &event->change);
+}
+
+/** @return OK with EVENT_DUPLICATE, EVENT_PASSED or EVENT_APPLY; STOP. */
 static enum status applier_judge_sequence(struct applier *applier, struct owned *owned,
                                           struct batch_event *event, struct error *err)
 {
     const struct change *change = &event->change;
+    enum status status = STATUS_OK;
     event->outcome = EVENT_APPLY;
     if (change->sequence == 0)
         return STATUS_OK;
+    if (event->fate == SET_BROKEN)
+        return error_set(err, STATUS_STOP,
+                         "header ce_changeset of sequence %llu of %.*s is not that of its change "
+                         "set: two writers, or a writer that is wrong",
+                         (unsigned long long)change->sequence, SLICE_ARGS(change->source));
     if (change->id.length == 0 || change->id.length >= STORE_ID_SIZE)
         return error_set(err, STATUS_STOP, "a sequenced event needs an id of 1 to %d bytes",
                          STORE_ID_SIZE - 1);
@@ -146,9 +171,18 @@ static enum status applier_judge_sequence(struct applier *applier, struct owned 
                                                  change->source, change->incarnation);
     switch (sequence_judge(state, change, owned->state.partial)) {
     case SEQUENCE_FIRST:
-        return applier_start_sequence(owned, change, err);
+        status = applier_start_sequence(owned, event, err);
+        if (status == STATUS_OK)
+            applier_judge_set(&owned->work.sequences[owned->work.sequence_count - 1], event);
+        return status;
     case SEQUENCE_NEXT:
         sequence_advance(state, change);
+        applier_judge_set(state, event);
+        return STATUS_OK;
+    case SEQUENCE_PASSED:
+        if (change->sequence == state->last)
+            sequence_pass_set(state, change);
+        event->outcome = EVENT_PASSED;
         return STATUS_OK;
     case SEQUENCE_UNVERIFIED_DUPLICATE:
         atomic_fetch_add(&applier->metrics->events_unverified, 1);
@@ -287,6 +321,24 @@ static enum status applier_judge_event(struct applier *applier, struct batch_eve
     return STATUS_OK;
 }
 
+/** @return whether an event would be written without the rest of its change set. */
+static bool applier_would_tear(const struct batch_event *event)
+{
+    bool is_new = event->outcome == EVENT_APPLY || event->outcome == EVENT_PARKED;
+    return is_new && event->fate == SET_WHOLE && event->set_next == SET_LAST &&
+           event->change.changeset_end > event->change.sequence;
+}
+
+/** Whoever made the batch has not looked for open sets. @return OK; FATAL. */
+static enum status applier_check_sets(const struct batch *batch, struct error *err)
+{
+    for (size_t i = 0; batch->has_sets && i < batch->count; i++) {
+        if (applier_would_tear(&batch->events[i]))
+            return error_set(err, STATUS_FATAL, "a change set is applied without its end: a bug");
+    }
+    return STATUS_OK;
+}
+
 enum status applier_judge(struct applier *applier, struct batch *batch, struct error *err)
 {
     for (size_t i = 0; i < batch->count; i++) {
@@ -298,13 +350,13 @@ enum status applier_judge(struct applier *applier, struct batch *batch, struct e
         event->image = NULL;
         enum status status = applier_judge_event(applier, event, &stop);
         if (status == STATUS_STOP)
-            return applier_stop_at(applier, &event->change, stop.text);
+            return applier_stop_at(applier, event, stop.text);
         if (status == STATUS_AGAIN)
             return status;
         if (status != STATUS_OK)
             return error_set(err, status, "%s", stop.text);
     }
-    return STATUS_OK;
+    return applier_check_sets(batch, err);
 }
 
 /** @return whether its idempotency key is claimed singly. */

@@ -135,7 +135,7 @@ static enum status applier_judge_void(struct applier *applier, struct batch *bat
 
 static void applier_supersede(struct batch_event *event)
 {
-    event->outcome = event->change.kind == KIND_VOID ? EVENT_PASSED : EVENT_SUPERSEDED;
+    event->outcome = batch_event_is_void(event) ? EVENT_PASSED : EVENT_SUPERSEDED;
 }
 
 enum status applier_recheck_pending(struct applier *applier, struct batch *batch, bool *ret_pending,
@@ -182,11 +182,11 @@ enum status applier_judge_own(struct applier *applier, struct batch *batch, stru
         bool pending = false;
         if (event->outcome == EVENT_APPLY)
             status = applier_is_pending(applier, &event->change, event->own_last, &pending, err);
-        else if (event->outcome == EVENT_PASSED && event->change.kind == KIND_VOID &&
+        else if (event->outcome == EVENT_PASSED && batch_event_is_void(event) &&
                  applier_is_own(applier, &event->change))
             status = applier_judge_void(applier, batch, i, err);
         if (status == STATUS_STOP)
-            status = applier_stop_at(applier, &event->change, err->text);
+            status = applier_stop_at(applier, event, err->text);
         if (status != STATUS_OK)
             return status;
         if (pending)

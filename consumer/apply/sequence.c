@@ -10,9 +10,17 @@ static uint32_t sequence_digest(struct slice id)
     return (uint32_t)(digest_64(id) & UINT32_MAX);
 }
 
+/** @return whether the range was last moved past a change set whose end was not seen. */
+static bool sequence_is_past(const struct sequence_state *state)
+{
+    return state->last > 0 && state->last_id[0] == '\0';
+}
+
 static enum sequence_verdict sequence_judge_covered(const struct sequence_state *state,
                                                     const struct change *change)
 {
+    if (sequence_is_past(state))
+        return SEQUENCE_PASSED;
     if (change->sequence < state->base || state->last - change->sequence >= SEQUENCE_WINDOW)
         return SEQUENCE_UNVERIFIED_DUPLICATE;
     if (change->sequence == state->last)
@@ -32,7 +40,8 @@ enum sequence_verdict sequence_judge(const struct sequence_state *state,
         return sequence_judge_covered(state, change);
     if (change->sequence - state->last > 1)
         return SEQUENCE_GAP;
-    return slice_is(change->previous_id, state->last_id) ? SEQUENCE_NEXT : SEQUENCE_FORK;
+    bool follows = sequence_is_past(state) || slice_is(change->previous_id, state->last_id);
+    return follows ? SEQUENCE_NEXT : SEQUENCE_FORK;
 }
 
 void sequence_start(struct sequence_state *state, const struct change *change)
@@ -44,14 +53,26 @@ void sequence_start(struct sequence_state *state, const struct change *change)
     sequence_advance(state, change);
 }
 
+static void sequence_note_id(struct sequence_state *state, struct slice id)
+{
+    size_t length = id.length < sizeof state->last_id ? id.length : sizeof state->last_id - 1;
+    if (length > 0)
+        memcpy(state->last_id, id.data, length);
+    state->last_id[length] = '\0';
+}
+
+void sequence_pass_set(struct sequence_state *state, const struct change *change)
+{
+    state->base = change->changeset_end + 1;
+    state->last = change->changeset_end;
+    sequence_note_id(state,
+                     change->sequence == state->last ? change->id : (struct slice){.length = 0});
+}
+
 void sequence_advance(struct sequence_state *state, const struct change *change)
 {
     state->last = change->sequence;
-    size_t length = change->id.length < sizeof state->last_id ? change->id.length
-                                                              : sizeof state->last_id - 1;
-    if (length > 0)
-        memcpy(state->last_id, change->id.data, length);
-    state->last_id[length] = '\0';
+    sequence_note_id(state, change->id);
     state->digests[change->sequence % SEQUENCE_WINDOW] = sequence_digest(change->id);
 }
 

@@ -10,6 +10,7 @@ enum sequence_verdict {
     SEQUENCE_NEXT,                 /* apply it and advance */
     SEQUENCE_DUPLICATE,            /* applied before, the same id */
     SEQUENCE_UNVERIFIED_DUPLICATE, /* applied before, too long ago to compare its id */
+    SEQUENCE_PASSED,               /* of a change set that is passed whole */
     SEQUENCE_GAP,                  /* events are missing before it */
     SEQUENCE_FORK,                 /* another id than the recorded one: two histories */
 };
@@ -22,6 +23,9 @@ enum sequence_verdict sequence_judge(const struct sequence_state *state,
 
 /** Begin a range with a FIRST event. */
 void sequence_start(struct sequence_state *state, const struct change *change);
+
+/** Pass all of an event's change set, also what has not come of it: the range begins behind it. */
+void sequence_pass_set(struct sequence_state *state, const struct change *change);
 
 /** Take a NEXT event into the range. */
 void sequence_advance(struct sequence_state *state, const struct change *change);

@@ -11,16 +11,16 @@
 #include <stdio.h>
 #include <string.h>
 
-enum status applier_stop_at(struct applier *applier, const struct change *change,
+enum status applier_stop_at(struct applier *applier, const struct batch_event *event,
                             const char *reason)
 {
-    struct owned *owned = &applier->owned[change->partition_index];
-    if (change->record.offset >= owned->stop.offset)
+    struct owned *owned = &applier->owned[event->change.partition_index];
+    if (event->stop_offset >= owned->stop.offset)
         return STATUS_STOP;
     applier->repeat.is_cut = true;
-    owned->stop.offset = change->record.offset;
+    owned->stop.offset = event->stop_offset;
     (void)snprintf(owned->stop.reason, sizeof owned->stop.reason, "offset %lld: %.400s",
-                   (long long)change->record.offset, reason);
+                   (long long)event->change.record.offset, reason);
     return STATUS_AGAIN;
 }
 
@@ -146,6 +146,8 @@ enum status applier_apply(struct applier *applier, struct batch *batch, struct e
     if (nothing)
         return STATUS_OK;
     applier_tally(applier, batch);
+    if (batch->has_sets)
+        applier_tally_sets(applier, batch);
     return applier_advance(applier, batch, err);
 }
 

@@ -120,7 +120,7 @@ static enum status applier_write_single(struct applier *applier, const struct wr
 {
     struct error reject = ERROR_INIT;
     bool blocked = applier_is_blocked(applier, &write->event->change);
-    if (blocked && write->event->change.kind == KIND_VOID) {
+    if (blocked && batch_event_is_void(write->event)) {
         write->event->outcome = EVENT_PASSED; /* the parked record is newer than the kept image */
         return STATUS_OK;
     }
@@ -135,7 +135,7 @@ static enum status applier_write_single(struct applier *applier, const struct wr
                    ? STATUS_OK
                    : applier_recheck_write(applier, write->event, err);
     if (status == STATUS_STOP)
-        return applier_stop_at(applier, &write->event->change, reject.text);
+        return applier_stop_at(applier, write->event, reject.text);
     if (status != STATUS_REJECT) {
         const struct change *change = &write->event->change;
         *err = reject;
@@ -246,7 +246,7 @@ static enum status applier_stop_at_parked(struct applier *applier, const struct 
     for (size_t i = 0; i < batch->count; i++) {
         if (batch->events[i].outcome != EVENT_PARKED || records++->parked_id != 0)
             continue;
-        return applier_stop_at(applier, &batch->events[i].change, reason);
+        return applier_stop_at(applier, &batch->events[i], reason);
     }
     return STATUS_STOP;
 }
@@ -272,8 +272,8 @@ static enum status applier_write_parked(struct applier *applier, const struct ba
         bool readable = change->entity_type.length > 0 && change->entity_key.length > 0;
         enum parked_state state = event->parked_held ? PARKED_HELD : PARKED_WAITING;
         records[count++] = (struct parked_record){
-            .record = change->kind == KIND_VOID && event->image != NULL ? event->image->record
-                                                                        : change->record,
+            .record = batch_event_is_void(event) && event->image != NULL ? event->image->record
+                                                                         : change->record,
             .entity_type = readable ? change->entity_type : slice_of(""),
             .entity_key = readable ? change->entity_key : change->record.key,
             .state = event->parked_behind ? PARKED_BEHIND : state,
@@ -307,7 +307,7 @@ static enum status applier_write_superseded(struct applier *applier, const struc
         else if (event->outcome == EVENT_APPLY || (event->outcome == EVENT_PARKED && own))
             status = applier_drop_image(applier, owned, change, err);
         if (status == STATUS_STOP)
-            status = applier_stop_at(applier, change, err->text);
+            status = applier_stop_at(applier, event, err->text);
     }
     return status;
 }

@@ -27,10 +27,10 @@ static const char *event_id(const struct agent_world_event *event, int sequence)
 
 void agent_world_send(struct agent_world *world, const struct agent_world_event *event)
 {
-    const char *key = test_format("{\"id\":%d}", world->keys[event->partition]);
+    int id = event->id != 0 ? event->id : world->keys[event->partition];
+    const char *key = test_format("{\"id\":%d}", id);
     const char *value = test_format(
-        "{\"op\":\"u\",\"before\":null,\"after\":{\"id\":%d,\"a\":\"%s\"}}",
-        world->keys[event->partition], event->text);
+        "{\"op\":\"u\",\"before\":null,\"after\":{\"id\":%d,\"a\":\"%s\"}}", id, event->text);
     rd_kafka_headers_t *headers = rd_kafka_headers_new(8);
     for (int i = 0; i < event->headers_before; i++)
         (void)rd_kafka_header_add(headers, "baggage", -1, "x", -1);
@@ -43,6 +43,9 @@ void agent_world_send(struct agent_world *world, const struct agent_world_event 
                               -1);
     (void)rd_kafka_header_add(headers, "ce_sequence", -1, test_format("%020d", event->sequence),
                               -1);
+    if (event->changeset_end > 0)
+        (void)rd_kafka_header_add(headers, "ce_changeset", -1,
+                                  test_format("%020d", event->changeset_end), -1);
     if (event->sequence > 1)
         (void)rd_kafka_header_add(headers, "ce_previousid", -1,
                                   event_id(event, event->sequence - 1), -1);

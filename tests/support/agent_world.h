@@ -48,6 +48,8 @@ struct agent_world_event {
     int sequence;       /* in its partition */
     const char *text;   /* the new value of column "a" */
     int headers_before; /* of another program, before Keepstep's */
+    int changeset_end;  /* 0: it is alone */
+    int id;             /* of the row; 0: the partition's key */
 };
 
 /** Publish an update of the partition's key, and wait for the broker. */

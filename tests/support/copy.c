@@ -144,6 +144,7 @@ struct copy *copy_begin(const char *table_sql, bool published_here)
     copy->url = copy_database();
     copy->ops = store_find(copy->url);
     copy->partition_count = 1;
+    copy->incarnation = COPY_INCARNATION;
     copy->database = database_case_kind == DATABASE_SQLITE ? test_path("copy.db") : copy->url;
     test_write_file(test_path("order.schema.json"), schema_text);
     copy_must(copy, entity_schema_new(test_directory(), "order", &copy->schema, &copy->err));
@@ -281,9 +282,11 @@ void copy_add_from(struct copy *copy, const char *source, int sequence, const ch
     if (sequence > 0) {
         headers[count++] = (struct header){slice_of("ce_sequence"),
                                            slice_of(test_format("%020d", sequence))};
-        headers[count++] = (struct header){slice_of("ce_incarnation"),
-                                           slice_of("0193a7c0-0000-7000-8000-000000000001")};
+        headers[count++] = (struct header){slice_of("ce_incarnation"), slice_of(copy->incarnation)};
     }
+    if (sequence > 0 && copy->changeset_end > 0)
+        headers[count++] = (struct header){slice_of("ce_changeset"),
+                                           slice_of(test_format("%020d", copy->changeset_end))};
     if (sequence > 1)
         headers[count++] = (struct header){slice_of("ce_previousid"), slice_of(previous_id)};
     struct record record = {.topic = COPY_TOPIC,
@@ -308,6 +311,8 @@ void copy_add(struct copy *copy, int sequence, int key, const char *op, const ch
 
 void copy_apply(struct copy *copy)
 {
+    copy_must(copy, batch_link_sets(&copy->batch, applier_ranges(copy->applier), &copy->err));
+    assert_int_equal(batch_whole(&copy->batch), copy->batch.count);
     copy_must(copy, applier_apply(copy->applier, &copy->batch, &copy->err));
     batch_reset(&copy->batch);
 }

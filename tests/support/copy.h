@@ -25,6 +25,8 @@ struct copy {
     size_t index;
     int64_t offset;          /* of the next record */
     int64_t committed_us;    /* wall clock; what the next records say of their commit; 0: nothing */
+    int changeset_end;       /* of the next sequenced records; 0: each is alone */
+    const char *incarnation; /* of the next sequenced records */
     int32_t partition_count; /* of the topic; 1 unless changed before copy_open() */
     int claims;              /* how many keys were claimed since copy_watch() */
     void (*at_begin)(struct copy *copy); /* see copy_watch() */
@@ -77,6 +79,10 @@ enum status copy_try_operate(const struct copy *copy, int64_t parked_id, enum pa
                              struct error *err);
 void copy_operate(struct copy *copy, int64_t parked_id, enum parked_edit edit);
 
+/** How copy_begin() calls the incarnation, and a later one. */
+#define COPY_INCARNATION       "0193a7c0-0000-7000-8000-000000000001"
+#define COPY_LATER_INCARNATION "0193a7c0-0000-7000-8000-000000000002"
+
 /** Add a record to the batch. Sequence 0 makes an unsequenced one; `kind` and `value` may be
  * NULL. */
 void copy_add_from(struct copy *copy, const char *source, int sequence, const char *id,
@@ -92,7 +98,8 @@ void copy_add_from(struct copy *copy, const char *source, int sequence, const ch
 /** Add an event of "shop" with the id "e<sequence>". */
 void copy_add(struct copy *copy, int sequence, int key, const char *op, const char *row);
 
-/** Apply and empty the batch. The test fails unless that is OK. */
+/** Apply and empty the batch, in which all change sets must have their ends. The test fails unless
+ * that is OK. */
 void copy_apply(struct copy *copy);
 
 /** Run SQL on the copy's database. @return the rows, as database_text() writes them. */

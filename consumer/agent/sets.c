@@ -1,0 +1,163 @@
+/* Change sets whose end has not been read: they wait in memory, outside of any transaction, and the
+ * other events of the batch are applied (rule 55). */
+#include "consumer/agent/internal.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <stdio.h>
+
+#define SETS_IDLE_US 5000000 /* after which an open set may wait for ever */
+
+/** Show how much of a partition's first open set has been read. @param first  its first event. */
+static void agent_show_open(struct agent_partition *partition, const struct batch *batch,
+                            size_t first)
+{
+    const struct change *change = &batch->events[first].change;
+    struct agent_partition_metrics *row = partition->metrics;
+    int64_t records = 0;
+    for (size_t i = first; i != SET_LAST; i = batch->events[i].set_next)
+        records++;
+    atomic_store(&row->set_records, records);
+    atomic_store(&row->set_size, (int64_t)(change->changeset_end - change->sequence + 1));
+    if (partition->open_end != change->changeset_end || atomic_load(&row->set_since_us) == 0)
+        atomic_store(&row->set_since_us, clock_wall_us());
+    partition->open_end = change->changeset_end;
+}
+
+static void agent_show_none(struct agent_partition *partition)
+{
+    partition->open_end = 0;
+    atomic_store(&partition->metrics->set_since_us, 0);
+}
+
+/** Show which sets are open. Their logs' ends are no place to which their positions could move. */
+static void agent_note_open(struct agent *agent, const struct batch *batch)
+{
+    bool any = false;
+    for (size_t i = 0; i < agent->partition_count; i++)
+        agent->partitions[i].is_open = false;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct batch_event *event = &batch->events[i];
+        struct agent_partition *partition = &agent->partitions[event->change.partition_index];
+        if (event->is_open && event->change.record.offset > partition->read_to) {
+            partition->read_to = event->change.record.offset;
+            partition->read_us = clock_monotonic_us();
+        }
+        if (!event->is_open || partition->is_open)
+            continue;
+        partition->is_open = any = true;
+        agent_show_open(partition, batch, i);
+        applier_note_end(agent->applier, event->change.partition_index, 0);
+    }
+    for (size_t i = 0; i < agent->partition_count; i++) {
+        struct agent_partition *partition = &agent->partitions[i];
+        if (!partition->is_open && !partition->is_put_off && partition->open_end != 0)
+            agent_show_none(partition);
+    }
+    agent->has_open = any;
+}
+
+void agent_forget_open(struct agent *agent)
+{
+    for (size_t i = 0; i < agent->partition_count; i++)
+        agent_show_none(&agent->partitions[i]);
+    agent->has_open = false;
+    agent->has_put_off = false;
+}
+
+bool agent_waits_for_more(const struct agent *agent)
+{
+    const struct batch *batch = &agent->batch;
+    return batch->count == 0 || (batch->is_linked && batch_whole(batch) == 0);
+}
+
+/** @return the open partition of which nothing has been read for the longest time, and how many are
+ * open. */
+static size_t agent_find_idle(const struct agent *agent, size_t *ret_open)
+{
+    size_t idle = SIZE_MAX;
+    *ret_open = 0;
+    for (size_t i = 0; i < agent->partition_count; i++) {
+        const struct agent_partition *partition = &agent->partitions[i];
+        if (!partition->is_open)
+            continue;
+        ++*ret_open;
+        if (idle == SIZE_MAX || partition->read_us < agent->partitions[idle].read_us)
+            idle = i;
+    }
+    return idle;
+}
+
+static enum status agent_stop_large(struct agent *agent, size_t index, struct error *err)
+{
+    char reason[ERROR_TEXT_SIZE];
+    const struct agent_partition_metrics *row = agent->partitions[index].metrics;
+    (void)snprintf(reason, sizeof reason,
+                   "a change set of %lld records does not fit in memory: %lld of them, with what "
+                   "stands between, use up all that a batch may take; raise limits.batch_bytes (it "
+                   "is %lld)",
+                   (long long)atomic_load(&row->set_size),
+                   (long long)atomic_load(&row->set_records),
+                   (long long)agent->config->limits.batch_bytes);
+    return agent_stop_partition(agent, index, reason, err);
+}
+
+/** The memory is used up by nothing but open sets. One partition is read again from its position,
+ * later, when the others have room to spare. Where there is no other one, its set never fits. */
+static enum status agent_make_room(struct agent *agent, struct error *err)
+{
+    size_t open = 0;
+    size_t index = agent_find_idle(agent, &open);
+    if (open < 2)
+        return agent_stop_large(agent, index, err);
+    struct agent_partition *partition = &agent->partitions[index];
+    log_info("agent", "%s/%d waits: the open change sets of %zu partitions do not fit in memory",
+             partition->tp.topic, partition->tp.partition, open);
+    agent_forget_read(agent, index);
+    partition->paused = true;
+    partition->is_put_off = true;
+    partition->is_open = false;
+    agent->has_put_off = true;
+    return feed_pause(agent->feed, partition->tp, true, err);
+}
+
+/** Read partitions again that were put off, once nothing of the others is open, or nothing comes of
+ * that. */
+static enum status agent_follow_put_off(struct agent *agent, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < agent->partition_count; i++) {
+        const struct agent_partition *partition = &agent->partitions[i];
+        if (partition->is_open && clock_monotonic_us() - partition->read_us < SETS_IDLE_US)
+            return STATUS_OK;
+    }
+    for (size_t i = 0; i < agent->partition_count && status == STATUS_OK; i++) {
+        struct agent_partition *partition = &agent->partitions[i];
+        if (!partition->is_put_off)
+            continue;
+        partition->paused = false;
+        partition->is_put_off = false;
+        applier_set_reloaded(agent->applier, i, true);
+        status = feed_pause(agent->feed, partition->tp, false, err);
+    }
+    agent->has_put_off = status != STATUS_OK;
+    return status;
+}
+
+enum status agent_keep_open(struct agent *agent, struct error *err)
+{
+    struct batch *batch = &agent->batch;
+    if (!batch->has_sets && !agent->has_open && !agent->has_put_off)
+        return STATUS_OK;
+    enum status status = batch_link_sets(batch, applier_ranges(agent->applier), err);
+    if (status != STATUS_OK || agent->next.count > 0) /* what was kept stands there already */
+        return status;
+    agent_note_open(agent, batch);
+    status = batch_keep(batch, &agent->next, applier_finder(agent->applier), err);
+    if (status == STATUS_OK)
+        status = batch_link_sets(batch, applier_ranges(agent->applier), err);
+    if (status == STATUS_OK && batch->count == 0 && batch_is_exhausted(&agent->next))
+        return agent_make_room(agent, err);
+    return status == STATUS_OK && agent->has_put_off ? agent_follow_put_off(agent, err) : status;
+}

@@ -1,0 +1,54 @@
+/* What the applier knows of change sets: how far sequences are applied, and what became of the sets
+ * of a batch. */
+#include "consumer/apply/internal.h"
+#include "consumer/apply/sequence.h"
+
+#include "common/log.h"
+
+static struct applied_range applier_find_range(void *context, const struct change *change)
+{
+    const struct applier *applier = context;
+    const struct partition_state *state = &applier->owned[change->partition_index].state;
+    const struct sequence_state *found = sequence_find(state->sequences, state->sequence_count,
+                                                       change->source, change->incarnation);
+    return (struct applied_range){.is_known = found != NULL,
+                                  .is_partial = state->partial,
+                                  .last = found == NULL ? 0 : found->last};
+}
+
+struct applied_finder applier_ranges(const struct applier *applier)
+{
+    return (struct applied_finder){applier_find_range, (void *)(uintptr_t)applier};
+}
+
+static void tally_set(struct applier *applier, const struct batch_event *event)
+{
+    struct agent_metrics *metrics = applier->metrics;
+    const struct change *change = &event->change;
+    bool is_void = event->fate == SET_VOID;
+    if (event->fate == SET_WHOLE) {
+        atomic_fetch_add(&metrics->changesets_applied, event->outcome == EVENT_PARKED ? 0 : 1);
+        return;
+    }
+    atomic_fetch_add(is_void ? &metrics->changesets_voided : &metrics->changesets_abandoned, 1);
+    log_error("agent",
+              "%s/%d offset %lld: nothing is written of the change set of %.*s (incarnation %.*s) "
+              "that ends at sequence %llu: %s",
+              change->record.topic, change->record.partition, (long long)change->record.offset,
+              SLICE_ARGS(change->source), SLICE_ARGS(change->incarnation),
+              (unsigned long long)change->changeset_end,
+              is_void ? "one of its records could not be published, and went out as a void"
+                      : "its service was restored before it had published the rest");
+}
+
+void applier_tally_sets(struct applier *applier, const struct batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct batch_event *event = &batch->events[i];
+        bool is_first = event->set == i && event->change.changeset_end != 0;
+        bool is_set = event->set_next != SET_LAST || event->fate != SET_WHOLE;
+        if (is_first && is_set && event->outcome != EVENT_DROPPED &&
+            event->outcome != EVENT_COVERED)
+            tally_set(applier, event);
+    }
+}

@@ -1,0 +1,291 @@
+/* The agent and change sets, on librdkafka's mock cluster: nobody sees a part of one, and one whose
+ * end does not come holds up nothing else (rule 55). labels: threads */
+#include "tests/support/agent_world.h"
+
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define ROWS      25
+#define BATCH     10
+#define LIMIT_MS  60000
+#define LARGE     900000
+#define LOOKS     200 /* at a copy that must not change, 1 ms apart */
+#define DISTINCT  "SELECT count(DISTINCT a) FROM orders"
+#define VALUES    "SELECT DISTINCT a FROM orders"
+#define POSITIONS "SELECT partition, next_offset FROM keepstep_position ORDER BY partition"
+
+static struct agent_world world;
+static int sent[AGENT_WORLD_PARTITIONS];
+
+static void begin(int partitions)
+{
+    sent[0] = sent[1] = 0;
+    agent_world_make(&world, partitions);
+    world.config.limits.batch_events = BATCH;
+}
+
+static void finish(void)
+{
+    agent_world_end(&world);
+    agent_world_done(&world);
+}
+
+static void wait_for(const char *sql, const char *expected)
+{
+    if (!sqlite_wait_for(world.database, sql, expected, LIMIT_MS))
+        test_fail("%s: '%s' and not '%s'", sql, sqlite_text(world.database, sql), expected);
+}
+
+/** Send `count` records of the next set, of which `sent_before` are sent; it has `size` in all. */
+static void send_part(int sent_before, int count, int size, const char *text)
+{
+    int end = sent[0] - sent_before + size;
+    for (int i = 0; i < count; i++)
+        agent_world_send(&world, &(struct agent_world_event){.sequence = ++sent[0],
+                                                             .text = text,
+                                                             .id = 1 + (sent_before + i) % ROWS,
+                                                             .changeset_end = size > 1 ? end : 0});
+}
+
+static void send_alone(int partition, const char *text)
+{
+    agent_world_send(&world, &(struct agent_world_event){.partition = partition,
+                                                         .sequence = ++sent[partition],
+                                                         .text = text});
+}
+
+/** Looks at the copy all the time. */
+struct reader_thread {
+    pthread_t thread;
+    atomic_bool stop;
+    atomic_int looks;
+    atomic_int parts; /* how often it saw a part of a set */
+};
+
+static void *look(void *context)
+{
+    struct reader_thread *reader = context;
+    sqlite3 *session = NULL;
+    sqlite3_stmt *statement = NULL;
+    assert_int_equal(sqlite3_open(world.database, &session), SQLITE_OK);
+    while (!atomic_load(&reader->stop)) {
+        if (sqlite3_prepare_v2(session, DISTINCT, -1, &statement, NULL) == SQLITE_OK &&
+            sqlite3_step(statement) == SQLITE_ROW) {
+            if (sqlite3_column_int(statement, 0) > 1)
+                atomic_fetch_add(&reader->parts, 1);
+            atomic_fetch_add(&reader->looks, 1);
+        }
+        (void)sqlite3_finalize(statement);
+        statement = NULL;
+    }
+    (void)sqlite3_close(session);
+    return NULL;
+}
+
+static void nobody_sees_a_part_of_a_set_that_is_larger_than_a_batch(void **state)
+{
+    struct reader_thread reader = {.looks = 0};
+    (void)state;
+    begin(1);
+    send_part(0, ROWS, ROWS, "0");
+    agent_world_start(&world);
+    wait_for(VALUES, "0\n");
+    assert_int_equal(pthread_create(&reader.thread, NULL, look, &reader), 0);
+    for (int i = 1; i <= 20; i++)
+        send_part(0, ROWS, ROWS, test_format("%d", i));
+    send_part(0, 2 * ROWS + 1, 2 * ROWS + 1, "last");
+    wait_for(VALUES, "last\n");
+    atomic_store(&reader.stop, true);
+    assert_int_equal(pthread_join(reader.thread, NULL), 0);
+    assert_int_equal(atomic_load(&reader.parts), 0);
+    assert_true(atomic_load(&reader.looks) > 20);
+    assert_int_equal(atomic_load(&world.metrics->changesets_applied), 22);
+    finish();
+}
+
+/* So that the test above can fail. */
+static void without_the_header_parts_are_seen(void **state)
+{
+    (void)state;
+    begin(1);
+    send_part(0, ROWS, ROWS, "0");
+    agent_world_start(&world);
+    wait_for(VALUES, "0\n");
+    for (int i = 0; i < BATCH; i++)
+        agent_world_send(
+            &world, &(struct agent_world_event){.sequence = ++sent[0], .text = "1", .id = 1 + i});
+    wait_for(DISTINCT, "2\n");
+    finish();
+}
+
+/** The copy's database has no transaction under way: a writer does not wait for a moment. */
+static void assert_no_transaction(void)
+{
+    sqlite3 *session = NULL;
+    int refused = 0;
+    assert_int_equal(sqlite3_open(world.database, &session), SQLITE_OK);
+    for (int i = 0; i < LOOKS; i++) {
+        refused += sqlite3_exec(session, "BEGIN IMMEDIATE; ROLLBACK", NULL, NULL, NULL) !=
+                   SQLITE_OK;
+        (void)usleep(1000);
+    }
+    (void)sqlite3_close(session);
+    if (refused > LOOKS / 10) /* the agent looks after fills and pauses */
+        test_fail("a transaction was under way at %d of %d looks", refused, LOOKS);
+}
+
+static bool is_open(void *context)
+{
+    const int64_t *records = context;
+    const struct agent_partition_metrics *row = &world.metrics->partitions[0];
+    return atomic_load(&row->set_since_us) != 0 && atomic_load(&row->set_records) == *records;
+}
+
+static void wait_until_open(int64_t records)
+{
+    if (!test_wait(is_open, &records, LIMIT_MS))
+        test_fail("no set of which %lld records were read is open", (long long)records);
+}
+
+static void a_set_whose_end_does_not_come_holds_up_nothing_else(void **state)
+{
+    (void)state;
+    begin(2);
+    send_alone(0, "old");
+    send_alone(1, "old");
+    agent_world_start(&world);
+    wait_for(DISTINCT, "1\n");
+    sent[0] = 1;
+    for (int i = 0; i < 2; i++)
+        agent_world_send(&world, &(struct agent_world_event){
+                                     .sequence = ++sent[0], .text = "new", .changeset_end = 4});
+    wait_until_open(2);
+    assert_int_equal(atomic_load(&world.metrics->partitions[0].set_size), 3);
+    for (int i = 0; i < 3 * BATCH; i++)
+        send_alone(1, test_format("%d", i));
+    wait_for(POSITIONS, "0|1\n1|31\n");
+    wait_for(VALUES, world.keys[0] < world.keys[1] ? "old\n29\n" : "29\nold\n");
+    assert_no_transaction();
+    wait_for(POSITIONS, "0|1\n1|31\n");
+    agent_world_send(&world, &(struct agent_world_event){
+                                 .sequence = ++sent[0], .text = "new", .changeset_end = 4});
+    wait_for(POSITIONS, "0|4\n1|31\n");
+    wait_for("SELECT count(*) FROM orders WHERE a = 'new'", "1\n");
+    assert_int_equal(atomic_load(&world.metrics->partitions[0].set_since_us), 0);
+    finish();
+}
+
+static void an_open_set_outlives_a_restart_a_command_a_pause_and_a_takeover(void **state)
+{
+    (void)state;
+    begin(1);
+    send_part(0, ROWS, ROWS, "0");
+    agent_world_start(&world);
+    wait_for(VALUES, "0\n");
+    send_part(0, 2, ROWS, "1");
+    wait_until_open(2);
+    agent_world_end(&world);
+    wait_for(VALUES, "0\n");
+    agent_world_start(&world);
+    send_part(2, 10, ROWS, "1");
+    wait_until_open(12);
+    (void)sqlite_text(world.database, "UPDATE keepstep_position SET revision = revision + 1");
+    send_part(12, 1, ROWS, "1");
+    wait_until_open(13);
+    (void)sqlite_text(world.database,
+                      "INSERT INTO keepstep_paused VALUES ('order', 1, 'somebody', '')");
+    (void)usleep(1500000);
+    (void)sqlite_text(world.database, "DELETE FROM keepstep_paused");
+    wait_until_open(13);
+    wait_for(VALUES, "0\n");
+    /* Somebody takes its partition: its transaction is void, and it takes the partition back. */
+    (void)sqlite_text(world.database, "UPDATE keepstep_position SET epoch = epoch + 1");
+    send_part(13, ROWS - 13, ROWS, "1");
+    wait_for(VALUES, "1\n");
+    assert_int_equal(atomic_load(&world.metrics->events_duplicate), 0);
+    finish();
+}
+
+static void a_gap_in_a_set_stops_its_partition_in_front_of_it(void **state)
+{
+    (void)state;
+    begin(1);
+    send_part(0, ROWS, ROWS, "0");
+    agent_world_start(&world);
+    wait_for(VALUES, "0\n");
+    send_part(0, 2, ROWS, "1");
+    sent[0]++;
+    agent_world_send(&world, &(struct agent_world_event){
+                                 .sequence = ++sent[0], .text = "1", .changeset_end = 2 * ROWS});
+    wait_for("SELECT next_offset FROM keepstep_position WHERE stopped LIKE '%missing%'", "25\n");
+    wait_for(VALUES, "0\n");
+    finish();
+}
+
+static char large[LARGE + 1];
+
+static void
+a_set_larger_than_a_batchs_bytes_is_applied_and_one_larger_than_memory_stops(void **state)
+{
+    (void)state;
+    memset(large, 'x', LARGE);
+    begin(1);
+    send_part(0, 4, 4, large);
+    agent_world_start(&world);
+    wait_for("SELECT count(*) FROM orders", "4\n");
+    send_part(0, 40, 40, large);
+    wait_for("SELECT next_offset FROM keepstep_position WHERE stopped LIKE '%limits.batch_bytes%'",
+             "4\n");
+    assert_int_equal(sqlite_number(world.database, "SELECT count(*) FROM orders"), 4);
+    finish();
+}
+
+/** Send `count` large records of a partition's set that begins there and has `size`. */
+static void send_large(int partition, int count, int size)
+{
+    int end = sent[partition] + size;
+    for (int i = 0; i < count; i++)
+        agent_world_send(&world, &(struct agent_world_event){.partition = partition,
+                                                             .sequence = ++sent[partition],
+                                                             .text = large,
+                                                             .changeset_end = end});
+}
+
+/* Each of the two fits in memory; both do not. */
+static void an_open_set_that_leaves_the_others_no_room_is_read_again_later(void **state)
+{
+    (void)state;
+    memset(large, 'x', LARGE);
+    begin(2);
+    send_large(0, 5, 6);
+    agent_world_start(&world);
+    wait_until_open(5);
+    send_large(1, 5, 5);
+    wait_for("SELECT next_offset FROM keepstep_position WHERE partition = 1", "5\n");
+    assert_int_equal(sqlite_number(world.database,
+                                   "SELECT next_offset FROM keepstep_position WHERE partition = 0"),
+                     0);
+    agent_world_send(&world, &(struct agent_world_event){
+                                 .sequence = ++sent[0], .text = "end", .changeset_end = 6});
+    wait_for(POSITIONS, "0|6\n1|5\n");
+    assert_int_equal(
+        sqlite_number(world.database, "SELECT count(*) FROM keepstep_position WHERE stopped <> ''"),
+        0);
+    finish();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_WITH_LIMIT(nobody_sees_a_part_of_a_set_that_is_larger_than_a_batch, 120),
+        TEST_WITH_LIMIT(without_the_header_parts_are_seen, 120),
+        TEST_WITH_LIMIT(a_set_whose_end_does_not_come_holds_up_nothing_else, 120),
+        TEST_WITH_LIMIT(an_open_set_outlives_a_restart_a_command_a_pause_and_a_takeover, 120),
+        TEST_WITH_LIMIT(a_gap_in_a_set_stops_its_partition_in_front_of_it, 120),
+        TEST_WITH_LIMIT(
+            a_set_larger_than_a_batchs_bytes_is_applied_and_one_larger_than_memory_stops, 120),
+        TEST_WITH_LIMIT(an_open_set_that_leaves_the_others_no_room_is_read_again_later, 120),
+    };
+    return TEST_RUN(tests);
+}
