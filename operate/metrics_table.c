@@ -204,6 +204,20 @@ static double oldest_parked_s(const struct metric_subject *of)
       atomic_load(&of->type->events_applied))                                                      \
     X(APPLIED, counter, type_events_parked_total, "Events of the entity type that were parked.",   \
       atomic_load(&of->type->events_parked))                                                       \
+    X(AGENT, counter, changesets_applied_total,                                                    \
+      "Change sets of several records that were applied whole.",                                   \
+      atomic_load(&of->agent->changesets_applied))                                                 \
+    X(AGENT, counter, consumer_changesets_voided_total,                                            \
+      "Change sets of which nothing was written, because one of their records is a void.",         \
+      atomic_load(&of->agent->changesets_voided))                                                  \
+    X(AGENT, counter, changesets_abandoned_total,                                                  \
+      "Change sets of which nothing was written, because their service was restored before "       \
+      "their end was published.",                                                                  \
+      atomic_load(&of->agent->changesets_abandoned))                                               \
+    X(PARTITION, gauge, changeset_open_seconds,                                                    \
+      "For how long the first change set that is not applied lacks its end; 0 when there is "      \
+      "none.",                                                                                     \
+      metrics_age_s(atomic_load(&of->partition->set_since_us)))                                    \
     X(FILL, gauge, fill_stage,                                                                     \
       "How far the fill of the copy is: 1 asked, 2 clearing, 3 loading, 4 replaying, 5 done, "     \
       "6 cancelled.",                                                                              \

@@ -13,6 +13,7 @@
 #include "operate/running.h"
 #include "operate/service.h"
 #include "operate/status_fills.h"
+#include "operate/status_open_set.h"
 #include "operate/status_paused.h"
 #include "operate/status_sets.h"
 #include "operate/verdict_lines.h"
@@ -320,8 +321,9 @@ static void status_partition(struct status_page *page, const struct partition_st
         buffer_append_format(&page->text, ", complete from %" PRId64 " on", state->filled_to);
     if (state->stopped[0] != '\0')
         status_stopped(page, state->stopped);
-    buffer_append_text(&page->text, "\n");
     member_begin(&page->json, NULL, "{");
+    status_open_set_append(page->service->config, state, end, &page->text, &page->json);
+    buffer_append_text(&page->text, "\n");
     member_text(&page->json, "topic", slice_of(state->topic));
     member_number(&page->json, "partition", state->partition);
     member_number(&page->json, "position", state->next_offset);
