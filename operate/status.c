@@ -13,7 +13,6 @@
 #include "operate/running.h"
 #include "operate/service.h"
 #include "operate/status_fills.h"
-#include "operate/status_open_set.h"
 #include "operate/status_paused.h"
 #include "operate/status_sets.h"
 #include "operate/verdict_lines.h"
@@ -24,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define WITHHELD_TEXT      " (%" PRId64 " of them held up by an open transaction of another producer)"
 #define STATUS_METRICS_MAX ((size_t)4 * 1024 * 1024)
 #define STATUS_GROUP       "keepstep-status" /* a group without members and offsets */
 #define STATUS_STALL_S     10.0              /* as for readiness */
@@ -309,10 +309,7 @@ static void status_partition(struct status_page *page, const struct partition_st
     if (lag > 0)
         buffer_append_format(&page->text, ", %" PRId64 " behind", lag);
     if (withheld > 0)
-        buffer_append_format(&page->text,
-                             " (%" PRId64 " of them held up by an open transaction of another "
-                             "producer)",
-                             withheld);
+        buffer_append_format(&page->text, WITHHELD_TEXT, withheld);
     if (state->parked_count > 0)
         buffer_append_format(&page->text, ", %" PRId64 " parked", state->parked_count);
     if (state->partial)

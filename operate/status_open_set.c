@@ -1,5 +1,5 @@
 /* Looks in the log for a change set without its end. */
-#include "operate/status_open_set.h"
+#include "operate/status_sets.h"
 
 #include "common/clock.h"
 #include "consumer/feed/tail.h"
