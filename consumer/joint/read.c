@@ -233,12 +233,20 @@ static enum status joint_store_record(struct joint_agent *agent, const struct jo
     return status == STATUS_OK ? joint_keep_source(agent, record, err) : status;
 }
 
-static void joint_pass(const struct joint_batch *batch, bool committed)
+static void joint_pass_before(const struct joint_batch *batch)
 {
     if (batch->noted > 0)
-        failpoint(committed ? FAILPOINT_JOINT_AFTER_NOTE : FAILPOINT_JOINT_BEFORE_NOTE);
+        failpoint(FAILPOINT_JOINT_BEFORE_NOTE);
     if (batch->decided > 0)
-        failpoint(committed ? FAILPOINT_JOINT_AFTER_DECISION : FAILPOINT_JOINT_BEFORE_DECISION);
+        failpoint(FAILPOINT_JOINT_BEFORE_DECISION);
+}
+
+static void joint_pass_after(const struct joint_batch *batch)
+{
+    if (batch->noted > 0)
+        failpoint(FAILPOINT_JOINT_AFTER_NOTE);
+    if (batch->decided > 0)
+        failpoint(FAILPOINT_JOINT_AFTER_DECISION);
 }
 
 enum status joint_store_records(struct joint_agent *agent, struct error *err)
@@ -253,11 +261,11 @@ enum status joint_store_records(struct joint_agent *agent, struct error *err)
     for (size_t i = 0; i < agent->record_count && status == STATUS_OK; i++)
         status = joint_store_record(agent, &agent->records[i], &batch, err);
     if (status == STATUS_OK)
-        joint_pass(&batch, false);
+        joint_pass_before(&batch);
     status = joint_end(agent, status, false, err);
     if (status != STATUS_OK)
         return status;
-    joint_pass(&batch, true);
+    joint_pass_after(&batch);
     agent->state.next_offset = agent->read_to;
     agent->record_count = 0;
     arena_reset(&agent->arena);
