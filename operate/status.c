@@ -23,7 +23,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WITHHELD_TEXT      " (%" PRId64 " of them held up by an open transaction of another producer)"
+#define WITHHELD_TEXT " (%" PRId64 " of them held up by an open transaction of another producer)"
+
 #define STATUS_METRICS_MAX ((size_t)4 * 1024 * 1024)
 #define STATUS_GROUP       "keepstep-status" /* a group without members and offsets */
 #define STATUS_STALL_S     10.0              /* as for readiness */
