@@ -9,8 +9,11 @@
 #            shop's database into the copy's by their own programs (COPY, LOAD DATA, .import). Like is
 #            compared with like: the same table, and beside both the shop commits its writes and its
 #            relay publishes them
+#   agent    the same fill by the copy's running sidecar, which gets the rows over Kafka from the shop's:
+#            rows/s from its start to its last row, and the largest memory of both sidecars
 #   kills    a fill that is killed at random and started again, most times within three seconds, each
-#            fifth time anywhere in the time that a fill takes; the copies have to be equal after
+#            fifth time anywhere in the time that a fill takes; where there is an agent's fill it is that
+#            one, and either sidecar is killed. The copies have to be equal after
 #   verify   seconds, beside a query by which the copy's database reads each value of the table once
 #   COMMIT   of the service beside a copy, one row each: alone, and while the copy is verified
 #
@@ -19,7 +22,8 @@
 # BENCH_KILLS       kills of one fill (20)
 # BENCH_SECONDS     how long the COMMITs alone are measured (20)
 # BENCH_COPIES      the databases of the copies ("postgresql mariadb sqlite")
-# BENCH_PARTS       what is measured ("bare fill verify kills"); verify and kills need fill
+# BENCH_PARTS       what is measured ("bare fill agent verify kills"); verify needs fill, kills needs
+#                   fill or agent
 # KEEPSTEP_BINARY   the program (build/release/keepstep)
 #
 # Results are in build/bench/copies/*.json.
@@ -34,7 +38,7 @@ writes=${BENCH_WRITES:-1000}
 kills=${BENCH_KILLS:-20}
 seconds=${BENCH_SECONDS:-20}
 copies=${BENCH_COPIES:-postgresql mariadb sqlite}
-parts=${BENCH_PARTS:-bare fill verify kills}
+parts=${BENCH_PARTS:-bare fill agent verify kills}
 columns=id,customer,state,total,note,created_at
 update="UPDATE orders SET state = 'paid', total = total + 1 WHERE id = ?"
 
@@ -149,6 +153,42 @@ part_fill() {
     verify_is_equal
 }
 
+# A copy whose agent will have it filled, although the log is whole.
+make_copy_to_fill() {
+    make_copy
+    sed -i 's/{table: orders}/{table: orders, fill: always, fill_from: shop}/' "$work/billing.yaml"
+}
+
+wait_until_filled() {
+    local i stage
+    for ((i = 0; i < limit * 4; i++)); do
+        stage=$(sql billing "SELECT stage FROM keepstep_fill" 2>/dev/null || true)
+        [[ $stage != @(replaying|done) ]] || return 0
+        sleep 0.25
+    done
+    die 70 "the copy on $kind is not filled: ${stage:-not begun}: $(tail -n 3 "$work/run-billing.log")"
+}
+
+fill_by_agent() { # RESULT PROCESS-OF-THE-SHOP
+    local begun=${EPOCHREALTIME/[.,]/} taken
+    start_sidecar billing
+    wait_until_filled
+    taken=$((${EPOCHREALTIME/[.,]/} - begun))
+    awk -v us="$taken" -v rows="$rows" -v kib="$(memory "${started[-1]}" VmHWM)" \
+        -v source_kib="$(memory "$2" VmHWM)" 'BEGIN {
+        printf "{\"seconds\": %.2f, \"rows_per_second\": %.0f, \"peak_kib\": %d, \"source_peak_kib\": %d}\n",
+            us / 1e6, rows * 1e6 / us, kib, source_kib }' >"$out/$1.json"
+}
+
+part_agent() {
+    stop_sidecars
+    make_copy_to_fill
+    of_shop start_sidecar shop
+    observe "agent-$kind" beside_writes "writes-agent-$kind" fill_by_agent "agent-$kind" "${started[-1]}"
+    wait_until_complete
+    verify_is_equal
+}
+
 # A copy has caught up when the relay has published all, and the agent has applied it.
 wait_until_complete() {
     local i
@@ -169,22 +209,47 @@ verify_is_equal() {
     (verify) >"$work/verify.out" || die 70 "the copy on $kind is not equal: $(cat "$work/verify.out")"
 }
 
-# A copy that is filled while its loader is killed again and again, and while the shop writes.
+# A copy that is filled while those who do it are killed again and again, and while the shop writes.
 part_kills() {
     local begun=$SECONDS count=0
-    make_copy
-    of_shop start_sidecar shop
-    beside_writes "writes-kills-$kind" fill_and_kill
-    start_sidecar billing
+    if measures agent; then
+        make_copy_to_fill
+        beside_writes "writes-kills-$kind" kill_sidecars
+    else
+        make_copy
+        of_shop start_sidecar shop
+        beside_writes "writes-kills-$kind" fill_and_kill
+        start_sidecar billing
+    fi
     wait_until_complete
     verify_is_equal
     killed+="a fill into $kind: $count kills, equal after $((SECONDS - begun)) s"$'\n'
 }
 
+kill_sidecars() {
+    local -A process
+    local victim
+    of_shop start_sidecar shop
+    process[shop]=${started[-1]}
+    start_sidecar billing
+    process[billing]=${started[-1]}
+    while [ "$count" -lt "$kills" ]; do
+        wait_for_kill "agent-$kind"
+        victim=billing
+        ((RANDOM % 2)) || victim=shop
+        kill -KILL "${process[$victim]}"
+        wait "${process[$victim]}" 2>/dev/null || true
+        of_shop start_sidecar "$victim"
+        process[$victim]=${started[-1]}
+        count=$((count + 1))
+    done
+    wait_until_filled
+}
+
 # Before the next kill: each fifth time anywhere in a fill.
-wait_for_kill() {
+wait_for_kill() { # RESULT of an undisturbed one
     local seconds_max=3
-    [ $((count % 5)) != 4 ] || seconds_max=$(field "fill-$kind" seconds)
+    [ $((count % 5)) != 4 ] || seconds_max=$(field "$1" seconds)
     sleep "$(awk -v r=$RANDOM -v most="$seconds_max" 'BEGIN { printf "%.2f", r / 32768 * most }')"
 }
 
@@ -194,7 +259,7 @@ fill_and_kill() {
         fill >"$work/kill.out" 2>"$work/kill.log" &
         process=$!
         if [ "$count" -lt "$kills" ]; then
-            wait_for_kill
+            wait_for_kill "fill-$kind"
             kill -KILL "$process" 2>/dev/null || true
         fi
         code=0
@@ -232,11 +297,16 @@ ratio() { # RESULT FIELD OTHER
     awk -v a="$(field "$1" "$2")" -v b="$(field "$3" "$2")" 'BEGIN { printf "%.2f", (b > 0 ? a / b : 0) }'
 }
 
-peak_mib() { # RESULT
-    awk -v kib="$(field "$1" peak_kib)" 'BEGIN { printf "%d", kib / 1024 }'
+peak_mib() { # RESULT [FIELD]
+    awk -v kib="$(field "$1" "${2:-peak_kib}")" 'BEGIN { printf "%d", kib / 1024 }'
 }
 
 report() {
+    ! measures fill || report_fill
+    ! measures agent || report_agent
+}
+
+report_fill() {
     local kind
     printf '== %-13s %10s %8s %9s   %8s %8s %9s   %s\n' "$rows rows" "fill, k/s" "of bare" "peak, MiB" \
         "verify, s" "of scan" "peak, MiB" "COMMIT alone, beside verify: p50, p99 ms"
@@ -250,6 +320,18 @@ report() {
             "$(field "commits-$kind" p50_ms)" "$(field "commits-$kind" p99_ms)" \
             "$(field "commits-beside-$kind" p50_ms)" "$(field "commits-beside-$kind" p99_ms)" \
             "$(mark "bare-$kind" "fill-$kind" "verify-$kind" "commits-beside-$kind")"
+    done
+}
+
+report_agent() {
+    local kind
+    printf '== %-13s %10s %8s %22s\n' "by sidecars" "fill, k/s" "of bare" "peaks, copy source MiB"
+    for kind in $copies; do
+        printf '%-16s %10s %8s %22s%s\n' "$kind" \
+            "$(awk -v r="$(field "agent-$kind" rows_per_second)" 'BEGIN { printf "%.1f", r / 1000 }')" \
+            "$(ratio "agent-$kind" rows_per_second "bare-$kind")" \
+            "$(peak_mib "agent-$kind") $(peak_mib "agent-$kind" source_peak_kib)" \
+            "$(mark "agent-$kind")"
     done
 }
 
@@ -272,7 +354,7 @@ killed=
 make_schemas
 of_shop make_shop
 for kind in $copies; do
-    for name in bare fill verify; do
+    for name in bare fill verify agent; do
         ! measures "$name" || part "part_$name"
     done
     stop_sidecars

@@ -318,6 +318,6 @@ cpu_us() { # PROCESS: the CPU time of its living threads
     cat "/proc/$1/task"/*/schedstat 2>/dev/null | awk '{ sum += $1 } END { printf "%d", sum / 1000 }'
 }
 
-field() { # RESULT NAME
-    sed -n "s/.*\"$2\": \([0-9.]*\).*/\1/p" "$out/$1.json"
+field() { # RESULT NAME: nothing where that was not measured
+    [ ! -e "$out/$1.json" ] || sed -n "s/.*\"$2\": \([0-9.]*\).*/\1/p" "$out/$1.json"
 }
