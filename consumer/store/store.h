@@ -60,9 +60,10 @@ const char *mapping_table(const struct mapping *mapping);
 struct sequence_state {
     char source[STORE_NAME_SIZE];
     char incarnation[STORE_TOKEN_SIZE];
-    uint64_t base; /* first sequence that counts; 1, or more if the copy started in the middle */
+    uint64_t base; /* first sequence that counts; 1, or more if the copy started in the middle, or
+                    * passed a change set whole that ended before it */
     uint64_t last;
-    char last_id[STORE_ID_SIZE];
+    char last_id[STORE_ID_SIZE]; /* "": of a set that was passed, and whose end was not read */
     uint32_t digests[SEQUENCE_WINDOW]; /* short digests of the last ids, at sequence % window */
 };
 
