@@ -23,8 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WITHHELD_TEXT " (%" PRId64 " of them held up by an open transaction of another producer)"
-
+#define STATUS_WITHHELD    " of them held up by an open transaction of another producer)"
 #define STATUS_METRICS_MAX ((size_t)4 * 1024 * 1024)
 #define STATUS_GROUP       "keepstep-status" /* a group without members and offsets */
 #define STATUS_STALL_S     10.0              /* as for readiness */
@@ -310,7 +309,7 @@ static void status_partition(struct status_page *page, const struct partition_st
     if (lag > 0)
         buffer_append_format(&page->text, ", %" PRId64 " behind", lag);
     if (withheld > 0)
-        buffer_append_format(&page->text, WITHHELD_TEXT, withheld);
+        buffer_append_format(&page->text, " (%" PRId64 STATUS_WITHHELD, withheld);
     if (state->parked_count > 0)
         buffer_append_format(&page->text, ", %" PRId64 " parked", state->parked_count);
     if (state->partial)
