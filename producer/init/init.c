@@ -15,6 +15,7 @@
 #define CHUNK_US           (INT64_C(250) * 1000) /* longer: the next chunk is smaller */
 #define CHUNK_DIVISOR      10
 #define CAPTURE_SIZE_MAX   ((size_t)64 * 1024 * 1024)
+#define NAMES_SIZE_MAX     ((size_t)1024 * 1024)
 #define GRANTS_SIZE_MAX    ((size_t)1024 * 1024)
 #define BUSY_MAX_US        (INT64_C(300) * 1000 * 1000)
 #define BUSY_PAUSE_US      (INT64_C(100) * 1000)
@@ -249,14 +250,51 @@ static enum status init_check_names(const struct init *init, struct error *err)
     return STATUS_OK;
 }
 
+/* Nobody would keep the service's own writes off what is reserved of a type that is not joint any
+ * more, and nobody could make the changes. */
+static enum status init_check_reserved(const struct init *init, struct error *err)
+{
+    const struct config *config = init->config;
+    char type[ORIGIN_NAME_SIZE] = "";
+    struct buffer types;
+    enum status status = STATUS_RETRY;
+    buffer_init(&types, NAMES_SIZE_MAX);
+    buffer_append_text(&types, "[");
+    for (size_t i = 0; i < config->publish_count; i++) {
+        if (!config->publish[i].is_joint)
+            continue;
+        buffer_append_text(&types, types.length > 1 ? "," : "");
+        buffer_append_json(&types, slice_of(config->publish[i].entity_type));
+    }
+    buffer_append_text(&types, "]");
+    if (types.failed)
+        (void)error_set(err, status, "no memory");
+    else
+        status = init->origin->ops->find_reserved(init->origin, buffer_text(&types), type, err);
+    buffer_done(&types);
+    return status != STATUS_OK || type[0] == '\0'
+               ? status
+               : error_set(error_config(err), STATUS_FATAL,
+                           "publish.%s: joint transactions reserve entities of the type: keep its "
+                           "`joint:` until keepstep_reserved has none of it",
+                           type);
+}
+
+static enum status init_check_joint(const struct init *init, struct error *err)
+{
+    bool has = init->origin->ops->joint_object_count > 0;
+    if (!has && config_is_joint(init->config))
+        return error_set(error_config(err), STATUS_FATAL,
+                         "publish: joint: this version has joint transactions only for services "
+                         "on SQLite; take `joint:` out");
+    return has ? init_check_reserved(init, err) : STATUS_OK;
+}
+
 static enum status init_check(struct init *init, struct error *err)
 {
     enum status status = init_check_names(init, err);
-    if (status == STATUS_OK && config_is_joint(init->config) &&
-        init->origin->ops->joint_object_count == 0)
-        status = error_set(error_config(err), STATUS_FATAL,
-                           "publish: joint: this version has joint transactions only for services "
-                           "on SQLite; take `joint:` out");
+    if (status == STATUS_OK)
+        status = init_check_joint(init, err);
     for (size_t i = 0; status == STATUS_OK && i < init->config->publish_count; i++) {
         const struct config_entry *entry = &init->config->publish[i];
         if (entry->table != NULL)

@@ -262,6 +262,12 @@ struct origin_ops {
      * @return OK; RETRY; FATAL. */
     enum status (*count_unpublished)(struct origin *origin, int64_t *ret_count, struct error *err);
 
+    /** Find a type whose entities joint transactions reserve, and that is none of `types`, a JSON
+     * array of names. NULL where there are no joint_objects.
+     * @param ret_type  "" where there is none. @return OK; RETRY; FATAL. */
+    enum status (*find_reserved)(struct origin *origin, const char *types,
+                                 char ret_type[ORIGIN_NAME_SIZE], struct error *err);
+
     /** List what is paused. @return OK, then the caller frees it; RETRY; FATAL. */
     enum status (*list_paused)(struct origin *origin, struct paused_types *ret_paused,
                                struct error *err);

@@ -42,6 +42,10 @@ CREATE TABLE IF NOT EXISTS keepstep_reserved (
   id TEXT NOT NULL,
   PRIMARY KEY (entity_type, entity_key)) WITHOUT ROWID
 
+-- name: find_reserved
+SELECT entity_type FROM keepstep_reserved
+WHERE entity_type NOT IN (SELECT value FROM json_each(?1)) LIMIT 1
+
 -- name: create_reserved_of
 CREATE INDEX IF NOT EXISTS keepstep_reserved_of ON keepstep_reserved (proposer, id)
 

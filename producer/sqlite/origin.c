@@ -138,6 +138,31 @@ static enum status origin_sqlite_compare(struct origin *origin, const struct ori
     return status == STATUS_OK ? origin_sqlite_compare_former(db, object, ret_found, err) : status;
 }
 
+static enum status origin_sqlite_find_reserved(struct origin *origin, const char *types,
+                                               char ret_type[ORIGIN_NAME_SIZE], struct error *err)
+{
+    static const struct origin_object table = {.name = "keepstep_reserved",
+                                               .sql = SQL_CREATE_RESERVED};
+    sqlite3 *db = origin_sqlite_of(origin)->session.db;
+    sqlite3_stmt *statement = NULL;
+    enum origin_found found = ORIGIN_ABSENT;
+    ret_type[0] = '\0';
+    enum status status = origin_sqlite_compare(origin, &table, &found, err);
+    if (status != STATUS_OK || found == ORIGIN_ABSENT)
+        return status;
+    status = sqlite_session_prepare(db, SQL_FIND_RESERVED, &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    sqlite_session_bind(statement, 1, slice_of(types));
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW)
+        (void)sqlite3_snprintf(ORIGIN_NAME_SIZE, ret_type, "%s", sqlite3_column_text(statement, 0));
+    else if (code != SQLITE_DONE)
+        status = sqlite_session_error(db, "keepstep_reserved", err);
+    (void)sqlite3_finalize(statement);
+    return status;
+}
+
 /* A changed text counts once all sessions, this one too, have read the catalogue again. */
 static enum status origin_sqlite_free_id(sqlite3 *db, struct error *err)
 {
@@ -224,6 +249,7 @@ const struct origin_ops origin_sqlite_ops = {
     .begin = origin_sql_begin,
     .compare = origin_sqlite_compare,
     .create = origin_sqlite_create,
+    .find_reserved = origin_sqlite_find_reserved,
     .check = origin_sqlite_check,
     .capture = origin_sqlite_capture,
     .dialect = &capture_sqlite_dialect,

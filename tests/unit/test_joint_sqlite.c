@@ -274,6 +274,25 @@ static void nothing_of_it_is_made_unless_a_type_is_joint(void **state)
     shop_done(&shop);
 }
 
+static void a_type_stays_joint_while_its_entities_are_reserved(void **state)
+{
+    (void)state;
+    struct shop shop;
+    struct error err = ERROR_INIT;
+    joint_make(&shop);
+    (void)database_text(shop.url, RESERVE("{\"sku\":\"A\"}"));
+    assert_int_equal(shop_init(&shop, true, &err), STATUS_OK);
+    set_joint(&shop, false);
+    assert_int_equal(shop_init(&shop, true, &err), STATUS_FATAL);
+    assert_int_equal(err.exit_code, EX_CONFIG);
+    assert_non_null(strstr(err.text, "publish.order"));
+    assert_refused(&shop, "INSERT INTO orders VALUES ('A', 1, '')", "type order is reserved");
+    error_clear(&err);
+    (void)database_text(shop.url, "DELETE FROM keepstep_reserved");
+    assert_int_equal(shop_init(&shop, true, &err), STATUS_OK);
+    shop_done(&shop);
+}
+
 static void the_watch_tells_triggers_that_refuse_nothing(void **state)
 {
     (void)state;
@@ -335,6 +354,7 @@ int main(void)
         TEST(an_older_reader_cannot_write_past_a_reservation),
         TEST(a_change_of_what_is_not_published_is_no_event_of_a_joint_type_either),
         TEST(nothing_of_it_is_made_unless_a_type_is_joint),
+        TEST(a_type_stays_joint_while_its_entities_are_reserved),
         TEST(the_watch_tells_triggers_that_refuse_nothing),
         TEST(the_printed_sql_makes_the_same),
         TEST(uninstall_takes_all_of_it_away),
