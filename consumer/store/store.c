@@ -60,3 +60,15 @@ struct record_sequence store_record_sequence(const struct record *record)
     }
     return place;
 }
+
+bool parked_is_same_set(const struct parked_record *left, const struct parked_record *right)
+{
+    if (left->changeset_end == 0 || left->changeset_end != right->changeset_end ||
+        left->record.partition != right->record.partition ||
+        strcmp(left->record.topic, right->record.topic) != 0)
+        return false;
+    struct record_sequence left_place = store_record_sequence(&left->record);
+    struct record_sequence right_place = store_record_sequence(&right->record);
+    return slice_equal(left_place.source, right_place.source) &&
+           slice_equal(left_place.incarnation, right_place.incarnation);
+}

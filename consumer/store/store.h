@@ -16,7 +16,7 @@
 #include "schemas/paused.h"
 #include "schemas/row_scan.h"
 
-#define STORE_SCHEMA_VERSION 2 /* of Keepstep's tables beside a copy; `init` makes it */
+#define STORE_SCHEMA_VERSION 3 /* of Keepstep's tables beside a copy; `init` makes it */
 
 #define STORE_TOKEN_SIZE 37 /* a UUID and its NUL */
 #define STORE_ID_SIZE    64 /* longest event id that is remembered, with its NUL */
@@ -199,6 +199,7 @@ struct parked_record {
     int64_t parked_at_us;
     int64_t next_attempt_us; /* waiting: not before */
     int64_t bytes;           /* of key, value and headers; set by the store */
+    uint64_t changeset_end;  /* the last sequence of its set; 0: it is alone (rule 57) */
 };
 
 /** Parked records that were read, in an arena. */
@@ -216,6 +217,9 @@ struct parked_filter {
     struct slice entity_key; /* data NULL: any */
     int64_t parked_id;
     int64_t from_offset;
+    const struct parked_record
+        *set_of;        /* all of this record's set, also the skipped ones; of the
+                         * rest only from_offset, `limit` and `without_value` matter */
     int64_t due_us;     /* waiting records whose next attempt is due at this time */
     bool blocking;      /* without the skipped ones */
     bool without_value; /* their values are left out: so many records need little memory */
@@ -232,12 +236,15 @@ static inline bool parked_filter_is_entity(const struct parked_filter *filter)
            filter->entity_key.data != NULL;
 }
 
-/** The store does not decide which record is next: see block_keys_conflict(). */
+/** The store does not decide which record is next: see block_keys_conflict(). What takes a record
+ * of a set away takes all of its set. */
 enum parked_edit {
-    PARKED_DELETE,      /* it was applied */
+    PARKED_DELETE,      /* it was applied, or its set was */
     PARKED_ATTEMPT,     /* state, reason, code, attempts and next_attempt_us are written */
-    PARKED_SET_SKIPPED, /* by an operator, at next_attempt_us; raises the revision */
-    PARKED_SET_WAITING, /* by an operator, to be retried now; raises the revision */
+    PARKED_SET_SKIPPED, /* it, or its set, by an operator, at next_attempt_us; raises the revision
+                         */
+    PARKED_SET_WAITING, /* by an operator, to be retried now; raises the revision. A set that is
+                         * skipped stays so, and is not there */
 };
 
 /** The last image of an entity that an own change kept from being written (rule 18). */
@@ -418,7 +425,8 @@ struct store_ops {
     enum status (*read_parked)(struct store *store, const struct parked_filter *filter,
                                struct arena *arena, struct parked_records *ret_parked,
                                struct error *err);
-    /** Change one parked record, found by its parked_id, inside a transaction.
+    /** Change one parked record, found by its parked_id, or its set, found by its record's headers,
+     * inside a transaction.
      * @return OK; RETRY; ABORT (it is not there any more). */
     enum status (*edit_parked)(struct store *store, const struct parked_record *record,
                                enum parked_edit edit, struct error *err);
@@ -491,6 +499,9 @@ uint64_t sequences_last(const struct sequence_state *sequences, size_t count, co
 
 /** @return what the headers of one of Keepstep's own records say. Borrowed. */
 struct record_sequence store_record_sequence(const struct record *record);
+
+/** @return whether two parked records are of one set (rule 57); a record alone is of none. */
+bool parked_is_same_set(const struct parked_record *left, const struct parked_record *right);
 
 /** @return the bytes of a record's key, value and headers. */
 int64_t store_record_bytes(const struct record *record);

@@ -395,7 +395,7 @@ static void assert_not_opened(const char *reason)
 static void a_database_with_newer_tables_of_keepsteps_or_without_them_is_refused(void)
 {
     (void)store_case_back_end->text(store_case_database(),
-                                    "UPDATE keepstep_meta SET value = '3' WHERE value = '2'");
+                                    "UPDATE keepstep_meta SET value = '4' WHERE value = '3'");
     assert_not_opened("newer program");
     (void)store_case_back_end->text(store_case_database(), "DROP TABLE keepstep_meta");
     assert_not_opened("keepstep init");

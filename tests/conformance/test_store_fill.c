@@ -478,7 +478,18 @@ static void keys_without_a_topic_go_only_where_the_topic_was_read_before(void)
     store_case_commit();
 }
 
-/* Take away what version 2 has added. */
+/* Take away what version 3 has added. */
+static void to_version_2(void)
+{
+    if (!store_case_back_end->is_server)
+        (void)store_case_back_end->text(store_case_database(),
+                                        "DROP INDEX keepstep_parked_changeset");
+    (void)store_case_back_end->text(store_case_database(),
+                                    "ALTER TABLE keepstep_parked DROP COLUMN changeset_end;"
+                                    "UPDATE keepstep_meta SET value = '2' WHERE value = '3'");
+}
+
+/* And what version 2 has added. */
 static const char to_version_1[] = "DROP TABLE keepstep_fill;"
                                    "ALTER TABLE keepstep_position DROP COLUMN filled_to;"
                                    "ALTER TABLE keepstep_idempotency_key DROP COLUMN topic;"
@@ -497,9 +508,10 @@ static void tables_of_version_1_keep_what_they_hold_when_init_changes_them(void)
     store_case_commit();
     store_case_ops->close(store_case_store);
     store_case_store = NULL;
+    to_version_2();
     (void)store_case_back_end->text(store_case_database(), to_version_1);
     assert_int_equal(store_case_ops->open(&options, &refused, &store_case_err), STATUS_FATAL);
-    assert_non_null(strstr(store_case_err.text, "schema version 1, this program needs 2"));
+    assert_non_null(strstr(store_case_err.text, "schema version 1, this program needs 3"));
     assert_non_null(strstr(store_case_err.text, "keepstep init"));
     error_clear(&store_case_err);
     store_case_install();
@@ -518,6 +530,41 @@ static void tables_of_version_1_keep_what_they_hold_when_init_changes_them(void)
     assert_stage("loading");
 }
 
+static void what_version_2_has_parked_stays_alone_when_init_changes_its_table(void)
+{
+    struct header header = {.name = slice_of("ce_changeset"),
+                            .value = slice_of("00000000000000000009")};
+    struct parked_record parked = {
+        .record = {.topic = STORE_CASE_TOPIC, .offset = 3, .headers = &header, .header_count = 1},
+        .entity_type = slice_of("order"),
+        .entity_key = slice_of("k"),
+        .state = PARKED_WAITING,
+        .reason = slice_of("because"),
+        .attempts = 4};
+    struct parked_records read = {0};
+    struct parked_filter filter = {.partition = -1};
+    store_case_begin();
+    assert_ok(store_case_ops->park(store_case_store, &parked, 1, &store_case_err));
+    store_case_commit();
+    store_case_ops->close(store_case_store);
+    store_case_store = NULL;
+    to_version_2();
+    store_case_install();
+    store_case_install(); /* nothing is left to do */
+    store_case_store = store_case_open();
+    assert_ok(store_case_ops->read_parked(store_case_store, &filter, &store_case_arena, &read,
+                                          &store_case_err));
+    assert_int_equal(read.count, 1);
+    assert_int_equal(read.records[0].changeset_end, 0);
+    assert_int_equal(read.records[0].attempts, 4);
+    assert_true(slice_is(read.records[0].reason, "because"));
+    store_case_reload();
+    assert_int_equal(store_case_owned.waiting_count, 1);
+    assert_true(block_set_has(
+        &store_case_owned.blocked,
+        &(struct block_key){.entity_type = slice_of("order"), .entity_key = slice_of("k")}));
+}
+
 int main(void)
 {
     static struct store_case cases[] = {
@@ -533,6 +580,7 @@ int main(void)
         STORE_CASE(a_fill_is_done_when_every_partition_is_read_up_to_its_end),
         STORE_CASE(the_single_keys_of_a_topic_are_handed_on),
         STORE_CASE(keys_without_a_topic_go_only_where_the_topic_was_read_before),
+        STORE_CASE_OF_SQL(what_version_2_has_parked_stays_alone_when_init_changes_its_table),
         STORE_CASE_OF_SQL(tables_of_version_1_keep_what_they_hold_when_init_changes_them),
     };
     return store_case_run(cases, sizeof cases / sizeof cases[0]);

@@ -305,6 +305,109 @@ static void a_skipped_record_that_is_to_be_retried_is_not_pruned(void)
     assert_int_equal(read_parked((struct parked_filter){.due_us = 1}, &records), 1);
 }
 
+/* Park an event of a set of the origin "shop", of which two incarnations use the same numbers. */
+static int64_t park_of_set(int64_t offset, char incarnation, uint64_t changeset_end)
+{
+    char uuid[] = "00000000-0000-7000-8000-00000000000?";
+    uuid[35] = incarnation;
+    const struct header headers[] = {
+        {.name = slice_of("ce_source"), .value = slice_of("shop")},
+        {.name = slice_of("ce_incarnation"), .value = slice_of(uuid)},
+        {.name = slice_of("ce_sequence"), .value = slice_of("00000000000000000007")}};
+    struct parked_record parked = {.record = {.topic = STORE_CASE_TOPIC,
+                                              .offset = offset,
+                                              .key = slice_of("k"),
+                                              .headers = headers,
+                                              .header_count = 3},
+                                   .entity_type = slice_of("order"),
+                                   .entity_key = slice_of(test_format("%d", (int)offset)),
+                                   .state = PARKED_BEHIND,
+                                   .changeset_end = changeset_end};
+    assert_ok(store_case_ops->park(store_case_store, &parked, 1, &store_case_err));
+    return parked.parked_id;
+}
+
+static struct parked_record parked_of(int64_t parked_id)
+{
+    struct parked_record *records = NULL;
+    assert_int_equal(read_parked((struct parked_filter){.parked_id = parked_id}, &records), 1);
+    return records[0];
+}
+
+static void park_two_sets_and_others(int64_t *ret_first, int64_t *ret_second)
+{
+    store_case_begin();
+    park_of_set(1, 'a', 0);
+    *ret_first = park_of_set(2, 'a', 9);
+    park_of_set(3, 'b', 9);
+    park_of_set(4, 'a', 9);
+    *ret_second = park_of_set(5, 'a', 11);
+    park_of_set(6, 'a', 9);
+    store_case_commit();
+}
+
+static void the_records_of_a_set_are_found_by_one_of_them_and_taken_away_together(void)
+{
+    struct parked_record *records = NULL;
+    int64_t first = 0;
+    int64_t second = 0;
+    park_two_sets_and_others(&first, &second);
+    struct parked_record one = parked_of(first);
+    assert_int_equal(one.changeset_end, 9);
+    assert_int_equal(read_parked((struct parked_filter){.set_of = &one}, &records), 3);
+    assert_int_equal(records[0].record.offset, 2);
+    assert_int_equal(records[1].record.offset, 4);
+    assert_int_equal(records[2].record.offset, 6);
+    assert_int_equal(
+        read_parked((struct parked_filter){.set_of = &one, .from_offset = 3, .limit = 1}, &records),
+        1);
+    assert_int_equal(records[0].record.offset, 4);
+    store_case_begin();
+    assert_ok(store_case_ops->edit_parked(store_case_store, &one, PARKED_DELETE, &store_case_err));
+    store_case_commit();
+    assert_int_equal(read_parked((struct parked_filter){0}, &records), 3);
+    assert_int_equal(records[0].record.offset, 1);
+    assert_int_equal(records[0].changeset_end, 0);
+    assert_int_equal(records[1].record.offset, 3);
+    assert_int_equal(records[2].record.offset, 5);
+    store_case_reload();
+    assert_int_equal(store_case_owned.parked_count, 3);
+    assert_int_equal(store_case_owned.blocked.entity_count, 3);
+}
+
+static void a_set_is_skipped_whole_and_not_taken_back(void)
+{
+    struct parked_record *records = NULL;
+    int64_t first = 0;
+    int64_t second = 0;
+    park_two_sets_and_others(&first, &second);
+    struct parked_record one = parked_of(first);
+    struct parked_record other = parked_of(second);
+    one.next_attempt_us = 100;
+    store_case_begin();
+    assert_ok(
+        store_case_ops->edit_parked(store_case_store, &one, PARKED_SET_SKIPPED, &store_case_err));
+    assert_ok(
+        store_case_ops->edit_parked(store_case_store, &other, PARKED_SET_WAITING, &store_case_err));
+    store_case_commit();
+    store_case_reload();
+    assert_int_equal(store_case_owned.revision, 2);
+    assert_int_equal(store_case_owned.parked_count, 3);
+    assert_int_equal(store_case_owned.waiting_count, 1);
+    assert_int_equal(read_parked((struct parked_filter){.blocking = true}, &records), 3);
+    assert_int_equal(records[0].record.offset, 1);
+    assert_int_equal(records[1].record.offset, 3);
+    assert_int_equal(records[2].record.offset, 5);
+    store_case_begin();
+    assert_int_equal(
+        store_case_ops->edit_parked(store_case_store, &one, PARKED_SET_WAITING, &store_case_err),
+        STATUS_ABORT);
+    store_case_ops->rollback(store_case_store);
+    error_clear(&store_case_err);
+    prune_skipped(INT64_MAX, 10);
+    assert_int_equal(read_parked((struct parked_filter){0}, &records), 3);
+}
+
 static void a_failed_attempt_and_a_retry_are_written(void)
 {
     struct parked_record *records = NULL;
@@ -453,6 +556,8 @@ int main(void)
         STORE_CASE(an_operators_edit_raises_the_revision_and_one_of_what_is_gone_aborts),
         STORE_CASE(only_skipped_records_are_pruned_and_not_before_their_time),
         STORE_CASE(a_skipped_record_that_is_to_be_retried_is_not_pruned),
+        STORE_CASE(the_records_of_a_set_are_found_by_one_of_them_and_taken_away_together),
+        STORE_CASE(a_set_is_skipped_whole_and_not_taken_back),
         STORE_CASE(a_failed_attempt_and_a_retry_are_written),
         STORE_CASE(the_last_superseded_image_is_kept_until_it_is_dropped),
         STORE_CASE(kept_images_are_read_one_behind_the_other_in_the_order_of_the_log),

@@ -56,7 +56,7 @@ CREATE TABLE IF NOT EXISTS keepstep_superseded(
     headers LONGBLOB
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
 -- state: 0 held, 1 waiting, 2 behind, 3 skipped. sequence: 0 where the event has none; NULL where it is
--- not known, as version 1 parked it.
+-- not known, as version 1 parked it. changeset_end: NULL where the event is no part of a set.
 CREATE TABLE IF NOT EXISTS keepstep_parked(
     parked_id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
     topic VARCHAR(255) NOT NULL,
@@ -74,6 +74,7 @@ CREATE TABLE IF NOT EXISTS keepstep_parked(
     source VARBINARY(255),
     incarnation VARBINARY(36),
     sequence BIGINT,
+    changeset_end BIGINT,
     UNIQUE INDEX keepstep_parked_offset (topic, `partition`, `offset`)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
 CREATE TABLE IF NOT EXISTS keepstep_blocked(
@@ -105,12 +106,15 @@ CREATE TABLE IF NOT EXISTS keepstep_paused(
     paused_by VARCHAR(255) NOT NULL,
     reason BLOB NOT NULL
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin COMMENT = 'keepstep paused 1';
--- Version 1 lacks these columns.
+-- Older versions lack these columns.
 ALTER TABLE keepstep_position ADD COLUMN IF NOT EXISTS filled_to BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE keepstep_idempotency_key
     ADD COLUMN IF NOT EXISTS topic VARCHAR(255) NOT NULL DEFAULT '';
 ALTER TABLE keepstep_parked ADD COLUMN IF NOT EXISTS source VARBINARY(255),
-    ADD COLUMN IF NOT EXISTS incarnation VARBINARY(36), ADD COLUMN IF NOT EXISTS sequence BIGINT;
+    ADD COLUMN IF NOT EXISTS incarnation VARBINARY(36), ADD COLUMN IF NOT EXISTS sequence BIGINT,
+    ADD COLUMN IF NOT EXISTS changeset_end BIGINT;
+CREATE INDEX IF NOT EXISTS keepstep_parked_changeset
+    ON keepstep_parked(topic, `partition`, changeset_end);
 -- Whether all events that a token names are applied here (rule 47): 1, 0, or NULL where this copy has
 -- never seen their origin in one of the topics.
 DELIMITER //
@@ -146,8 +150,8 @@ BEGIN
     NESTED PATH '$.p[*]' COLUMNS (place INT PATH '$[0]', sequence BIGINT PATH '$[1]'))) AS w);
 END//
 DELIMITER ;
-INSERT INTO keepstep_meta(`key`, value) VALUES ('schema_version', '2')
-ON DUPLICATE KEY UPDATE value = CASE value WHEN '1' THEN '2' ELSE value END;
+INSERT INTO keepstep_meta(`key`, value) VALUES ('schema_version', '3')
+ON DUPLICATE KEY UPDATE value = CASE WHEN value IN ('1', '2') THEN '3' ELSE value END;
 -- MariaDB grants on one table at a time.
 -- name: grants
 GRANT SELECT, INSERT ON keepstep_meta TO keepstep_agent;
@@ -165,8 +169,8 @@ GRANT SELECT ON keepstep_position TO keepstep_lag;
 GRANT SELECT ON keepstep_fill TO keepstep_lag;
 GRANT SELECT ON keepstep_sequence TO keepstep_lag;
 GRANT SELECT ON keepstep_blocked TO keepstep_lag;
-GRANT SELECT (parked_id, topic, `partition`, `offset`, state, source, incarnation, sequence)
-    ON keepstep_parked TO keepstep_lag;
+GRANT SELECT (parked_id, topic, `partition`, `offset`, state, source, incarnation, sequence,
+    changeset_end) ON keepstep_parked TO keepstep_lag;
 GRANT SELECT (topic, `partition`, next_offset, filled_to, partial)
     ON keepstep_position TO keepstep_reader;
 GRANT SELECT (source, incarnation, topic, `partition`, last) ON keepstep_sequence TO keepstep_reader;

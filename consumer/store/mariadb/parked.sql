@@ -14,8 +14,10 @@ SELECT count(*), coalesce(sum(state = 1), 0), coalesce(sum(coalesce(length(recor
 WHERE topic = ?1 AND `partition` = ?2 AND state <> 3
 -- name: parked_add
 INSERT INTO keepstep_parked(topic, `partition`, `offset`, record_key, record_value, headers, state,
-    reason, code, attempts, parked_at, next_attempt_at, source, incarnation, sequence)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) RETURNING parked_id
+    reason, code, attempts, parked_at, next_attempt_at, source, incarnation, sequence,
+    changeset_end)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+RETURNING parked_id
 -- It follows parked_add in the session, so nothing has to look the parked record up.
 -- name: blocked_add
 INSERT INTO keepstep_blocked(entity_digest, entity_type, entity_key, parked_id)
@@ -24,7 +26,7 @@ VALUES (unhex(sha2(concat(?4, '\n', ?5), 256)), ?4, ?5, last_insert_id())
 SELECT p.parked_id, p.topic, p.`partition`, p.`offset`, p.record_key,
     CASE WHEN ?8 = 0 THEN p.record_value END, p.headers, b.entity_type, b.entity_key, p.state,
     p.reason, p.code, p.attempts, p.parked_at, p.next_attempt_at, coalesce(length(p.record_key), 0)
-    + coalesce(length(p.record_value), 0) + coalesce(length(p.headers), 0)
+    + coalesce(length(p.record_value), 0) + coalesce(length(p.headers), 0), p.changeset_end
 FROM keepstep_parked p JOIN keepstep_blocked b ON b.parked_id = p.parked_id
 WHERE (?1 IS NULL OR p.topic = ?1) AND (?2 < 0 OR p.`partition` = ?2)
     AND (?3 IS NULL OR b.entity_type = ?3) AND (?4 IS NULL OR b.entity_key = ?4)
@@ -36,17 +38,29 @@ ORDER BY p.topic, p.`partition`, p.`offset` LIMIT ?10
 SELECT p.parked_id, p.topic, p.`partition`, p.`offset`, p.record_key,
     CASE WHEN ?8 = 0 THEN p.record_value END, p.headers, b.entity_type, b.entity_key, p.state,
     p.reason, p.code, p.attempts, p.parked_at, p.next_attempt_at, coalesce(length(p.record_key), 0)
-    + coalesce(length(p.record_value), 0) + coalesce(length(p.headers), 0)
+    + coalesce(length(p.record_value), 0) + coalesce(length(p.headers), 0), p.changeset_end
 FROM keepstep_blocked b JOIN keepstep_parked p ON p.parked_id = b.parked_id
 WHERE b.entity_digest = unhex(sha2(concat(?3, '\n', ?4), 256))
     AND p.topic = ?1 AND p.`partition` = ?2 AND (?5 = 0 OR p.parked_id = ?5) AND p.`offset` >= ?6
     AND (?7 = 0 OR (p.state = 1 AND p.next_attempt_at <= ?7)) AND (?9 = 0 OR p.state <> 3)
 ORDER BY p.`offset` LIMIT ?10
+-- Those of one set, found by its end.
+-- name: parked_read_set
+SELECT p.parked_id, p.topic, p.`partition`, p.`offset`, p.record_key,
+    CASE WHEN ?7 = 0 THEN p.record_value END, p.headers, b.entity_type, b.entity_key, p.state,
+    p.reason, p.code, p.attempts, p.parked_at, p.next_attempt_at,
+    coalesce(length(p.record_key), 0) + coalesce(length(p.record_value), 0)
+    + coalesce(length(p.headers), 0), p.changeset_end
+FROM keepstep_parked p JOIN keepstep_blocked b ON b.parked_id = p.parked_id
+WHERE p.topic = ?1 AND p.`partition` = ?2 AND p.changeset_end = ?3
+    AND p.source = ?4 AND p.incarnation = ?5
+    AND p.`offset` >= ?6
+ORDER BY p.`offset` LIMIT ?8
 -- A page of all, without their values.
 -- name: parked_read_after
 SELECT p.parked_id, p.topic, p.`partition`, p.`offset`, p.record_key,
     IF(?3 = 0, p.record_value, NULL), p.headers, b.entity_type, b.entity_key, p.state, p.reason, p.code, p.attempts, p.parked_at,
-    p.next_attempt_at, 0
+    p.next_attempt_at, 0, p.changeset_end
 FROM keepstep_parked p JOIN keepstep_blocked b ON b.parked_id = p.parked_id
 WHERE p.parked_id > ?1 ORDER BY p.parked_id LIMIT ?2
 -- The agent's transaction locks the position first and the parked record later. A join locks both.
@@ -54,15 +68,30 @@ WHERE p.parked_id > ?1 ORDER BY p.parked_id LIMIT ?2
 UPDATE keepstep_position SET revision = revision + 1
 WHERE topic = (SELECT topic FROM keepstep_parked WHERE parked_id = ?1)
     AND `partition` = (SELECT `partition` FROM keepstep_parked WHERE parked_id = ?1)
+-- name: blocked_delete_set
+DELETE b FROM keepstep_parked p STRAIGHT_JOIN keepstep_blocked b ON b.parked_id = p.parked_id
+WHERE p.topic = ?1 AND p.`partition` = ?2 AND p.changeset_end = ?3
+    AND p.source = ?4 AND p.incarnation = ?5
 -- name: blocked_delete
 DELETE FROM keepstep_blocked WHERE parked_id = ?1
 -- name: parked_delete
 DELETE FROM keepstep_parked WHERE parked_id = ?1
+-- name: parked_delete_set
+DELETE FROM keepstep_parked
+WHERE topic = ?1 AND `partition` = ?2 AND changeset_end = ?3
+    AND source = ?4 AND incarnation = ?5
 -- name: parked_attempt
 UPDATE keepstep_parked SET state = ?2, reason = ?3, code = ?4, attempts = ?5, next_attempt_at = ?6
 WHERE parked_id = ?1
 -- name: parked_state
 UPDATE keepstep_parked SET state = ?2, next_attempt_at = ?3 WHERE parked_id = ?1
+-- What is skipped of a set stays skipped: another row of it may be pruned already.
+-- name: parked_retry_set
+UPDATE keepstep_parked SET state = 1, next_attempt_at = 0 WHERE parked_id = ?1 AND state <> 3
+-- name: parked_skip_set
+UPDATE keepstep_parked SET state = 3, next_attempt_at = ?6
+WHERE topic = ?1 AND `partition` = ?2 AND changeset_end = ?3
+    AND source = ?4 AND incarnation = ?5
 -- name: parked_prune
 DELETE FROM keepstep_parked WHERE state = 3 AND next_attempt_at < ?1 AND parked_at < ?1
 ORDER BY next_attempt_at LIMIT ?2 RETURNING parked_id

@@ -156,6 +156,9 @@ static bool parked_matches(const struct parked_filter *filter, const struct park
 {
     if (filter->by_id)
         return parked->parked_id > filter->after_id;
+    if (filter->set_of != NULL)
+        return parked_is_same_set(filter->set_of, parked) &&
+               parked->record.offset >= filter->from_offset;
     return (filter->topic == NULL || strcmp(filter->topic, parked->record.topic) == 0) &&
            (filter->partition < 0 || filter->partition == parked->record.partition) &&
            (filter->entity_type == NULL || slice_is(parked->entity_type, filter->entity_type)) &&
@@ -192,20 +195,38 @@ enum status store_memory_read_parked(struct store *store, const struct parked_fi
     return STATUS_OK;
 }
 
+/** Delete or skip a record, and all of its set. */
+static void parked_take_away(struct model *model, struct parked_record record, bool deletes,
+                             int64_t at_us)
+{
+    for (size_t i = model->parked.count; i-- > 0;) {
+        struct parked_record *parked = list_at(&model->parked, i);
+        if (parked->parked_id != record.parked_id && !parked_is_same_set(parked, &record))
+            continue;
+        if (deletes) {
+            list_remove(&model->parked, i);
+        } else {
+            parked->state = PARKED_SKIPPED;
+            parked->next_attempt_us = at_us;
+        }
+    }
+}
+
 enum status store_memory_edit_parked(struct store *store, const struct parked_record *record,
                                      enum parked_edit edit, struct error *err)
 {
     struct store_memory *self = store_memory_of(store);
     struct model *model = store_memory_model(self);
     struct parked_record *parked = NULL;
-    size_t index = 0;
 
-    for (; parked == NULL && index < model->parked.count; index++) {
-        struct parked_record *candidate = list_at(&model->parked, index);
+    for (size_t i = 0; parked == NULL && i < model->parked.count; i++) {
+        struct parked_record *candidate = list_at(&model->parked, i);
         if (candidate->parked_id == record->parked_id)
             parked = candidate;
     }
-    if (parked == NULL)
+    bool is_over = parked != NULL && edit == PARKED_SET_WAITING && parked->changeset_end != 0 &&
+                   parked->state == PARKED_SKIPPED;
+    if (parked == NULL || is_over)
         return error_set_native(err, STATUS_ABORT, 1, "parked record %" PRId64 " is not there",
                                 record->parked_id);
     struct partition_state *position = model_position(model, parked->record.topic,
@@ -218,12 +239,12 @@ enum status store_memory_edit_parked(struct store *store, const struct parked_re
         parked->code = record->code;
         parked->attempts = record->attempts;
         parked->next_attempt_us = record->next_attempt_us;
+    } else if (edit == PARKED_SET_WAITING) {
+        parked->state = PARKED_WAITING;
+        parked->next_attempt_us = 0;
     } else {
-        parked->state = edit == PARKED_SET_SKIPPED ? PARKED_SKIPPED : PARKED_WAITING;
-        parked->next_attempt_us = edit == PARKED_SET_SKIPPED ? record->next_attempt_us : 0;
+        parked_take_away(model, *parked, edit == PARKED_DELETE, record->next_attempt_us);
     }
-    if (edit == PARKED_DELETE)
-        list_remove(&model->parked, index - 1);
     return STATUS_OK;
 }
 

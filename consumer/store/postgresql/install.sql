@@ -56,7 +56,7 @@ CREATE TABLE IF NOT EXISTS keepstep_superseded(
     PRIMARY KEY (entity_type, entity_key)
 );
 -- state: 0 held, 1 waiting, 2 behind, 3 skipped. sequence: 0 where the event has none; NULL where it is
--- not known, as version 1 parked it.
+-- not known, as version 1 parked it. changeset_end: NULL where the event is no part of a set.
 CREATE TABLE IF NOT EXISTS keepstep_parked(
     parked_id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     topic TEXT COLLATE "C" NOT NULL,
@@ -74,6 +74,7 @@ CREATE TABLE IF NOT EXISTS keepstep_parked(
     source TEXT COLLATE "C",
     incarnation TEXT COLLATE "C",
     sequence BIGINT,
+    changeset_end BIGINT,
     UNIQUE (topic, partition, "offset")
 );
 CREATE INDEX IF NOT EXISTS keepstep_parked_skipped
@@ -114,7 +115,7 @@ CREATE TABLE IF NOT EXISTS keepstep_paused(
     paused_by TEXT NOT NULL,
     reason TEXT NOT NULL
 );
--- Version 1 lacks these columns.
+-- Older versions lack these columns.
 DO $keepstep$
 BEGIN
     IF EXISTS (SELECT 1 FROM keepstep_meta WHERE key = 'schema_version' AND value = '1') THEN
@@ -126,8 +127,14 @@ BEGIN
             ADD COLUMN IF NOT EXISTS sequence BIGINT;
         UPDATE keepstep_meta SET value = '2' WHERE key = 'schema_version';
     END IF;
+    IF EXISTS (SELECT 1 FROM keepstep_meta WHERE key = 'schema_version' AND value = '2') THEN
+        ALTER TABLE keepstep_parked ADD COLUMN IF NOT EXISTS changeset_end BIGINT;
+        UPDATE keepstep_meta SET value = '3' WHERE key = 'schema_version';
+    END IF;
 END
 $keepstep$;
+CREATE INDEX IF NOT EXISTS keepstep_parked_changeset
+    ON keepstep_parked(topic, partition, changeset_end) WHERE changeset_end IS NOT NULL;
 -- Whether all events that a token names are applied here (rule 47): 1, 0, or NULL where this copy has
 -- never seen their origin in one of the topics. Each function and operator has just its arguments'
 -- types, so that nothing in the tables' schema can fit better. NULL, of which keepstep_token() makes what
@@ -169,7 +176,7 @@ BEGIN
         FROM pg_class WHERE oid = 'keepstep_position'::regclass);
 END
 $keepstep$;
-INSERT INTO keepstep_meta(key, value) VALUES ('schema_version', '2') ON CONFLICT(key) DO NOTHING;
+INSERT INTO keepstep_meta(key, value) VALUES ('schema_version', '3') ON CONFLICT(key) DO NOTHING;
 -- What each role needs on the tables of this side, and no more: lag reads no payload.
 -- name: grants
 GRANT SELECT, INSERT ON keepstep_meta TO keepstep_agent;
@@ -180,8 +187,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON keepstep_sequence, keepstep_idempotency_
 GRANT SELECT, INSERT, DELETE ON keepstep_paused TO keepstep_agent;
 GRANT SELECT ON keepstep_position, keepstep_fill, keepstep_sequence, keepstep_blocked,
     keepstep_paused TO keepstep_lag;
-GRANT SELECT (parked_id, topic, partition, "offset", state, source, incarnation, sequence)
-    ON keepstep_parked TO keepstep_lag;
+GRANT SELECT (parked_id, topic, partition, "offset", state, source, incarnation, sequence,
+    changeset_end) ON keepstep_parked TO keepstep_lag;
 GRANT SELECT (topic, partition, next_offset, filled_to, partial)
     ON keepstep_position TO keepstep_reader;
 GRANT SELECT (source, incarnation, topic, partition, last) ON keepstep_sequence TO keepstep_reader;

@@ -4,12 +4,24 @@
 #define PARK_MAX                                                                                   \
     16 /* records sent at a time: the client library keeps in memory what it has not sent */
 
+/* What finds a set: the first five parameters of each statement of sets. */
+#define SET_PARAMETERS(parked, place)                                                              \
+    parameter_text((parked)->record.topic), parameter_integer((parked)->record.partition),         \
+        parameter_integer((int64_t)(parked)->changeset_end), parameter_raw((place).source),        \
+        parameter_raw((place).incarnation)
+
 static enum status read_parked_id(void *context, struct store_row *row, struct error *err)
 {
     struct parked_record *parked = context;
     (void)err;
     parked->parked_id = row->integer(row, 0);
     return STATUS_OK;
+}
+
+static struct parameter changeset_end(const struct parked_record *parked)
+{
+    return parked->changeset_end == 0 ? parameter_slice((struct slice){0})
+                                      : parameter_integer((int64_t)parked->changeset_end);
 }
 
 static enum status park_send(struct store_sql *self, struct parked_record *parked,
@@ -31,7 +43,8 @@ static enum status park_send(struct store_sql *self, struct parked_record *parke
                      parameter_raw(store_or_empty(parked->reason)), parameter_integer(parked->code),
                      parameter_integer(parked->attempts), parameter_integer(parked->parked_at_us),
                      parameter_integer(parked->next_attempt_us), parameter_raw(place.source),
-                     parameter_raw(place.incarnation), parameter_integer(place.sequence)),
+                     parameter_raw(place.incarnation), parameter_integer(place.sequence),
+                     changeset_end(parked)),
             read_parked_id, parked, err);
     if (status == STATUS_OK)
         status = store_sql_send(self,
@@ -88,6 +101,13 @@ enum status store_sql_read_parked(struct store *store, const struct parked_filte
     if (parked_filter_is_entity(filter))
         call.id = STATEMENT_PARKED_READ_ENTITY;
     *ret_parked = (struct parked_records){0};
+    if (filter->set_of != NULL) {
+        struct record_sequence place = store_record_sequence(&filter->set_of->record);
+        call = SQL_CALL(PARKED_READ_SET, SET_PARAMETERS(filter->set_of, place),
+                        parameter_integer(filter->from_offset),
+                        parameter_integer(filter->without_value), parameter_integer(limit));
+        return store_sql_query(store_sql_of(store), call, read_parked, &reading, err);
+    }
     return store_sql_query(store_sql_of(store), filter->by_id ? page : call, read_parked, &reading,
                            err);
 }
@@ -107,9 +127,15 @@ static enum status delete_send(struct store_sql *self, const struct parked_recor
                                int64_t *changes, struct error *err)
 {
     struct parameter id = parameter_integer(record->parked_id);
+    struct record_sequence place = store_record_sequence(&record->record);
+    struct sql_call unblock = SQL_CALL(BLOCKED_DELETE, id);
     struct sql_call call = SQL_CALL(PARKED_DELETE, id);
+    if (record->changeset_end != 0) {
+        unblock = SQL_CALL(BLOCKED_DELETE_SET, SET_PARAMETERS(record, place));
+        call = SQL_CALL(PARKED_DELETE_SET, SET_PARAMETERS(record, place));
+    }
     call.changes = changes;
-    enum status status = store_sql_send(self, SQL_CALL(BLOCKED_DELETE, id), err);
+    enum status status = store_sql_send(self, unblock, err);
     return status == STATUS_OK ? store_sql_send(self, call, err) : status;
 }
 
@@ -118,9 +144,15 @@ static enum status state_send(struct store_sql *self, const struct parked_record
                               bool skipped, int64_t *changes, struct error *err)
 {
     struct parameter id = parameter_integer(record->parked_id);
+    struct record_sequence place = store_record_sequence(&record->record);
     struct sql_call call = SQL_CALL(PARKED_STATE, id,
                                     parameter_integer(skipped ? PARKED_SKIPPED : PARKED_WAITING),
                                     parameter_integer(skipped ? record->next_attempt_us : 0));
+    if (skipped && record->changeset_end != 0)
+        call = SQL_CALL(PARKED_SKIP_SET, SET_PARAMETERS(record, place),
+                        parameter_integer(record->next_attempt_us));
+    else if (record->changeset_end != 0)
+        call = SQL_CALL(PARKED_RETRY_SET, id);
     call.changes = changes;
     enum status status = store_sql_send(self, SQL_CALL(PARKED_REVISE, id), err);
     return status == STATUS_OK ? store_sql_send(self, call, err) : status;

@@ -178,7 +178,8 @@ enum status store_row_add_parked(const struct store_row *row, struct arena *aren
                                      .attempts = (int)row->integer(row, 12),
                                      .parked_at_us = row->integer(row, 13),
                                      .next_attempt_us = row->integer(row, 14),
-                                     .bytes = row->integer(row, 15)};
+                                     .bytes = row->integer(row, 15),
+                                     .changeset_end = (uint64_t)row->integer(row, 16)};
     if (!row->keep(row, 7, arena, &parked->entity_type) ||
         !row->keep(row, 8, arena, &parked->entity_key) ||
         !row->keep(row, 10, arena, &parked->reason))

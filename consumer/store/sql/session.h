@@ -43,14 +43,19 @@
     X(BLOCKED_READ)                                                                                \
     X(BLOCKED_ADD)                                                                                 \
     X(BLOCKED_DELETE)                                                                              \
+    X(BLOCKED_DELETE_SET)                                                                          \
     X(PARKED_COUNT)                                                                                \
     X(PARKED_COUNT_BYTES)                                                                          \
     X(PARKED_ADD)                                                                                  \
     X(PARKED_READ)                                                                                 \
     X(PARKED_READ_ENTITY)                                                                          \
+    X(PARKED_READ_SET)                                                                             \
     X(PARKED_READ_AFTER)                                                                           \
     X(PARKED_REVISE)                                                                               \
     X(PARKED_DELETE)                                                                               \
+    X(PARKED_DELETE_SET)                                                                           \
+    X(PARKED_RETRY_SET)                                                                            \
+    X(PARKED_SKIP_SET)                                                                             \
     X(PARKED_ATTEMPT)                                                                              \
     X(PARKED_STATE)                                                                                \
     X(PARKED_UNPLACED)                                                                             \

@@ -1,5 +1,5 @@
 -- Keepstep's tables beside a local copy. Safe to run again. SQLite cannot add a column only where it is
--- missing, so the tables of version 1 are changed by `keepstep init` alone.
+-- missing, so the tables of older versions are changed by `keepstep init` alone.
 -- name: install
 CREATE TABLE IF NOT EXISTS keepstep_meta(
     key TEXT PRIMARY KEY,
@@ -56,7 +56,7 @@ CREATE TABLE IF NOT EXISTS keepstep_superseded(
     PRIMARY KEY (entity_type, entity_key)
 ) WITHOUT ROWID;
 -- state: 0 held, 1 waiting, 2 behind, 3 skipped. sequence: 0 where the event has none; NULL where it is
--- not known, as version 1 parked it.
+-- not known, as version 1 parked it. changeset_end: NULL where the event is no part of a set.
 CREATE TABLE IF NOT EXISTS keepstep_parked(
     parked_id INTEGER PRIMARY KEY AUTOINCREMENT,
     topic TEXT NOT NULL,
@@ -74,10 +74,13 @@ CREATE TABLE IF NOT EXISTS keepstep_parked(
     source TEXT,
     incarnation TEXT,
     sequence INTEGER,
+    changeset_end INTEGER,
     UNIQUE (topic, partition, offset)
 );
 CREATE INDEX IF NOT EXISTS keepstep_parked_skipped
     ON keepstep_parked(next_attempt_at) WHERE state = 3;
+CREATE INDEX IF NOT EXISTS keepstep_parked_changeset
+    ON keepstep_parked(topic, partition, changeset_end) WHERE changeset_end IS NOT NULL;
 CREATE TABLE IF NOT EXISTS keepstep_blocked(
     entity_type TEXT NOT NULL,
     entity_key TEXT NOT NULL,
@@ -108,7 +111,7 @@ CREATE TABLE IF NOT EXISTS keepstep_paused(
 CREATE TABLE IF NOT EXISTS keepstep_applying(
     table_name TEXT PRIMARY KEY
 );
-INSERT INTO keepstep_meta(key, value) VALUES ('schema_version', '2') ON CONFLICT(key) DO NOTHING;
+INSERT INTO keepstep_meta(key, value) VALUES ('schema_version', '3') ON CONFLICT(key) DO NOTHING;
 INSERT INTO keepstep_meta(key, value) VALUES ('durable_commits', '0') ON CONFLICT(key) DO NOTHING;
 -- Run before `install` where the version is 1.
 -- name: upgrade_2
@@ -118,3 +121,7 @@ ALTER TABLE keepstep_parked ADD COLUMN source TEXT;
 ALTER TABLE keepstep_parked ADD COLUMN incarnation TEXT;
 ALTER TABLE keepstep_parked ADD COLUMN sequence INTEGER;
 UPDATE keepstep_meta SET value = '2' WHERE key = 'schema_version';
+-- Where the version is 2 by now.
+-- name: upgrade_3
+ALTER TABLE keepstep_parked ADD COLUMN changeset_end INTEGER;
+UPDATE keepstep_meta SET value = '3' WHERE key = 'schema_version';

@@ -16,8 +16,10 @@ SELECT count(*), count(*) FILTER (WHERE state = 1), coalesce(sum(coalesce(length
 WHERE topic = ?1 AND partition = ?2 AND state <> 3
 -- name: parked_add
 INSERT INTO keepstep_parked(topic, partition, offset, record_key, record_value, headers, state,
-    reason, code, attempts, parked_at, next_attempt_at, source, incarnation, sequence)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) RETURNING parked_id
+    reason, code, attempts, parked_at, next_attempt_at, source, incarnation, sequence,
+    changeset_end)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+RETURNING parked_id
 -- name: blocked_add
 INSERT INTO keepstep_blocked(entity_type, entity_key, parked_id)
 SELECT ?4, ?5, parked_id FROM keepstep_parked WHERE topic = ?1 AND partition = ?2 AND offset = ?3
@@ -25,7 +27,7 @@ SELECT ?4, ?5, parked_id FROM keepstep_parked WHERE topic = ?1 AND partition = ?
 SELECT p.parked_id, p.topic, p.partition, p.offset, p.record_key,
     CASE WHEN ?8 = 0 THEN p.record_value END, p.headers, b.entity_type, b.entity_key, p.state,
     p.reason, p.code, p.attempts, p.parked_at, p.next_attempt_at, coalesce(length(p.record_key), 0)
-    + coalesce(length(p.record_value), 0) + coalesce(length(p.headers), 0)
+    + coalesce(length(p.record_value), 0) + coalesce(length(p.headers), 0), p.changeset_end
 FROM keepstep_parked p JOIN keepstep_blocked b ON b.parked_id = p.parked_id
 WHERE (?1 IS NULL OR p.topic = ?1) AND (?2 < 0 OR p.partition = ?2)
     AND (?3 IS NULL OR b.entity_type = ?3) AND (?4 IS NULL OR b.entity_key = ?4)
@@ -37,31 +39,58 @@ ORDER BY p.topic, p.partition, p.offset LIMIT ?10
 SELECT p.parked_id, p.topic, p.partition, p.offset, p.record_key,
     CASE WHEN ?8 = 0 THEN p.record_value END, p.headers, b.entity_type, b.entity_key, p.state,
     p.reason, p.code, p.attempts, p.parked_at, p.next_attempt_at, coalesce(length(p.record_key), 0)
-    + coalesce(length(p.record_value), 0) + coalesce(length(p.headers), 0)
+    + coalesce(length(p.record_value), 0) + coalesce(length(p.headers), 0), p.changeset_end
 FROM keepstep_blocked b CROSS JOIN keepstep_parked p ON p.parked_id = b.parked_id
 WHERE b.entity_type = ?3 AND b.entity_key = ?4 AND p.topic = ?1 AND p.partition = ?2
     AND (?5 = 0 OR p.parked_id = ?5) AND p.offset >= ?6
     AND (?7 = 0 OR (p.state = 1 AND p.next_attempt_at <= ?7)) AND (?9 = 0 OR p.state <> 3)
 ORDER BY p.offset LIMIT ?10
+-- Those of one set, found by its end.
+-- name: parked_read_set
+SELECT p.parked_id, p.topic, p.partition, p.offset, p.record_key,
+    CASE WHEN ?7 = 0 THEN p.record_value END, p.headers, b.entity_type, b.entity_key, p.state,
+    p.reason, p.code, p.attempts, p.parked_at, p.next_attempt_at,
+    coalesce(length(p.record_key), 0) + coalesce(length(p.record_value), 0)
+    + coalesce(length(p.headers), 0), p.changeset_end
+FROM keepstep_parked p JOIN keepstep_blocked b ON b.parked_id = p.parked_id
+WHERE p.topic = ?1 AND p.partition = ?2 AND p.changeset_end = ?3
+    AND p.source = ?4 AND p.incarnation = ?5
+    AND p.offset >= ?6
+ORDER BY p.offset LIMIT ?8
 -- A page of all.
 -- name: parked_read_after
 SELECT p.parked_id, p.topic, p.partition, p.offset, p.record_key,
     CASE WHEN ?3 = 0 THEN p.record_value END, p.headers, b.entity_type, b.entity_key, p.state,
-    p.reason, p.code, p.attempts, p.parked_at, p.next_attempt_at, 0
+    p.reason, p.code, p.attempts, p.parked_at, p.next_attempt_at, 0, p.changeset_end
 FROM keepstep_parked p JOIN keepstep_blocked b ON b.parked_id = p.parked_id
 WHERE p.parked_id > ?1 ORDER BY p.parked_id LIMIT ?2
 -- name: parked_revise
 UPDATE keepstep_position SET revision = revision + 1 WHERE (topic, partition) =
     (SELECT topic, partition FROM keepstep_parked WHERE parked_id = ?1)
+-- name: blocked_delete_set
+DELETE FROM keepstep_blocked WHERE parked_id IN (SELECT parked_id FROM keepstep_parked
+    WHERE topic = ?1 AND partition = ?2 AND changeset_end = ?3
+        AND source = ?4 AND incarnation = ?5)
 -- name: blocked_delete
 DELETE FROM keepstep_blocked WHERE parked_id = ?1
 -- name: parked_delete
 DELETE FROM keepstep_parked WHERE parked_id = ?1
+-- name: parked_delete_set
+DELETE FROM keepstep_parked
+WHERE topic = ?1 AND partition = ?2 AND changeset_end = ?3
+    AND source = ?4 AND incarnation = ?5
 -- name: parked_attempt
 UPDATE keepstep_parked SET state = ?2, reason = ?3, code = ?4, attempts = ?5,
     next_attempt_at = ?6 WHERE parked_id = ?1
 -- name: parked_state
 UPDATE keepstep_parked SET state = ?2, next_attempt_at = ?3 WHERE parked_id = ?1
+-- What is skipped of a set stays skipped: another row of it may be pruned already.
+-- name: parked_retry_set
+UPDATE keepstep_parked SET state = 1, next_attempt_at = 0 WHERE parked_id = ?1 AND state <> 3
+-- name: parked_skip_set
+UPDATE keepstep_parked SET state = 3, next_attempt_at = ?6
+WHERE topic = ?1 AND partition = ?2 AND changeset_end = ?3
+    AND source = ?4 AND incarnation = ?5
 -- name: parked_prune
 DELETE FROM keepstep_parked WHERE parked_id IN
     (SELECT parked_id FROM keepstep_parked

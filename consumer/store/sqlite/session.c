@@ -163,9 +163,11 @@ static enum status session_upgrade(struct store_sql *sql, struct error *err)
     if (status == STATUS_OK && installed != 0)
         status = store_sql_number(sql, SQL_CALL(META_READ, parameter_text("schema_version")), 0,
                                   &version, err);
-    return status == STATUS_OK && version == 1
-               ? store_sqlite_execute((struct store_sqlite *)sql, SQL_UPGRADE_2, err)
-               : status;
+    if (status == STATUS_OK && version == 1)
+        status = store_sqlite_execute((struct store_sqlite *)sql, SQL_UPGRADE_2, err);
+    if (status == STATUS_OK && (version == 1 || version == 2))
+        status = store_sqlite_execute((struct store_sqlite *)sql, SQL_UPGRADE_3, err);
+    return status;
 }
 
 static enum status session_install(struct store_sql *sql, struct error *err)
