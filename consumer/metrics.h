@@ -82,8 +82,9 @@ struct agent_metrics {
     atomic_ullong events_unverified; /* duplicates too old to compare */
     atomic_ullong events_superseded;
     atomic_ullong events_parked;
-    atomic_ullong events_rejected; /* of the parked: those held */
-    atomic_ullong events_healed;   /* parked once, and applied since */
+    atomic_ullong events_rejected;   /* of the parked: those held */
+    atomic_ullong events_healed;     /* parked once, and applied since */
+    atomic_ullong changesets_parked; /* each counts once, beside its events */
     atomic_ullong entities_diverged;
     atomic_ullong events_passed_absent; /* updates of rows that a filled copy does not have */
     atomic_ullong changesets_applied;

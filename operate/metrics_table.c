@@ -150,6 +150,9 @@ static double oldest_parked_s(const struct metric_subject *of)
       atomic_load(&of->agent->events_passed_absent))                                               \
     X(AGENT, counter, events_healed_total, "Parked events that were applied later.",               \
       atomic_load(&of->agent->events_healed))                                                      \
+    X(AGENT, counter, changesets_parked_total,                                                     \
+      "Transactions of several changes that were parked, each of them whole.",                     \
+      atomic_load(&of->agent->changesets_parked))                                                  \
     X(AGENT, counter, entities_diverged_total,                                                     \
       "Entities that differ from their origin because no superseded image was kept.",              \
       atomic_load(&of->agent->entities_diverged))                                                  \

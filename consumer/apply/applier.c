@@ -112,7 +112,11 @@ enum status applier_new(const struct applier_options *options, struct applier **
                                 .metrics = options->metrics};
     for (size_t i = 0; i < applier->mapping_count; i++)
         applier->publishes = applier->publishes || applier->mappings[i].published_here;
-    size_t bytes = (size_t)config->limits.batch_bytes + (size_t)config->limits.message_bytes;
+    const struct config_limits *limits = &config->limits;
+    size_t bytes = (size_t)(limits->batch_bytes > limits->changeset_bytes
+                                ? limits->batch_bytes
+                                : limits->changeset_bytes) +
+                   (size_t)limits->message_bytes;
     arena_init(&applier->arena, 16 * bytes + ((size_t)64 << 20));
     applier->orders = calloc(applier->mapping_count + 1, sizeof *applier->orders);
     applier->types = calloc(applier->mapping_count + 1, sizeof(struct agent_type_metrics *));

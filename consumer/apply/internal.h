@@ -37,7 +37,8 @@ struct session_state {
 /** Why applier_apply() judges a batch again, and what the next attempt does otherwise. */
 struct repeat {
     bool is_cut; /* a partition stops at one of its events: leave out that and later ones */
-    bool singly; /* writing in bulk was fatal: write one by one to find the event */
+    bool singly; /* writing in bulk was refused or fatal: write one by one to find the event */
+    bool names;  /* it was fatal: no set is written in bulk either */
     unsigned int overtaken; /* how often own changes were committed during single writes */
 };
 

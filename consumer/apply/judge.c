@@ -1,6 +1,7 @@
 /* Judges each event of a batch before anything is written. */
 #include "consumer/apply/judge.h"
 #include "consumer/apply/sequence.h"
+#include "consumer/apply/set.h"
 
 #include "common/digest.h"
 
@@ -42,21 +43,10 @@ static enum status applier_stop_full(struct applier *applier, const struct batch
     return applier_stop_at(applier, event, text);
 }
 
-enum status applier_park_event(struct applier *applier, struct batch_event *event,
-                               const struct error *why, struct error *err)
+enum status applier_block_event(struct applier *applier, const struct batch_event *event,
+                                struct error *err)
 {
-    bool is_held = why->reject != REJECT_WAITING;
-    bool is_blocked = applier_is_blocked(applier, &event->change);
     struct block_key key = block_key_of(&event->change);
-    /* An event behind another one is tried when its turn comes. That finds a decoding error again,
-     * but no other reason to hold it: such an event stays held. */
-    event->parked_behind = is_blocked && (!is_held || event->decoded == STATUS_REJECT);
-    event->outcome = EVENT_PARKED;
-    event->parked_held = is_held;
-    event->parked_code = why->native_code;
-    event->parked_reason = arena_copy(&applier->arena, slice_of(why->text));
-    if (event->parked_reason.data == NULL)
-        return applier_no_memory(err);
     struct owned *owned = &applier->owned[event->change.partition_index];
     struct partition_work *work = &owned->work;
     bool known = block_set_has_entity(&owned->state.blocked, &key) ||
@@ -71,6 +61,23 @@ enum status applier_park_event(struct applier *applier, struct batch_event *even
     if (limit != NULL)
         return applier_stop_full(applier, event, limit);
     return block_set_add(&work->blocked, &key, event->change.record.offset, err);
+}
+
+enum status applier_park_event(struct applier *applier, struct batch_event *event,
+                               const struct error *why, struct error *err)
+{
+    bool is_held = why->reject != REJECT_WAITING;
+    bool is_blocked = applier_is_blocked(applier, &event->change);
+    /* An event behind another one is tried when its turn comes. That finds a decoding error again,
+     * but no other reason to hold it: such an event stays held. */
+    event->parked_behind = is_blocked && (!is_held || event->decoded == STATUS_REJECT);
+    event->outcome = EVENT_PARKED;
+    event->parked_held = is_held;
+    event->parked_code = why->native_code;
+    event->parked_reason = arena_copy(&applier->arena, slice_of(why->text));
+    if (event->parked_reason.data == NULL)
+        return applier_no_memory(err);
+    return applier_block_event(applier, event, err);
 }
 
 static enum status applier_park_as(struct applier *applier, struct batch_event *event,
@@ -356,7 +363,8 @@ enum status applier_judge(struct applier *applier, struct batch *batch, struct e
         if (status != STATUS_OK)
             return error_set(err, status, "%s", stop.text);
     }
-    return applier_check_sets(batch, err);
+    enum status status = applier_check_sets(batch, err);
+    return status == STATUS_OK ? applier_judge_sets(applier, batch, err) : status;
 }
 
 /** @return whether its idempotency key is claimed singly. */
@@ -405,6 +413,8 @@ static enum status applier_judge_claims(struct applier *applier, struct batch *b
             applier_is_blocked(applier, &event->change))
             status = applier_park_behind(applier, event, err);
     }
+    if (status == STATUS_OK)
+        status = applier_judge_sets(applier, batch, err);
     return status == STATUS_OK && again ? STATUS_AGAIN : status;
 }
 

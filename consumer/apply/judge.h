@@ -19,7 +19,11 @@ enum status applier_judge_keys(struct applier *applier, struct batch *batch,
 enum status applier_park_event(struct applier *applier, struct batch_event *event,
                                const struct error *why, struct error *err) MUST_CHECK;
 
-/** The same for an event whose entity is blocked by an earlier one. */
+/** Count an event that is parked, and block its entity. @return as applier_park_event(). */
+enum status applier_block_event(struct applier *applier, const struct batch_event *event,
+                                struct error *err) MUST_CHECK;
+
+/** The same as applier_park_event() for an event whose entity is blocked by an earlier one. */
 enum status applier_park_behind(struct applier *applier, struct batch_event *event,
                                 struct error *err) MUST_CHECK;
 

@@ -1,17 +1,27 @@
-/* Gives each parked record of a partition its state: waiting, or behind another one. */
+/* Gives each parked record of a partition its state: waiting, or behind another one. The first
+ * record of a set stands for all of it; the others are behind that one. */
 #include "consumer/apply/parked.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ORDER_RECORDS 256 /* read at a time */
-#define ORDER_EDITS   64  /* changed in one transaction */
+#define ORDER_RECORDS   256 /* read at a time */
+#define ORDER_EDITS     64  /* changed in one transaction */
+#define ORDER_SET_BYTES ((size_t)256 << 20)
 
 /** Records whose state in the database is to change. */
 struct order_edits {
     struct parked_record records[ORDER_EDITS];
     char reasons[ORDER_EDITS][ERROR_TEXT_SIZE];
     size_t count;
+};
+
+/** What was found of a partition so far. */
+struct order_found {
+    struct partition_state state;
+    struct order_edits *edits;
+    struct arena arena;        /* the records of one set */
+    struct parked_records set; /* the set that was met last */
 };
 
 static enum status order_write(struct applier *applier, struct owned *owned, void *subject,
@@ -25,22 +35,67 @@ static enum status order_write(struct applier *applier, struct owned *owned, voi
     return status;
 }
 
-/** Count a record, and add an edit where its state is not the right one. */
-static enum status order_note(const struct parked_record *record, struct partition_state *found,
-                              struct order_edits *edits, struct error *err)
+static struct block_key order_key(const struct parked_record *record)
 {
-    struct block_key key = block_key_stored(record->entity_type, record->entity_key,
-                                            record->record.key);
-    bool waits_for = block_set_has(&found->blocked, &key);
+    return block_key_stored(record->entity_type, record->entity_key, record->record.key);
+}
+
+/** Block a record's entity, or those of a set.
+ * @return OK with whether it waits. */
+static enum status order_block(struct order_found *found, const struct parked_record *records,
+                               size_t count, bool *ret_waits, struct error *err)
+{
+    enum status status = STATUS_OK;
+    *ret_waits = false;
+    for (size_t i = 0; i < count && !*ret_waits; i++) {
+        struct block_key key = order_key(&records[i]);
+        *ret_waits = block_set_has(&found->state.blocked, &key);
+    }
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        struct block_key key = order_key(&records[i]);
+        status = block_set_add(&found->state.blocked, &key, records[0].record.offset, err);
+    }
+    return status;
+}
+
+/** The same for a record of a set: the set's first one brings all of its keys. */
+static enum status order_block_set(struct applier *applier, struct order_found *found,
+                                   const struct parked_record *record, bool *ret_waits,
+                                   struct error *err)
+{
+    const struct parked_filter filter = {.partition = -1, .set_of = record, .without_value = true};
+    enum status status = STATUS_OK;
+    *ret_waits = true; /* for the first one */
+    if (found->set.count == 0 || !parked_is_same_set(&found->set.records[0], record)) {
+        arena_reset(&found->arena);
+        found->set = (struct parked_records){0};
+        status = applier->ops->read_parked(applier->store, &filter, &found->arena, &found->set,
+                                           err);
+    }
+    if (status != STATUS_OK || found->set.count == 0 ||
+        found->set.records[0].parked_id != record->parked_id)
+        return status;
+    return order_block(found, found->set.records, found->set.count, ret_waits, err);
+}
+
+/** Count a record, and add an edit where its state is not the right one. */
+static enum status order_note(struct applier *applier, const struct parked_record *record,
+                              struct order_found *found, struct error *err)
+{
+    struct order_edits *edits = found->edits;
+    bool waits_for = false;
     enum parked_state state = record->state;
+    enum status status = record->changeset_end != 0
+                             ? order_block_set(applier, found, record, &waits_for, err)
+                             : order_block(found, record, 1, &waits_for, err);
     if (waits_for && state == PARKED_WAITING)
         state = PARKED_BEHIND;
     else if (!waits_for && state == PARKED_BEHIND)
         state = PARKED_WAITING;
-    found->parked_count++;
-    found->parked_bytes += record->bytes;
-    found->waiting_count += state == PARKED_WAITING;
-    found->held_count += state == PARKED_HELD;
+    found->state.parked_count++;
+    found->state.parked_bytes += record->bytes;
+    found->state.waiting_count += state == PARKED_WAITING;
+    found->state.held_count += state == PARKED_HELD;
     if (state != record->state) {
         char *reason = edits->reasons[edits->count];
         (void)snprintf(reason, ERROR_TEXT_SIZE, "%.*s", SLICE_ARGS(record->reason));
@@ -50,13 +105,12 @@ static enum status order_note(const struct parked_record *record, struct partiti
                                                                 .code = record->code,
                                                                 .attempts = record->attempts};
     }
-    return block_set_add(&found->blocked, &key, record->record.offset, err);
+    return status;
 }
 
 /** Read the parked records until all are counted, or until the edits are full. */
 static enum status order_read(struct applier *applier, const struct owned *owned,
-                              struct partition_state *found, struct order_edits *edits,
-                              struct error *err)
+                              struct order_found *found, struct error *err)
 {
     struct parked_filter filter = {.topic = owned->state.topic,
                                    .partition = owned->state.partition,
@@ -65,14 +119,13 @@ static enum status order_read(struct applier *applier, const struct owned *owned
                                    .limit = ORDER_RECORDS};
     struct parked_records read = {.count = ORDER_RECORDS};
     enum status status = STATUS_OK;
-    edits->count = 0;
     while (status == STATUS_OK && read.count == ORDER_RECORDS) {
         arena_reset(&applier->arena);
         status = applier->ops->read_parked(applier->store, &filter, &applier->arena, &read, err);
         for (size_t i = 0; i < read.count && status == STATUS_OK; i++) {
-            if (edits->count == ORDER_EDITS)
+            if (found->edits->count == ORDER_EDITS)
                 return STATUS_OK;
-            status = order_note(&read.records[i], found, edits, err);
+            status = order_note(applier, &read.records[i], found, err);
             filter.from_offset = read.records[i].record.offset + 1;
         }
     }
@@ -82,26 +135,28 @@ static enum status order_read(struct applier *applier, const struct owned *owned
 enum status applier_order_parked(struct applier *applier, struct owned *owned, struct error *err)
 {
     struct order_edits *edits = calloc(1, sizeof *edits);
-    struct partition_state found = {0};
+    struct order_found found = {.edits = edits};
     if (edits == NULL)
         return applier_no_memory(err);
-    enum status status = order_read(applier, owned, &found, edits, err);
+    arena_init(&found.arena, ORDER_SET_BYTES);
+    enum status status = order_read(applier, owned, &found, err);
     (void)applier_note(applier, status, err);
     if (status == STATUS_OK && edits->count > 0)
         status = applier_repair(applier, owned, order_write, edits, err);
     if (status == STATUS_OK && edits->count < ORDER_EDITS) {
         block_set_done(&owned->state.blocked);
-        owned->state.blocked = found.blocked;
-        owned->state.parked_count = found.parked_count;
-        owned->state.parked_bytes = found.parked_bytes;
-        owned->state.waiting_count = found.waiting_count;
-        owned->state.held_count = found.held_count;
+        owned->state.blocked = found.state.blocked;
+        owned->state.parked_count = found.state.parked_count;
+        owned->state.parked_bytes = found.state.parked_bytes;
+        owned->state.waiting_count = found.state.waiting_count;
+        owned->state.held_count = found.state.held_count;
         owned->retry.unordered = false;
         queue_forget_scans(owned); /* their records may be gone */
         applier_publish_metrics(applier, owned);
-        found.blocked = (struct block_set){0};
+        found.state.blocked = (struct block_set){0};
     }
-    block_set_done(&found.blocked);
+    block_set_done(&found.state.blocked);
+    arena_done(&found.arena);
     free(edits);
     return status;
 }

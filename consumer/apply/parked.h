@@ -81,6 +81,24 @@ enum status applier_order_parked(struct applier *applier, struct owned *owned,
 enum status applier_release(struct applier *applier, const struct queue *queue,
                             struct queue_scan *scan, struct error *err) MUST_CHECK;
 
+/** Store that an attempt failed, and when the next one is due. */
+enum status applier_release_failed(struct applier *applier, const struct parked_record *record,
+                                   const struct error *why, struct error *err) MUST_CHECK;
+
+/* set_release.c */
+
+/** Try a parked set, whole, in one transaction.
+ * @param head  its first record, which waits. Statuses as applier_apply(). */
+enum status applier_release_set(struct applier *applier, struct owned *owned,
+                                const struct parked_record *head, struct error *err) MUST_CHECK;
+
+/** Inside a transaction: what stood before a record is gone; let it wait, or its set where no
+ * record of that stands behind another one.
+ * @param next  the first one of its entity that is left. */
+enum status applier_promote(struct applier *applier, struct owned *owned,
+                            const struct parked_record *next, bool *ret_promoted,
+                            struct error *err) MUST_CHECK;
+
 /* retry.c */
 
 /** @return microseconds that a transaction may last, so that the service gets its turn (rule 19).
@@ -88,6 +106,15 @@ enum status applier_release(struct applier *applier, const struct queue *queue,
 int64_t applier_time_us(const struct applier *applier);
 
 /* together.c */
+
+/** Read anew what follows the rows of each mapping: a trigger or foreign key made since prepare
+ * would act when a row is deleted. @return OK; RETRY. */
+enum status applier_read_orders(struct applier *applier, struct error *err) MUST_CHECK;
+
+/** @return whether a change's row may be deleted and made anew: no other rows follow it, and the
+ * image has all of its columns. */
+bool applier_may_move(const struct applier *applier, const struct mapping *mapping,
+                      const struct change *change);
 
 /** Try entities that wait for each other in one transaction (rule 22). Statuses as applier_apply().
  */

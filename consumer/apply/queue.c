@@ -115,6 +115,7 @@ static void queue_scan_record(struct applier *applier, const struct owned *owned
     if (readable && applier_is_own(applier, change))
         scan->last_own = record->record.offset;
     scan->closed = scan->closed || record->state == PARKED_HELD || !readable ||
+                   record->changeset_end != 0 || /* no part of a set is replaced */
                    applier_is_behind_unreadable(owned, record);
     if (!scan->closed && !applier_is_sparse(change)) {
         scan->replacing = record->record.offset;

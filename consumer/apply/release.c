@@ -63,9 +63,8 @@ static enum status release_attempt(struct applier *applier, struct release *rele
     return status == STATUS_OK ? applier_drop_image(applier, owned, change, err) : status;
 }
 
-/** Store that an attempt failed, and when the next one is due. */
-static enum status release_failed(struct applier *applier, const struct parked_record *record,
-                                  const struct error *why, struct error *err)
+enum status applier_release_failed(struct applier *applier, const struct parked_record *record,
+                                   const struct error *why, struct error *err)
 {
     struct parked_record failed = *record;
     int shift = record->attempts < 7 ? record->attempts : 6;
@@ -121,7 +120,7 @@ static enum status release_record(struct applier *applier, struct release *relea
     release->attempt = waits ? ATTEMPT_WAITS : ATTEMPT_HELD;
     status = applier->ops->savepoint(applier->store, true, err);
     if (status == STATUS_OK)
-        status = release_failed(applier, record, &why, err);
+        status = applier_release_failed(applier, record, &why, err);
     return status;
 }
 
@@ -275,15 +274,11 @@ static enum status release_promote(struct applier *applier, struct release *rele
     filter.limit = 1;
     enum status status = applier->ops->read_parked(applier->store, &filter, &applier->arena,
                                                    &parked, err);
-    struct parked_record *next = parked.records;
+    const struct parked_record *next = parked.records;
     release->exhausted = status == STATUS_OK && parked.count == 0;
-    if (status != STATUS_OK || parked.count == 0 || next->state != PARKED_BEHIND ||
-        applier_is_behind_unreadable(release->queue.owned, next))
+    if (status != STATUS_OK || parked.count == 0)
         return status;
-    release->waiting = true;
-    next->state = PARKED_WAITING;
-    next->next_attempt_us = 0;
-    return applier->ops->edit_parked(applier->store, next, PARKED_ATTEMPT, err);
+    return applier_promote(applier, release->queue.owned, next, &release->waiting, err);
 }
 
 /** Find out whether an own change of the entity is under way. */
@@ -358,11 +353,13 @@ static void release_advance(struct owned *owned, const struct release *release)
                                  (release->gone > 0 && !release->exhausted);
 }
 
-/** @return how many of the queue's first records may be tried in one transaction. */
+/** @return how many of the queue's first records may be tried in one transaction. A set is tried
+ * whole, when it has come to the front of all its queues. */
 static size_t release_ready(const struct queue *queue, const struct queue_part *part)
 {
     size_t ready = 0;
     while (ready < part->count && part->records[ready].state != PARKED_HELD &&
+           part->records[ready].changeset_end == 0 &&
            !applier_is_behind_unreadable(queue->owned, &part->records[ready]))
         ready++;
     /* Records of other entities may stand between two whose entity cannot be read. */

@@ -36,6 +36,13 @@ static enum status applier_retry_heads(struct applier *applier, struct owned *ow
         struct queue queue = {owned, &heads.records[i]};
         struct queue_scan *scan = NULL;
         pass->offset = heads.records[i].record.offset;
+        if (heads.records[i].changeset_end != 0) {
+            status = applier_release_set(applier, owned, &heads.records[i], err);
+            pass->offset++;
+            if (clock_monotonic_us() >= until_us)
+                break;
+            continue;
+        }
         status = queue_scan_on(applier, &queue, until_us, &scan, err);
         if (status != STATUS_OK || scan == NULL)
             break;

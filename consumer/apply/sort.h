@@ -14,6 +14,8 @@ struct write {
     bool has_number;   /* the key is one integer */
     size_t order;      /* its place in the log */
     uint64_t sort_key; /* used while they are sorted */
+    bool is_absent;    /* it found no row, and is passed for that (rule 39) */
+    bool is_done;      /* its set is written, or parked */
 };
 
 /** Fill `number` and `has_number` from the image. */

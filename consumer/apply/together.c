@@ -48,13 +48,12 @@ static bool group_has(const struct group *group, const struct owned *owned)
     return false;
 }
 
-/** @return whether its row may be deleted and made anew: no other rows follow it, and the image has
- * all of its columns. */
-static bool member_may_move(const struct group *group, const struct member *member)
+bool applier_may_move(const struct applier *applier, const struct mapping *mapping,
+                      const struct change *change)
 {
-    const struct table_order *order = applier_order(group->applier, member->mapping);
-    return order->is_whole && !order->is_followed && member->change->op != CHANGE_DELETE &&
-           !applier_is_sparse(member->change);
+    const struct table_order *order = applier_order(applier, mapping);
+    return order->is_whole && !order->is_followed && change->op != CHANGE_DELETE &&
+           !applier_is_sparse(change);
 }
 
 /** Begin with the fences of all partitions that the group has members of. */
@@ -85,7 +84,7 @@ static enum status group_make_room(const struct group *group, struct error *err)
         const struct change *const changes[] = {&removal};
         struct error why = ERROR_INIT;
         removal.op = CHANGE_DELETE;
-        if (!member_may_move(group, member))
+        if (!applier_may_move(group->applier, member->mapping, member->change))
             continue;
         status = ops->savepoint(group->applier->store, false, err);
         if (status != STATUS_OK)
@@ -287,11 +286,8 @@ static enum status group_defer(const struct group *group, bool *ret_done, struct
     return status;
 }
 
-/** Read anew what follows the rows: a trigger or foreign key made since prepare would act when a
- * row is deleted. */
-static enum status group_read_orders(const struct group *group, struct error *err)
+enum status applier_read_orders(struct applier *applier, struct error *err)
 {
-    struct applier *applier = group->applier;
     struct copies copies = {.mappings = applier->mappings, .count = applier->mapping_count};
     enum status status = STATUS_OK;
     for (size_t i = 0; i < applier->mapping_count && status == STATUS_OK; i++) {
@@ -346,8 +342,8 @@ static enum status group_collect(struct group *group, struct owned *owned, struc
                                            : 0;
     for (size_t i = 0; i < read.count && status == STATUS_OK; i++) {
         bool older = false;
-        if (heads[i].attempts < TOGETHER_ATTEMPTS)
-            continue;
+        if (heads[i].attempts < TOGETHER_ATTEMPTS || heads[i].changeset_end != 0)
+            continue; /* a set is tried whole, and alone */
         status = group_is_older(group, owned, &heads[i], &older, err);
         if (status == STATUS_OK && !older)
             group->members[group->count++] = (struct member){.owned = owned, .record = &heads[i]};
@@ -418,7 +414,7 @@ static enum status applier_together(struct applier *applier, bool *ret_done, str
     group_choose(&group);
     group_decode(&group);
     if (status == STATUS_OK && group.count > 1)
-        status = group_read_orders(&group, err);
+        status = applier_read_orders(applier, err);
     if (status == STATUS_OK && group.count > 1)
         status = group_try(group, false, ret_done, err);
     if (status == STATUS_OK && !*ret_done && group.count > 1)

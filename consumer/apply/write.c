@@ -4,12 +4,11 @@
 #include "consumer/apply/judge.h"
 #include "consumer/apply/image.h"
 #include "consumer/apply/pending.h"
-#include "consumer/apply/sort.h"
+#include "consumer/apply/set.h"
 
 #include "common/clock.h"
 
-#define BULK_ROUNDS   3 /* each leaves out the events that newer own changes supersede */
-#define OVERTAKEN_MAX 2
+#define BULK_ROUNDS 3 /* each leaves out the events that newer own changes supersede */
 
 bool applier_is_sparse(const struct change *change)
 {
@@ -77,9 +76,8 @@ static enum status applier_write_runs(struct applier *applier, const struct writ
     return status;
 }
 
-/** @param all  used up: it is the room for sorting. */
-static enum status applier_write_reduced(struct applier *applier, struct write *all, size_t count,
-                                         struct error *err)
+enum status applier_write_reduced(struct applier *applier, struct write *all, size_t count,
+                                  struct error *err)
 {
     struct write *writes = arena_alloc(&applier->arena, count * sizeof *writes);
     if (writes == NULL)
@@ -145,35 +143,57 @@ static enum status applier_write_single(struct applier *applier, const struct wr
     return applier_write_rejected(applier, write, &reject, err);
 }
 
+struct write applier_write_of(const struct applier *applier, struct batch *batch, size_t index)
+{
+    struct batch_event *event = &batch->events[index];
+    struct write write = {.event = event,
+                          .image = event->image,
+                          .mapping = applier_mapping(applier, event->image->entity_type),
+                          .order = index};
+    write_note_key(&write);
+    return write;
+}
+
 /** List the writes of the batch in the order of the log. @param writes  room for all its events. */
-static size_t applier_collect(const struct applier *applier, const struct batch *batch,
+static size_t applier_collect(const struct applier *applier, struct batch *batch,
                               struct write *writes)
 {
     size_t count = 0;
     for (size_t i = 0; i < batch->count; i++) {
-        struct batch_event *event = &batch->events[i];
-        if (event->outcome != EVENT_APPLY)
-            continue;
-        writes[count] = (struct write){
-            .event = event,
-            .image = event->image,
-            .mapping = applier_mapping(applier, event->image->entity_type),
-            .order = i};
-        write_note_key(&writes[count++]);
+        if (batch->events[i].outcome == EVENT_APPLY)
+            writes[count++] = applier_write_of(applier, batch, i);
     }
     return count;
+}
+
+/** Write the set of a write whole, in the place of its first one. */
+static enum status applier_write_whole(struct applier *applier, struct batch *batch,
+                                       struct write *writes, size_t count, struct error *err)
+{
+    size_t first = batch->events[writes[0].order].set;
+    size_t last = first;
+    while (batch->events[last].set_next != SET_LAST)
+        last = batch->events[last].set_next;
+    for (size_t i = 0; i < count && writes[i].order <= last; i++)
+        writes[i].is_done = writes[i].is_done || batch->events[writes[i].order].set == first;
+    return applier_write_batch_set(applier, batch, first, err);
 }
 
 /** One check for newer own changes after all writes, because each check reads all that waits. If
  * there is one, the batch is done again; after OVERTAKEN_MAX repeats each write is checked alone.
  */
 static enum status applier_write_singly(struct applier *applier, struct batch *batch,
-                                        const struct write *writes, size_t count, struct error *err)
+                                        struct write *writes, size_t count, struct error *err)
 {
     enum status status = STATUS_OK;
     bool pending = false;
-    for (size_t i = 0; i < count && status == STATUS_OK; i++)
-        status = applier_write_single(applier, &writes[i], err);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        if (writes[i].is_done)
+            continue;
+        status = set_has(batch, writes[i].order)
+                     ? applier_write_whole(applier, batch, &writes[i], count - i, err)
+                     : applier_write_single(applier, &writes[i], err);
+    }
     if (status == STATUS_OK && applier->repeat.overtaken < OVERTAKEN_MAX)
         status = applier_recheck_pending(applier, batch, &pending, err);
     if (status != STATUS_OK || !pending)
@@ -193,20 +213,25 @@ static enum status applier_write_bulk(struct applier *applier, struct batch *bat
     for (int round = 0; round < BULK_ROUNDS && status == STATUS_OK && pending; round++) {
         if (round > 0)
             status = applier->ops->savepoint(applier->store, true, err);
+        if (status == STATUS_OK && batch->has_sets)
+            status = applier->ops->defer(applier->store, true, err);
         size_t count = applier_collect(applier, batch, writes);
         pending = false;
         if (status == STATUS_OK && count > 0)
             status = applier_write_reduced(applier, writes, count, err);
         if (status == STATUS_OK && count > 0)
             status = applier_recheck_pending(applier, batch, &pending, err);
+        if (status == STATUS_OK && batch->has_sets && !pending)
+            status = applier->ops->defer(applier->store, false, err);
     }
     *ret_done = status == STATUS_OK && !pending;
     return status;
 }
 
-/* Where only one session writes at a time, a batch is written in bulk without a savepoint: SQLite
- * would keep a copy of each page that changes, which takes memory or writes. A batch that is
- * refused is done again in another transaction. */
+/* Constraints that can be deferred wait for the end of a batch that has sets (rule 57): the sets
+ * are written together. Where only one session writes at a time, a batch is written in bulk without
+ * a savepoint: SQLite would keep a copy of each page that changes, which takes memory or writes. A
+ * batch that is refused is done again in another transaction. */
 enum status applier_write(struct applier *applier, struct batch *batch, struct error *err)
 {
     struct error bulk = ERROR_INIT;
@@ -228,6 +253,7 @@ enum status applier_write(struct applier *applier, struct batch *batch, struct e
     /* A fatal error may have ended the transaction: begin another one. */
     if (status == STATUS_FATAL || (drops && is_refused)) {
         applier->repeat.singly = true;
+        applier->repeat.names = status == STATUS_FATAL;
         return STATUS_AGAIN;
     }
     if (status != STATUS_OK && !is_refused) {
@@ -235,6 +261,8 @@ enum status applier_write(struct applier *applier, struct batch *batch, struct e
         return status;
     }
     status = applier->ops->savepoint(applier->store, true, err);
+    if (status == STATUS_OK && batch->has_sets)
+        status = applier->ops->defer(applier->store, false, err);
     size_t count = applier_collect(applier, batch, writes);
     return status == STATUS_OK ? applier_write_singly(applier, batch, writes, count, err) : status;
 }
@@ -281,7 +309,8 @@ static enum status applier_write_parked(struct applier *applier, const struct ba
             .code = event->parked_code,
             .attempts = 1,
             .parked_at_us = now,
-            .next_attempt_us = now + APPLIER_BACKOFF_US};
+            .next_attempt_us = now + APPLIER_BACKOFF_US,
+            .changeset_end = change->changeset_end};
     }
     enum status status = applier->ops->park(applier->store, records, count, err);
     return status == STATUS_STOP ? applier_stop_at_parked(applier, batch, records, err->text)

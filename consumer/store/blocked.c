@@ -212,20 +212,51 @@ enum status block_set_merge(struct block_set *set, const struct block_set *other
     return status;
 }
 
-void block_set_remove(struct block_set *set, const struct block_key *key)
+typedef bool is_gone(const void *gone, const struct block_key *key);
+
+/* @param entities  how many of the set's are gone. */
+static void take_out(struct block_set *set, size_t entities, is_gone *goes, const void *gone)
 {
     size_t kept = 0;
-    if (!block_set_has_entity(set, key))
+    if (entities == 0)
         return;
     for (size_t i = 0; i < set->count; i++) {
-        if (same_entity(&set->entries[i].key, key))
-            free(set->entries[i].bytes);
-        else
-            set->entries[kept++] = set->entries[i];
+        const struct block_entry entry = set->entries[i];
+        if (goes(gone, &entry.key)) {
+            set->unreadable_count -= block_key_is_readable(&entry.key) ? 0 : 1;
+            free(entry.bytes);
+        } else {
+            set->entries[kept++] = entry;
+        }
     }
-    if (!block_key_is_readable(key))
-        set->unreadable_count -= set->count - kept;
     set->count = kept;
-    set->entity_count--;
+    set->entity_count -= entities;
     put_all(set);
+}
+
+static bool is_entity(const void *gone, const struct block_key *key)
+{
+    return same_entity(gone, key);
+}
+
+void block_set_remove(struct block_set *set, const struct block_key *key)
+{
+    take_out(set, block_set_has_entity(set, key) ? 1 : 0, is_entity, key);
+}
+
+static bool is_in_set(const void *gone, const struct block_key *key)
+{
+    return block_set_has_entity(gone, key);
+}
+
+/* Keys of one entity may differ in their record keys; each entity counts once. */
+void block_set_subtract(struct block_set *set, const struct block_set *gone)
+{
+    size_t entities = 0;
+    for (size_t i = 0; i < gone->count; i++) {
+        const struct block_key *key = &gone->entries[i].key;
+        bool is_first = entry_under(gone, own_digest(key), same_entity, key) == &gone->entries[i];
+        entities += is_first && block_set_has_entity(set, key);
+    }
+    take_out(set, entities, is_in_set, gone);
 }

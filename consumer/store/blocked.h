@@ -64,6 +64,9 @@ enum status block_set_merge(struct block_set *set, const struct block_set *other
 /** Take out what has the same entity, or the same record key where it cannot be read. */
 void block_set_remove(struct block_set *set, const struct block_key *key);
 
+/** Take out what any key of another set would take out. */
+void block_set_subtract(struct block_set *set, const struct block_set *gone);
+
 /** @return the lowest first offset of what conflicts with a key; INT64_MAX: nothing does. */
 int64_t block_set_first(const struct block_set *set, const struct block_key *key);
 

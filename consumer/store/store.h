@@ -200,6 +200,7 @@ struct parked_record {
     int64_t next_attempt_us; /* waiting: not before */
     int64_t bytes;           /* of key, value and headers; set by the store */
     uint64_t changeset_end;  /* the last sequence of its set; 0: it is alone (rule 57) */
+    size_t set_size;         /* how many records it stands for where a list has its set as one */
 };
 
 /** Parked records that were read, in an arena. */
@@ -323,6 +324,8 @@ struct prune {
 struct store_ops {
     const char *scheme;            /* "sqlite", "memory" */
     bool excludes_writers;         /* no other session writes between begin and commit (rule 18) */
+    bool refuses_alone;            /* a single change that apply() rejects undoes only itself; and
+                                    * constraints cannot be deferred */
     const char *install_sql;       /* what open() with `install` runs; for `init --print-sql` */
     const char *applied_sql;       /* asks whether the events of a token are applied */
     const struct joint_ops *joint; /* joint transactions; NULL: not in this database yet */

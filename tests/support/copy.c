@@ -100,8 +100,8 @@ struct applier *copy_open(struct copy *copy)
     struct applier *applier = NULL;
     struct applier_options options = {.ops = copy->ops,
                                       .config = &copy->config,
-                                      .mappings = &copy->mapping,
-                                      .mapping_count = 1,
+                                      .mappings = copy->mappings,
+                                      .mapping_count = copy->mapping_count,
                                       .metrics = copy->metrics};
     copy_must(copy, applier_new(&options, &applier, &copy->err));
     copy_take(copy, applier);
@@ -131,12 +131,32 @@ static void copy_init(struct copy *copy)
     struct store *store = NULL;
     struct store_options install = {.path = copy->database, .service = "billing", .install = true};
     copy_must(copy, copy->ops->open(&install, &store, &copy->err));
-    copy_must(copy, store_prepare(store, &copy->mapping, true, &copy->err));
-    copy_must(copy, store_order(store, &copy->mapping, 1, NULL, &copy->err));
+    for (size_t i = 0; i < copy->mapping_count; i++)
+        copy_must(copy, store_prepare(store, &copy->mappings[i], true, &copy->err));
+    copy_must(copy, store_order(store, copy->mappings, copy->mapping_count, NULL, &copy->err));
     copy->ops->close(store);
 }
 
-struct copy *copy_begin(const char *table_sql, bool published_here)
+/* Describe the entity types of the copy. */
+static void copy_map(struct copy *copy, bool published_here)
+{
+    static const char *const types[] = {"order", "line"};
+    static char *const tables[] = {"orders", "order_lines"};
+    for (size_t i = 0; i < copy->mapping_count; i++) {
+        test_write_file(test_path("%s.schema.json", types[i]), schema_text);
+        copy_must(copy,
+                  entity_schema_new(test_directory(), types[i], &copy->schemas[i], &copy->err));
+        copy->entries[i] = (struct config_entry){.entity_type = (char *)types[i],
+                                                 .table = tables[i],
+                                                 .topic = COPY_TOPIC,
+                                                 .partitions = 1};
+        copy->mappings[i] = (struct mapping){.schema = copy->schemas[i],
+                                             .entry = &copy->entries[i],
+                                             .published_here = published_here};
+    }
+}
+
+static struct copy *copy_begin_types(const char *table_sql, size_t types, bool published_here)
 {
     struct copy *copy = calloc(1, sizeof *copy);
     struct store *store = NULL;
@@ -145,20 +165,18 @@ struct copy *copy_begin(const char *table_sql, bool published_here)
     copy->ops = store_find(copy->url);
     copy->partition_count = 1;
     copy->incarnation = COPY_INCARNATION;
+    copy->mapping_count = types;
     copy->database = database_case_kind == DATABASE_SQLITE ? test_path("copy.db") : copy->url;
-    test_write_file(test_path("order.schema.json"), schema_text);
-    copy_must(copy, entity_schema_new(test_directory(), "order", &copy->schema, &copy->err));
-    copy->entry = (struct config_entry){
-        .entity_type = "order", .table = "orders", .topic = COPY_TOPIC, .partitions = 1};
-    copy->mapping = (struct mapping){
-        .schema = copy->schema, .entry = &copy->entry, .published_here = published_here};
+    copy_map(copy, published_here);
     copy->config = (struct config){.service = "billing", .database_path = (char *)copy->database};
     copy->config.limits = (struct config_limits){.batch_events = 100,
                                                  .batch_bytes = 1 << 20,
                                                  .message_bytes = 1000000,
                                                  .parked_entities = 100,
                                                  .parked_records = 1000,
-                                                 .parked_bytes = 1 << 28};
+                                                 .parked_bytes = 1 << 28,
+                                                 .changeset_events = 2000,
+                                                 .changeset_bytes = 1 << 23};
     struct store_options install = {.path = copy->database, .service = "billing", .install = true};
     copy_must(copy, copy->ops->open(&install, &store, &copy->err));
     copy->ops->close(store);
@@ -171,9 +189,19 @@ struct copy *copy_begin(const char *table_sql, bool published_here)
     return copy;
 }
 
+struct copy *copy_begin(const char *table_sql, bool published_here)
+{
+    return copy_begin_types(table_sql, 1, published_here);
+}
+
 struct copy *copy_begin_with(const char *const tables_sql[], bool published_here)
 {
     return copy_begin(tables_sql[database_case_kind], published_here);
+}
+
+struct copy *copy_begin_two(const char *const tables_sql[])
+{
+    return copy_begin_types(tables_sql[database_case_kind], 2, false);
 }
 
 void copy_finish(struct copy *copy)
@@ -183,7 +211,8 @@ void copy_finish(struct copy *copy)
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         (void)unlink(test_path("%s", files[i])); /* a test may make many databases */
     batch_done(&copy->batch);
-    entity_schema_free(copy->schema);
+    for (size_t i = 0; i < copy->mapping_count; i++)
+        entity_schema_free(copy->schemas[i]);
     free(copy->metrics);
     free(copy);
 }
@@ -245,15 +274,22 @@ enum status copy_try_operate(const struct copy *copy, int64_t parked_id, enum pa
 {
     struct store_options options = {.path = copy->database, .service = "billing"};
     struct store *store = NULL;
-    const struct parked_record record = {.parked_id = parked_id};
+    struct parked_records read = {0};
+    struct arena arena;
+    const struct parked_filter filter = {.partition = -1, .parked_id = parked_id};
+    const struct parked_record gone = {.parked_id = parked_id};
+    arena_init(&arena, (size_t)1 << 28);
     enum status status = copy->ops->open(&options, &store, err);
+    if (status == STATUS_OK)
+        status = copy->ops->read_parked(store, &filter, &arena, &read, err);
     if (status == STATUS_OK)
         status = copy->ops->begin(store, NULL, 0, err);
     if (status == STATUS_OK)
-        status = copy->ops->edit_parked(store, &record, edit, err);
+        status = copy->ops->edit_parked(store, read.count == 0 ? &gone : read.records, edit, err);
     if (status == STATUS_OK)
         status = copy->ops->commit(store, true, err);
     copy->ops->close(store);
+    arena_done(&arena);
     return status;
 }
 
@@ -262,16 +298,17 @@ void copy_operate(struct copy *copy, int64_t parked_id, enum parked_edit edit)
     copy_must(copy, copy_try_operate(copy, parked_id, edit, &copy->err));
 }
 
-void copy_add_from(struct copy *copy, const char *source, int sequence, const char *id,
-                   const char *previous_id, const char *kind, int key, const char *value)
+static void copy_add_type(struct copy *copy, const char *type, const char *source, int sequence,
+                          const char *id, const char *previous_id, const char *kind, int key,
+                          const char *value)
 {
-    struct header headers[12];
+    struct header headers[13];
     size_t count = 0;
     char time[CLOCK_TEXT_SIZE];
     headers[count++] = (struct header){slice_of("ce_specversion"), slice_of("1.0")};
     headers[count++] = (struct header){slice_of("ce_id"), slice_of(id)};
     headers[count++] = (struct header){slice_of("ce_source"), slice_of(source)};
-    headers[count++] = (struct header){slice_of("ce_type"), slice_of("order.updated")};
+    headers[count++] = (struct header){slice_of("ce_type"), slice_of(type)};
     headers[count++] = (struct header){slice_of("ce_protocol"), slice_of("1")};
     if (kind != NULL)
         headers[count++] = (struct header){slice_of("ce_kind"), slice_of(kind)};
@@ -299,14 +336,31 @@ void copy_add_from(struct copy *copy, const char *source, int sequence, const ch
                               &copy->err));
 }
 
-void copy_add(struct copy *copy, int sequence, int key, const char *op, const char *row)
+void copy_add_from(struct copy *copy, const char *source, int sequence, const char *id,
+                   const char *previous_id, const char *kind, int key, const char *value)
+{
+    copy_add_type(copy, "order.updated", source, sequence, id, previous_id, kind, key, value);
+}
+
+static void copy_add_of(struct copy *copy, const char *type, int sequence, int key, const char *op,
+                        const char *row)
 {
     const char *value = strcmp(op, "d") == 0
                             ? "{\"op\":\"d\",\"before\":null,\"after\":null}"
                             : test_format("{\"op\":\"%s\",\"before\":null,\"after\":{\"id\":%d%s}}",
                                           op, key, row);
-    copy_add_from(copy, "shop", sequence, test_format("e%d", sequence),
+    copy_add_type(copy, type, "shop", sequence, test_format("e%d", sequence),
                   test_format("e%d", sequence - 1), NULL, key, value);
+}
+
+void copy_add(struct copy *copy, int sequence, int key, const char *op, const char *row)
+{
+    copy_add_of(copy, "order.updated", sequence, key, op, row);
+}
+
+void copy_add_line(struct copy *copy, int sequence, int key, const char *op, const char *row)
+{
+    copy_add_of(copy, "line.updated", sequence, key, op, row);
 }
 
 void copy_apply(struct copy *copy)

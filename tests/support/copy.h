@@ -14,9 +14,10 @@ struct copy {
     enum database_kind kind;
     const char *url;      /* for database_text() */
     const char *database; /* store_options.path: SQLite's file, or a server's URL */
-    struct entity_schema *schema;
-    struct config_entry entry;
-    struct mapping mapping;
+    struct entity_schema *schemas[2];
+    struct config_entry entries[2];
+    struct mapping mappings[2];
+    size_t mapping_count; /* 1: orders; 2: order_lines too, see copy_begin_two() */
     struct config config;
     struct agent_metrics *metrics;
     const struct store_ops *ops; /* for appliers; the database's own unless changed */
@@ -58,6 +59,10 @@ struct copy *copy_begin(const char *table_sql, bool published_here);
 
 /** The same, with SQL for each kind of database. */
 struct copy *copy_begin_with(const char *const tables_sql[], bool published_here);
+
+/** The same with the entity type "line", in the table "order_lines" with the same columns, beside
+ * it. */
+struct copy *copy_begin_two(const char *const tables_sql[]);
 void copy_finish(struct copy *copy);
 
 /** Take another partition. @return its index. */
@@ -95,7 +100,10 @@ void copy_add_from(struct copy *copy, const char *source, int sequence, const ch
 #define COPY_B_NULL    ",\"b\":null"
 #define COPY_ROW(a, b) COPY_A(a) COPY_B(b)
 
-/** Add an event of "shop" with the id "e<sequence>". */
+/** Add an event of "shop" with the id "e<sequence>", of a line. */
+void copy_add_line(struct copy *copy, int sequence, int key, const char *op, const char *row);
+
+/** The same of an order. */
 void copy_add(struct copy *copy, int sequence, int key, const char *op, const char *row);
 
 /** Apply and empty the batch, in which all change sets must have their ends. The test fails unless

@@ -213,15 +213,15 @@ static void test_debezium_tombstones_count_as_duplicates(void **test)
 {
     (void)test;
     struct copy *f = copy_begin("", false);
-    f->entry.format = FORMAT_DEBEZIUM;
-    f->entry.foreign = true;
-    f->mapping.form = (struct record_form){.format = FORMAT_DEBEZIUM, .schema = f->schema};
+    f->entries[0].format = FORMAT_DEBEZIUM;
+    f->entries[0].foreign = true;
+    f->mappings[0].form = (struct record_form){.format = FORMAT_DEBEZIUM, .schema = f->schemas[0]};
     static const char *const values[] = {
         "{\"op\":\"c\",\"before\":null,\"after\":{\"id\":1,\"a\":\"x\",\"b\":null}}",
         "{\"op\":\"d\",\"before\":{\"id\":1},\"after\":null}", NULL};
     for (size_t i = 0; i < 3; i++) {
         struct record record = {.topic = COPY_TOPIC,
-                                .form = &f->mapping.form,
+                                .form = &f->mappings[0].form,
                                 .offset = f->offset++,
                                 .key = slice_of("{\"id\":1}"),
                                 .value = values[i] == NULL ? (struct slice){0}
@@ -378,16 +378,16 @@ static void test_kept_images_of_another_program_are_merged_and_written(void **te
 {
     (void)test;
     struct copy *f = begin_with_own_change();
-    f->entry.format = FORMAT_DEBEZIUM;
-    f->entry.foreign = true;
-    f->mapping.form = (struct record_form){.format = FORMAT_DEBEZIUM, .schema = f->schema};
+    f->entries[0].format = FORMAT_DEBEZIUM;
+    f->entries[0].foreign = true;
+    f->mappings[0].form = (struct record_form){.format = FORMAT_DEBEZIUM, .schema = f->schemas[0]};
     static const char *const values[] = {
         "{\"op\":\"c\",\"before\":null,\"after\":{\"id\":1,\"a\":\"1\",\"b\":\"1\"}}",
         "{\"op\":\"u\",\"before\":null,\"after\":{\"id\":1,\"a\":\"2\",\"b\":"
         "\"__debezium_unavailable_value\"}}"};
     for (size_t i = 0; i < 2; i++) {
         struct record record = {.topic = COPY_TOPIC,
-                                .form = &f->mapping.form,
+                                .form = &f->mappings[0].form,
                                 .offset = f->offset++,
                                 .key = slice_of("{\"id\":1}"),
                                 .value = slice_of(values[i])};

@@ -240,7 +240,7 @@ a_record_outside_the_partition_of_its_key_is_held_unless_its_topic_is_foreign(vo
         sqlite_text(copy->database,
                     "SELECT state, reason LIKE '%partition of its key%' FROM keepstep_parked"),
         "0|1\n");
-    copy->entry.foreign = true;
+    copy->entries[0].foreign = true;
     copy_add(copy, 3, elsewhere + 2 * here, "c", COPY_ROW("3", "3"));
     copy_apply(copy);
     assert_int_equal(copy_parked(copy), 1);
@@ -275,7 +275,7 @@ static void a_null_value_deletes_by_key(void **state)
 {
     (void)state;
     struct copy *copy = copy_begin("", false);
-    copy->entry.foreign = true;
+    copy->entries[0].foreign = true;
     copy_add(copy, 1, 1, "c", COPY_ROW("1", "1"));
     copy_add(copy, 2, 2, "c", COPY_ROW("2", "2"));
     copy_apply(copy);

@@ -208,7 +208,7 @@ static void restart(struct copy *copy, bool restarts)
 static struct copy *begin_foreign(const char *table_sql)
 {
     struct copy *copy = copy_begin(table_sql, false);
-    copy->entry.foreign = true;
+    copy->entries[0].foreign = true;
     return copy;
 }
 
@@ -305,7 +305,7 @@ static void keys_that_begin_alike_and_hold_a_nul_are_not_the_same(void **state)
 {
     (void)state;
     struct copy *copy = copy_begin("", false);
-    copy->entry.foreign = true;
+    copy->entries[0].foreign = true;
     add_keyed(copy, (struct slice){"a\0b", 3}, false, "first");
     copy_apply(copy);
     add_keyed(copy, (struct slice){"a\0c", 3}, true, "second");
@@ -348,7 +348,7 @@ static void the_limit_of_parked_entities_counts_those_of_its_own_partition(void 
 {
     (void)state;
     struct copy *copy = copy_begin("", false);
-    copy->entry.foreign = true;
+    copy->entries[0].foreign = true;
     copy->config.limits.parked_entities = 3;
     const size_t index[] = {copy->index, copy_take_partition(copy, 1)};
     for (int i = 0; i < 6; i++) { /* one transaction, entities by turns */

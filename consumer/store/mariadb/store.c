@@ -47,6 +47,7 @@ static enum status store_mariadb_copy_sql(const struct copies *copies, struct bu
 const struct store_ops store_mariadb_ops = {
     STORE_SQL_SLOTS,
     .scheme = "mysql",
+    .refuses_alone = true,
     .install_sql = SQL_INSTALL,
     .applied_sql = SQL_APPLIED,
     .copy_sql = store_mariadb_copy_sql,

@@ -126,14 +126,15 @@ static enum status attempt_send(struct store_sql *self, const struct parked_reco
 static enum status delete_send(struct store_sql *self, const struct parked_record *record,
                                int64_t *changes, struct error *err)
 {
+    bool is_set = record->changeset_end != 0;
     struct parameter id = parameter_integer(record->parked_id);
     struct record_sequence place = store_record_sequence(&record->record);
-    struct sql_call unblock = SQL_CALL(BLOCKED_DELETE, id);
-    struct sql_call call = SQL_CALL(PARKED_DELETE, id);
-    if (record->changeset_end != 0) {
-        unblock = SQL_CALL(BLOCKED_DELETE_SET, SET_PARAMETERS(record, place));
-        call = SQL_CALL(PARKED_DELETE_SET, SET_PARAMETERS(record, place));
-    }
+    struct sql_call unblock_one = SQL_CALL(BLOCKED_DELETE, id);
+    struct sql_call delete_one = SQL_CALL(PARKED_DELETE, id);
+    struct sql_call unblock_set = SQL_CALL(BLOCKED_DELETE_SET, SET_PARAMETERS(record, place));
+    struct sql_call delete_set = SQL_CALL(PARKED_DELETE_SET, SET_PARAMETERS(record, place));
+    struct sql_call unblock = is_set ? unblock_set : unblock_one;
+    struct sql_call call = is_set ? delete_set : delete_one;
     call.changes = changes;
     enum status status = store_sql_send(self, unblock, err);
     return status == STATUS_OK ? store_sql_send(self, call, err) : status;
@@ -145,14 +146,14 @@ static enum status state_send(struct store_sql *self, const struct parked_record
 {
     struct parameter id = parameter_integer(record->parked_id);
     struct record_sequence place = store_record_sequence(&record->record);
-    struct sql_call call = SQL_CALL(PARKED_STATE, id,
-                                    parameter_integer(skipped ? PARKED_SKIPPED : PARKED_WAITING),
-                                    parameter_integer(skipped ? record->next_attempt_us : 0));
-    if (skipped && record->changeset_end != 0)
-        call = SQL_CALL(PARKED_SKIP_SET, SET_PARAMETERS(record, place),
-                        parameter_integer(record->next_attempt_us));
-    else if (record->changeset_end != 0)
-        call = SQL_CALL(PARKED_RETRY_SET, id);
+    struct sql_call one = SQL_CALL(PARKED_STATE, id,
+                                   parameter_integer(skipped ? PARKED_SKIPPED : PARKED_WAITING),
+                                   parameter_integer(skipped ? record->next_attempt_us : 0));
+    struct sql_call skip_set = SQL_CALL(PARKED_SKIP_SET, SET_PARAMETERS(record, place),
+                                        parameter_integer(record->next_attempt_us));
+    struct sql_call retry_set = SQL_CALL(PARKED_RETRY_SET, id);
+    struct sql_call of_set = skipped ? skip_set : retry_set;
+    struct sql_call call = record->changeset_end != 0 ? of_set : one;
     call.changes = changes;
     enum status status = store_sql_send(self, SQL_CALL(PARKED_REVISE, id), err);
     return status == STATUS_OK ? store_sql_send(self, call, err) : status;
