@@ -16,8 +16,12 @@
 
 static void parked_say(const struct parked_record *parked, const char *outcome)
 {
-    command_say("%lld %.*s %.*s: %s", (long long)parked->parked_id, SLICE_ARGS(parked->entity_type),
-                SLICE_ARGS(parked->entity_key), outcome);
+    char others[64] = "";
+    if (parked->set_size > 1)
+        (void)snprintf(others, sizeof others, " and the other %zu of its transaction",
+                       parked->set_size - 1);
+    command_say("%lld %.*s %.*s%s: %s", (long long)parked->parked_id,
+                SLICE_ARGS(parked->entity_type), SLICE_ARGS(parked->entity_key), others, outcome);
 }
 
 static void parked_say_outcome(const struct parked_record *parked, enum parked_outcome outcome,
@@ -129,9 +133,10 @@ static void parked_say_head(const struct parked_record *parked, const struct par
 {
     bool same = slice_equal(parked->entity_type, head->entity_type) &&
                 slice_equal(parked->entity_key, head->entity_key);
+    bool is_of_set = parked->changeset_end != 0 || head->changeset_end != 0;
     fprintf(stderr, "%lld waits behind %lld of the same %s; that one goes first\n",
             (long long)parked->parked_id, (long long)head->parked_id,
-            same ? "entity" : "record key");
+            is_of_set ? "entities" : (same ? "entity" : "record key"));
 }
 
 /* Keys are compared byte by byte, so this one is most likely mistyped. */
@@ -163,6 +168,10 @@ static enum status parked_do(struct store *store, const struct parked_request *r
                            "nothing is parked under %lld; see `keepstep parked list`",
                            (long long)filter.parked_id);
     }
+    if (status == STATUS_OK && filter.parked_id != 0)
+        status = parked_note_set(store, list.read.records, err);
+    else if (status == STATUS_OK && !retry)
+        status = parked_fold(store, &list, err);
     if (status == STATUS_OK && retry)
         status = parked_find_heads(store, request, &list, parked_say_head, err);
     if (status == STATUS_OK) {

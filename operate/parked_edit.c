@@ -30,6 +30,52 @@ enum status parked_read(struct store *store, const struct parked_filter *filter,
     return store->ops->read_parked(store, filter, &list->arena, &list->read, err);
 }
 
+enum status parked_read_set(struct store *store, const struct parked_record *of,
+                            struct parked_list *list, struct error *err)
+{
+    const struct parked_filter set = {.partition = -1, .set_of = of, .without_value = true};
+    const struct parked_filter alone = {
+        .partition = -1, .parked_id = of->parked_id, .without_value = true};
+    return parked_read(store, of->changeset_end != 0 ? &set : &alone, list, err);
+}
+
+enum status parked_note_set(struct store *store, struct parked_record *parked, struct error *err)
+{
+    struct parked_list set;
+    parked_list_init(&set);
+    enum status status = parked_read_set(store, parked, &set, err);
+    parked->set_size = set.read.count;
+    parked_list_done(&set);
+    return status;
+}
+
+enum status parked_fold(struct store *store, struct parked_list *list, struct error *err)
+{
+    struct parked_record met = {0}; /* of the set that was met last */
+    struct parked_list set;
+    size_t kept = 0;
+    enum status status = STATUS_OK;
+    parked_list_init(&set);
+    for (size_t i = 0; i < list->read.count && status == STATUS_OK; i++) {
+        struct parked_record record = list->read.records[i];
+        record.set_size = 1;
+        if (parked_is_same_set(&met, &record))
+            continue;
+        if (record.changeset_end != 0) {
+            met = record;
+            status = parked_read_set(store, &record, &set, err);
+            if (status != STATUS_OK || set.read.count == 0 ||
+                set.read.records[0].parked_id != record.parked_id)
+                continue;
+            record.set_size = set.read.count;
+        }
+        list->read.records[kept++] = record;
+    }
+    list->read.count = kept;
+    parked_list_done(&set);
+    return status;
+}
+
 /* An edit of records, for as long as nobody wants this process to end. */
 struct parked_edits {
     struct store *store;
@@ -110,13 +156,23 @@ enum status parked_find_outcome(struct store *store, const struct parked_record 
     return status;
 }
 
+/* What a record waits for. A set's records have their first one as `unit`, which says it for all.
+ */
+struct parked_wait {
+    size_t unit;   /* the index of that one; of a record alone its own */
+    int64_t first; /* the offset of the first record that it waits for; INT64_MAX: none */
+};
+
 /* @return the index of the record that has to be released first so that this one can be. */
-static size_t parked_head_of(const struct parked_list *list, const int64_t *first, size_t index)
+static size_t parked_head_of(const struct parked_list *list, const struct parked_wait *waits,
+                             size_t index)
 {
-    while (first[index] != INT64_MAX) {
-        int64_t offset = first[index];
+    index = waits[index].unit;
+    while (waits[index].first != INT64_MAX) {
+        int64_t offset = waits[index].first;
         while (list->read.records[index].record.offset > offset)
             index--;
+        index = waits[index].unit;
     }
     return index;
 }
@@ -132,12 +188,12 @@ static bool parked_is_meant(const struct parked_record *parked,
                                         slice_equal(parked->entity_key, filter->entity_key);
 }
 
-/* Find out what each record waits for.
- * @param first  of each record, the offset of the first one it waits for; INT64_MAX: none. */
-static enum status parked_find_order(const struct parked_list *list, int64_t *first,
+/* Find out what each record waits for. Each record of a set blocks from where its set begins. */
+static enum status parked_find_order(struct parked_list *list, struct parked_wait *waits,
                                      struct error *err)
 {
     struct block_set before = {0};
+    size_t set = 0; /* the first record of the set that was met last */
     enum status status = STATUS_OK;
     for (size_t i = 0; i < list->read.count && status == STATUS_OK; i++) {
         const struct record *record = &list->read.records[i].record;
@@ -146,8 +202,16 @@ static enum status parked_find_order(const struct parked_list *list, int64_t *fi
                                                 list->read.records[i].entity_key, record->key);
         if (last->partition != record->partition || strcmp(last->topic, record->topic) != 0)
             block_set_done(&before);
-        first[i] = block_set_first(&before, &key);
-        status = block_set_add(&before, &key, record->offset, err);
+        bool is_alone = list->read.records[i].changeset_end == 0;
+        if (!is_alone && !parked_is_same_set(&list->read.records[set], &list->read.records[i]))
+            set = i;
+        waits[i] = (struct parked_wait){.unit = is_alone ? i : set, .first = INT64_MAX};
+        struct parked_record *unit = &list->read.records[waits[i].unit];
+        int64_t first = block_set_first(&before, &key);
+        if (first < unit->record.offset && first < waits[waits[i].unit].first)
+            waits[waits[i].unit].first = first;
+        unit->set_size++;
+        status = block_set_add(&before, &key, unit->record.offset, err);
     }
     block_set_done(&before);
     return status;
@@ -158,24 +222,24 @@ enum status parked_find_heads(struct store *store, const struct parked_request *
                               struct error *err)
 {
     const struct parked_filter all = {.partition = -1, .blocking = true, .without_value = true};
-    int64_t *first = NULL;
+    struct parked_wait *waits = NULL;
     bool *meant = NULL;
     size_t heads = 0;
     enum status status = parked_read(store, &all, list, err);
     if (status != STATUS_OK)
         return status;
-    first = calloc(list->read.count + 1, sizeof *first);
+    waits = calloc(list->read.count + 1, sizeof *waits);
     meant = calloc(list->read.count + 1, sizeof *meant);
-    if (first == NULL || meant == NULL)
+    if (waits == NULL || meant == NULL)
         status = error_set(err, STATUS_FATAL, "out of memory");
     if (status == STATUS_OK)
-        status = parked_find_order(list, first, err);
+        status = parked_find_order(list, waits, err);
     for (size_t i = 0; i < list->read.count && status == STATUS_OK; i++) {
         if (!parked_is_meant(&list->read.records[i], request))
             continue;
-        size_t head = parked_head_of(list, first, i);
+        size_t head = parked_head_of(list, waits, i);
         meant[head] = true;
-        if (head != i && request->filter.parked_id != 0 && say != NULL)
+        if (head != waits[i].unit && request->filter.parked_id != 0 && say != NULL)
             say(&list->read.records[i], &list->read.records[head]);
     }
     for (size_t i = 0; i < list->read.count && status == STATUS_OK; i++) {
@@ -183,7 +247,7 @@ enum status parked_find_heads(struct store *store, const struct parked_request *
             list->read.records[heads++] = list->read.records[i];
     }
     list->read.count = heads;
-    free(first);
+    free(waits);
     free(meant);
     return status;
 }

@@ -19,18 +19,34 @@ void parked_list_done(struct parked_list *list);
 enum status parked_read(struct store *store, const struct parked_filter *filter,
                         struct parked_list *list, struct error *err) MUST_CHECK;
 
+/** Leave of each set its first record, which stands for all of them, and set the `set_size` of each
+ * record: 1 where it is alone. @return as read_parked. */
+enum status parked_fold(struct store *store, struct parked_list *list,
+                        struct error *err) MUST_CHECK;
+
+/** Set a record's `set_size`. @return as read_parked. */
+enum status parked_note_set(struct store *store, struct parked_record *parked,
+                            struct error *err) MUST_CHECK;
+
+/** Read the set of a record, without values: only itself where it is alone. @return as read_parked.
+ */
+enum status parked_read_set(struct store *store, const struct parked_record *of,
+                            struct parked_list *list, struct error *err) MUST_CHECK;
+
 /** Say that one record waits behind another one, which is taken in its place. */
 typedef void parked_say_head_first(const struct parked_record *parked,
                                    const struct parked_record *head);
 
 /** Choose the records to retry. One that waits for another cannot go first: that other one is
- * taken. @param say  NULL: nobody is told. @return as read_parked; FATAL (no memory). */
+ * taken. A set is retried whole: its first record is taken, with its `set_size`. @param say  NULL:
+ * nobody is told. @return as read_parked; FATAL (no memory). */
 enum status parked_find_heads(struct store *store, const struct parked_request *request,
                               struct parked_list *list, parked_say_head_first *say,
                               struct error *err) MUST_CHECK;
 
-/** Change all, a few in each transaction, oldest first. A record that is gone by then was applied
- * or skipped. While the agent or the service holds the database it waits, PARKED_WAIT_US at most.
+/** Change all, a few in each transaction, oldest first. A record of a set is skipped with its set.
+ * A record that is gone by then was applied or skipped. While the agent or the service holds the
+ * database it waits, PARKED_WAIT_US at most.
  * @return as edit_parked, without ABORT. */
 enum status parked_edit_all(struct store *store, const struct parked_list *list,
                             enum parked_edit edit, const atomic_bool *stop,

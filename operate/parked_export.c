@@ -77,6 +77,7 @@ static void export_append(const struct parked_record *parked, struct buffer *out
     member_number(out, "offset", record->offset);
     member_number(out, "code", parked->code);
     member_number(out, "attempts", parked->attempts);
+    member_number(out, "changeset_end", (int64_t)parked->changeset_end);
     member_time(out, "parked_at", parked->parked_at_us);
     member_time(out, "next_attempt_at", parked->next_attempt_us);
     member_bytes(out, "reason", parked->reason);

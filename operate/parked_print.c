@@ -4,7 +4,7 @@
 #include "operate/command.h"
 #include "operate/control.h"
 #include "operate/member.h"
-#include "operate/parked.h"
+#include "operate/parked_edit.h"
 #include "operate/refusal.h"
 
 #include <stdio.h>
@@ -63,6 +63,7 @@ void parked_append_json(const struct parked_record *parked, bool whole,
     member_number(out, "offset", parked->record.offset);
     member_number(out, "code", parked->code);
     member_number(out, "attempts", parked->attempts);
+    member_number(out, "changes", (int64_t)parked->set_size);
     member_text(out, "parked_at", slice_of(time));
     append_member_shown(out, "reason", parked->reason);
     refusal_append_json(refusal, out);
@@ -102,10 +103,13 @@ static void parked_render_text(const struct parked_record *parked, bool whole, s
 {
     char time[CLOCK_TEXT_SIZE];
     clock_format_utc(parked->parked_at_us, time);
-    buffer_append_format(out, "%-8lld %-8s %-16.*s %-24.*s %-8d %.*s\n",
+    char size[32] = "";
+    if (parked->set_size > 1)
+        (void)snprintf(size, sizeof size, "set of %zu; ", parked->set_size);
+    buffer_append_format(out, "%-8lld %-8s %-16.*s %-24.*s %-8d %s%.*s\n",
                          (long long)parked->parked_id, parked_state_name(parked->state),
                          SLICE_ARGS(parked->entity_type), SLICE_ARGS(parked->entity_key),
-                         parked->attempts, SLICE_ARGS(parked->reason));
+                         parked->attempts, size, SLICE_ARGS(parked->reason));
     if (!whole)
         return;
     buffer_append_format(out, "record    %s [%d] at offset %lld\nparked    %s\ncode      %d\n",
@@ -117,6 +121,26 @@ static void parked_render_text(const struct parked_record *parked, bool whole, s
                              SLICE_ARGS(parked->record.headers[i].value));
     buffer_append_format(out, "key       %.*s\nvalue     %.*s\n", SLICE_ARGS(parked->record.key),
                          SLICE_ARGS(parked->record.value));
+}
+
+/* What else is of the record's transaction. */
+static enum status parked_render_set(struct store *store, const struct parked_record *parked,
+                                     struct buffer *out, struct error *err)
+{
+    struct parked_list set;
+    if (parked->changeset_end == 0)
+        return STATUS_OK;
+    parked_list_init(&set);
+    enum status status = parked_read_set(store, parked, &set, err);
+    for (size_t i = 0; i < set.read.count && status == STATUS_OK; i++) {
+        const struct parked_record *record = &set.read.records[i];
+        buffer_append_format(out, "set       %lld %s %.*s %.*s: %.*s\n",
+                             (long long)record->parked_id, parked_state_name(record->state),
+                             SLICE_ARGS(record->entity_type), SLICE_ARGS(record->entity_key),
+                             SLICE_ARGS(record->reason));
+    }
+    parked_list_done(&set);
+    return status;
 }
 
 /* What the other copies say. Without it the records are printed all the same. */
@@ -207,11 +231,13 @@ enum status parked_print(struct store *store, const struct parked_record *record
             continue;
         }
         parked_render_text(&records[i], whole, &out);
+        if (whole && status == STATUS_OK)
+            status = parked_render_set(store, &records[i], &out, err);
         parked_render_refusal(&records[i], request, known ? &refusal : NULL, &out);
     }
-    if (out.failed)
+    if (status == STATUS_OK && out.failed)
         status = error_set(err, STATUS_FATAL, "no memory for the output");
-    else
+    else if (status == STATUS_OK)
         command_print(&out, request->json);
     parked_others_done(&others);
     buffer_done(&out);

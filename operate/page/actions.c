@@ -163,14 +163,17 @@ static enum status do_list(const struct clerk *clerk, struct store *store, const
     if (status == STATUS_OK)
         status = parked_read(store, &filter, &list, err);
     size_t count = list.read.count < job->limit ? list.read.count : job->limit;
+    bool has_more = status == STATUS_OK && list.read.count > job->limit;
+    int64_t more_after = has_more ? list.read.records[count - 1].parked_id : -1;
+    list.read.count = count;
+    if (status == STATUS_OK)
+        status = parked_fold(store, &list, err);
     member_begin(&answer->body, NULL, "{");
     member_begin(&answer->body, "records", "[");
-    for (size_t i = 0; status == STATUS_OK && i < count; i++)
+    for (size_t i = 0; status == STATUS_OK && i < list.read.count; i++)
         append_record(clerk, &meta, &list.read.records[i], false, &answer->body);
     buffer_append_text(&answer->body, "]");
-    bool has_more = status == STATUS_OK && list.read.count > job->limit;
-    member_known_number(&answer->body, "more_after",
-                        has_more ? list.read.records[count - 1].parked_id : -1);
+    member_known_number(&answer->body, "more_after", more_after);
     buffer_append_text(&answer->body, "}\n");
     answer->is_ready = true;
     parked_list_done(&list);
@@ -184,6 +187,8 @@ static enum status find_record(struct store *store, const struct job *job, struc
     const struct parked_filter filter = {
         .partition = -1, .parked_id = job->parked_id, .without_value = job->kind != JOB_SHOW};
     enum status status = parked_read(store, &filter, list, err);
+    if (status == STATUS_OK && list->read.count > 0)
+        status = parked_note_set(store, &list->read.records[0], err);
     if (status == STATUS_OK && list->read.count == 0)
         answer_refuse(answer, HTTP_NOT_FOUND, "nothing is parked under this id",
                       "it was applied meanwhile, or never parked: see GET /api/parked");

@@ -218,7 +218,7 @@ function update(node, record) {
     setText(node.querySelector(".reason"), record.reason);
     setText(
         node.querySelector(".note"),
-        `${state.about} Parked ${ago(record.parked_at)}, tried ` +
+        `${setOf(record)}${state.about} Parked ${ago(record.parked_at)}, tried ` +
             `${plural(record.attempts, "time")}. ` +
             `${record.topic} [${record.partition}], offset ${count(record.offset)}. ` +
             others(record.other_copies),
@@ -226,6 +226,11 @@ function update(node, record) {
     for (const button of node.querySelectorAll(".buttons button")) {
         button.disabled = !actions || record.state === "skipped";
     }
+}
+
+/** A transaction of several changes is one entry, and is retried and skipped whole. */
+function setOf({ changes }) {
+    return changes > 1 ? `A transaction of ${count(changes)} changes, this one the first. ` : "";
 }
 
 function noteOf(state, list) {
