@@ -18,10 +18,10 @@ struct set_release {
     struct parked_records rows; /* in the order of the log */
     struct set_writes set;
     size_t fault;    /* the record at fault, or SET_FAULT_UNKNOWN */
-    bool is_singly;        /* writing in bulk was fatal */
-    bool is_applied;       /* else it failed */
-    bool is_held;          /* where it failed */
-    size_t promoted;       /* records that wait now, because it is gone */
+    bool is_singly;  /* writing in bulk was fatal */
+    bool is_applied; /* else it failed */
+    bool is_held;    /* where it failed */
+    size_t promoted; /* records that wait now, because it is gone */
     size_t superseded;
     struct block_set gone; /* entities of which nothing is left */
 };
@@ -30,8 +30,7 @@ struct set_release {
 static enum status set_rows(struct applier *applier, const struct parked_record *of, bool whole,
                             struct parked_records *ret_rows, struct error *err)
 {
-    const struct parked_filter filter = {
-        .partition = -1, .set_of = of, .without_value = !whole};
+    const struct parked_filter filter = {.partition = -1, .set_of = of, .without_value = !whole};
     return applier->ops->read_parked(applier->store, &filter, &applier->arena, ret_rows, err);
 }
 
@@ -40,16 +39,16 @@ static struct block_key row_key(const struct parked_record *row)
     return block_key_stored(row->entity_type, row->entity_key, row->record.key);
 }
 
-/** Find the first parked record of a record's entity from an offset on. @return OK; *ret_first is
- * NULL where there is none. */
+/** Find the first parked record of a record's entity. @return OK; *ret_first is NULL where there is
+ * none. */
 static enum status first_of_entity(struct applier *applier, struct owned *owned,
-                                   const struct parked_record *row, int64_t from_offset,
+                                   const struct parked_record *row,
                                    const struct parked_record **ret_first, struct error *err)
 {
     struct parked_records read = {0};
     char type[STORE_NAME_SIZE];
     const struct queue queue = {owned, row};
-    struct parked_filter filter = queue_filter(&queue, from_offset, type);
+    struct parked_filter filter = queue_filter(&queue, 0, type);
     filter.without_value = true;
     filter.limit = 1;
     enum status status = applier->ops->read_parked(applier->store, &filter, &applier->arena, &read,
@@ -70,7 +69,7 @@ static enum status set_is_first(struct applier *applier, struct owned *owned,
         const struct parked_record *row = &rows->records[i];
         const struct parked_record *oldest = NULL;
         struct block_key key = row_key(row);
-        status = first_of_entity(applier, owned, row, 0, &oldest, err);
+        status = first_of_entity(applier, owned, row, &oldest, err);
         *ret_first = status == STATUS_OK && (oldest == NULL || oldest->record.offset >= begin) &&
                      block_set_first_unreadable(&owned->state.blocked, &key) >= begin;
     }
@@ -78,8 +77,7 @@ static enum status set_is_first(struct applier *applier, struct owned *owned,
 }
 
 enum status applier_promote(struct applier *applier, struct owned *owned,
-                            const struct parked_record *next, bool *ret_promoted,
-                            struct error *err)
+                            const struct parked_record *next, bool *ret_promoted, struct error *err)
 {
     struct parked_record head = *next;
     bool is_ready = !applier_is_behind_unreadable(owned, next);
@@ -118,7 +116,7 @@ static enum status release_promote_all(struct applier *applier, struct owned *ow
             continue;
         status = block_set_add(&seen, &key, 0, err);
         if (status == STATUS_OK)
-            status = first_of_entity(applier, owned, row, 0, &next, err);
+            status = first_of_entity(applier, owned, row, &next, err);
         if (status == STATUS_OK && next == NULL)
             status = block_set_add(&release->gone, &key, 0, err);
         else if (status == STATUS_OK)
@@ -154,11 +152,10 @@ static enum status release_decode(struct applier *applier, const struct owned *o
     return status;
 }
 
-/** Keep the images of entities of which an own change is under way, and take them out of what is
- * written (rule 18). @param ret_count  how many are left. */
+/** Take the changes of entities of which an own change is under way out of what is written, and
+ * with `keeps` keep their images (rule 18). */
 static enum status release_supersede(struct applier *applier, struct owned *owned,
-                                     struct set_release *release, bool keeps, size_t *ret_count,
-                                     struct error *err)
+                                     struct set_release *release, bool keeps, struct error *err)
 {
     struct set_writes *set = &release->set;
     enum status status = STATUS_OK;
@@ -176,7 +173,7 @@ static enum status release_supersede(struct applier *applier, struct owned *owne
         if (!pending)
             set->writes[left++] = write;
     }
-    *ret_count = left;
+    set->count = left;
     return status;
 }
 
@@ -209,31 +206,29 @@ static enum status release_failed_set(struct applier *applier, struct set_releas
 static enum status release_write(struct applier *applier, struct owned *owned,
                                  struct set_release *release, struct error *err)
 {
-    size_t left = 0;
     enum status status = release_decode(applier, owned, release, err);
     if (status != STATUS_OK)
         return status;
     release->fault = SET_FAULT_UNKNOWN;
     release->set.count = release->rows.count;
     release->set.is_singly = release->is_singly;
-    status = release_supersede(applier, owned, release, true, &left, err);
-    release->superseded = release->set.count - left;
-    release->set.count = left;
-    if (status != STATUS_OK || left == 0)
+    status = release_supersede(applier, owned, release, true, err);
+    size_t count = release->set.count;
+    release->superseded = release->rows.count - count;
+    if (status != STATUS_OK || count == 0)
         return status;
     status = applier_write_set(applier, &release->set, err);
     if (status == STATUS_FATAL && !release->is_singly) {
         release->is_singly = true;
         return STATUS_AGAIN;
     }
-    if (status == STATUS_REJECT || status == STATUS_STOP)
-        release->fault = release->set.fault == SET_FAULT_UNKNOWN
-                                 ? SET_FAULT_UNKNOWN
-                                 : release->set.writes[release->set.fault].order;
+    if ((status == STATUS_REJECT || status == STATUS_STOP) &&
+        release->set.fault != SET_FAULT_UNKNOWN)
+        release->fault = release->set.writes[release->set.fault].order;
     if (status != STATUS_OK || applier->ops->excludes_writers)
         return status;
-    status = release_supersede(applier, owned, release, false, &left, err);
-    return status == STATUS_OK && left < release->set.count ? STATUS_AGAIN : status;
+    status = release_supersede(applier, owned, release, false, err);
+    return status == STATUS_OK && release->set.count < count ? STATUS_AGAIN : status;
 }
 
 static enum status set_release_work(struct applier *applier, struct owned *owned, void *subject,
@@ -288,12 +283,13 @@ static void set_release_report(const struct applier *applier, struct owned *owne
     atomic_fetch_add(&applier->metrics->events_superseded, release->superseded);
     if (++owned->retry.pass.healed > PARKED_TOLD_MAX)
         return;
-    log_info("agent",
-             "the parked transaction of %zu changes from %s/%d offset %lld, %.*s %.*s the first, is "
-             "applied at attempt %d",
-             release->rows.count, head->record.topic, head->record.partition,
-             (long long)head->record.offset, SLICE_ARGS(head->entity_type),
-             SLICE_ARGS(head->entity_key), head->attempts + 1);
+    log_info(
+        "agent",
+        "the parked transaction of %zu changes from %s/%d offset %lld, %.*s %.*s the first, is "
+        "applied at attempt %d",
+        release->rows.count, head->record.topic, head->record.partition,
+        (long long)head->record.offset, SLICE_ARGS(head->entity_type), SLICE_ARGS(head->entity_key),
+        head->attempts + 1);
 }
 
 enum status applier_release_set(struct applier *applier, struct owned *owned,
