@@ -280,6 +280,7 @@ static void set_release_report(const struct applier *applier, struct owned *owne
         applier_tally_applied(applier, release->set.writes[i].image, now_us);
     atomic_fetch_add(&applier->metrics->events_applied, release->set.count);
     atomic_fetch_add(&applier->metrics->events_healed, release->set.count);
+    atomic_fetch_add(&applier->metrics->changesets_applied, 1);
     atomic_fetch_add(&applier->metrics->events_superseded, release->superseded);
     if (++owned->retry.pass.healed > PARKED_TOLD_MAX)
         return;

@@ -21,13 +21,25 @@ struct applied_finder applier_ranges(const struct applier *applier)
     return (struct applied_finder){applier_find_range, (void *)(uintptr_t)applier};
 }
 
-static void tally_set(struct applier *applier, const struct batch_event *event)
+/** @return whether a set is parked: all of it is, but for what is passed. */
+static bool tally_is_parked(const struct batch *batch, size_t first)
 {
+    size_t i = first;
+    while (i != SET_LAST && batch->events[i].outcome != EVENT_PARKED)
+        i = batch->events[i].set_next;
+    return i != SET_LAST;
+}
+
+static void tally_set(struct applier *applier, const struct batch *batch, size_t first)
+{
+    const struct batch_event *event = &batch->events[first];
     struct agent_metrics *metrics = applier->metrics;
     const struct change *change = &event->change;
     bool is_void = event->fate == SET_VOID;
     if (event->fate == SET_WHOLE) {
-        atomic_fetch_add(&metrics->changesets_applied, event->outcome == EVENT_PARKED ? 0 : 1);
+        atomic_fetch_add(tally_is_parked(batch, first) ? &metrics->changesets_parked
+                                                       : &metrics->changesets_applied,
+                         1);
         return;
     }
     atomic_fetch_add(is_void ? &metrics->changesets_voided : &metrics->changesets_abandoned, 1);
@@ -49,6 +61,6 @@ void applier_tally_sets(struct applier *applier, const struct batch *batch)
         bool is_set = event->set_next != SET_LAST || event->fate != SET_WHOLE;
         if (is_first && is_set && event->outcome != EVENT_DROPPED &&
             event->outcome != EVENT_COVERED)
-            tally_set(applier, event);
+            tally_set(applier, batch, i);
     }
 }

@@ -35,17 +35,6 @@ static void tally_parked(const struct applier *applier, const struct change *cha
         atomic_fetch_add(&type->events_parked, 1);
 }
 
-/* @return whether a set that begins at an event is parked: all of it is, but for what is passed. */
-static bool tally_set_is_parked(const struct batch *batch, size_t first)
-{
-    size_t i = first;
-    if (batch->events[first].set != first || batch->events[first].set_next == SET_LAST)
-        return false;
-    while (i != SET_LAST && batch->events[i].outcome != EVENT_PARKED)
-        i = batch->events[i].set_next;
-    return i != SET_LAST;
-}
-
 void applier_tally(struct applier *applier, const struct batch *batch)
 {
     struct agent_metrics *metrics = applier->metrics;
@@ -58,8 +47,6 @@ void applier_tally(struct applier *applier, const struct batch *batch)
     int64_t now_us = clock_wall_us();
     for (size_t i = 0; i < batch->count; i++) {
         const struct batch_event *event = &batch->events[i];
-        if (tally_set_is_parked(batch, i))
-            atomic_fetch_add(&metrics->changesets_parked, 1);
         if (counters[event->outcome] != NULL)
             atomic_fetch_add(counters[event->outcome], 1);
         if (event->outcome == EVENT_APPLY)
