@@ -187,11 +187,30 @@ static void arrangement_make(struct arrangement *work, struct change_sets *sets)
     sets->rest = sets->sets[sets->count];
 }
 
+static size_t arrangement_set_of(const struct arrangement *work, size_t index)
+{
+    return work->set_of[work->groups[work->group_of[index]].place];
+}
+
+/* Mostly each transaction's rows stand together. */
+static bool arrangement_is_sorted(const struct arrangement *work)
+{
+    for (size_t i = 1; i < work->count; i++) {
+        if (arrangement_set_of(work, i) < arrangement_set_of(work, i - 1))
+            return false;
+    }
+    return true;
+}
+
 /* Puts the rows into the order of their sets; they stay in their order within each. */
 static bool arrangement_sort(const struct arrangement *work, struct change_sets *sets,
                              struct arena *arena)
 {
     size_t room = work->count + 1;
+    sets->groups = work->group_of;
+    sets->entities = work->entity_of;
+    if (arrangement_is_sorted(work))
+        return true;
     size_t *next = arena_alloc(arena, (sets->count + 1) * sizeof *next);
     struct outbox_row *rows = arena_alloc(arena, room * sizeof *rows);
     sets->groups = arena_alloc(arena, room * sizeof *sets->groups);
@@ -201,7 +220,7 @@ static bool arrangement_sort(const struct arrangement *work, struct change_sets 
     for (size_t i = 0; i <= sets->count; i++)
         next[i] = sets->sets[i].first;
     for (size_t i = 0; i < work->count; i++) {
-        size_t to = next[work->set_of[work->groups[work->group_of[i]].place]]++;
+        size_t to = next[arrangement_set_of(work, i)]++;
         rows[to] = work->rows[i];
         sets->groups[to] = work->group_of[i];
         sets->entities[to] = work->entity_of[i];

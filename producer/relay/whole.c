@@ -127,8 +127,9 @@ static void judging_keep(struct judging *judging, const struct change_set *set)
     judging->moved = true;
     for (size_t i = set->first; i < set_end(set); i++)
         judging->bytes += judging->rows[i].payload.length;
-    memmove(&judging->rows[choice->count], &judging->rows[set->first],
-            set->count * sizeof *judging->rows);
+    if (choice->count != set->first)
+        memmove(&judging->rows[choice->count], &judging->rows[set->first],
+                set->count * sizeof *judging->rows);
     choice->sets[choice->set_count] = *set;
     choice->sets[choice->set_count++].first = choice->count;
     choice->count += set->count;
@@ -246,7 +247,7 @@ static size_t judging_reach(const struct judging *judging, const struct outbox_e
     size_t most = sets->first_shared ? judging->limits.events
                                      : WINDOW_SETS * judging->limits.events;
     size_t wanted = most;
-    if (sets->rest.count > 0)
+    if (sets->rest.count > 0 && !judging->has_wait)
         wanted = (size_t)(sets->first_end - judging->rows[sets->rest.first].position) + 1;
     wanted = wanted < WINDOW_STEP * extent->rows ? wanted : WINDOW_STEP * extent->rows;
     wanted = wanted < most ? wanted : most;
