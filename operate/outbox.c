@@ -1,7 +1,8 @@
-/* `keepstep outbox`: lists rows that wait or are set aside; retries or drops those set aside. */
+/* `keepstep outbox`: shows a row, and retries, drops or cuts what was set aside. */
 #include "common/buffer.h"
 #include "operate/command.h"
 #include "operate/member.h"
+#include "operate/outbox_list.h"
 #include "operate/service.h"
 
 #include <errno.h>
@@ -10,7 +11,6 @@
 #include <string.h>
 #include <sysexits.h>
 
-#define OUTBOX_LIST_MAX   1000
 #define OUTBOX_RETRY_ROWS 50 /* at a time: as many of the largest rows fit into the arena */
 #define OUTBOX_ARENA_MAX  ((size_t)64 * 1024 * 1024)
 #define OUTBOX_OUTPUT_MAX ((size_t)64 * 1024 * 1024)
@@ -22,7 +22,7 @@ static const char *outbox_state(const struct outbox_row *row)
     return row->sequence == 0 ? "waiting" : "claimed";
 }
 
-static void outbox_render_json(const struct outbox_row *row, bool whole, struct buffer *out)
+static void outbox_render_json(const struct outbox_row *row, struct buffer *out)
 {
     member_begin(out, NULL, "{");
     member_number(out, "position", row->position);
@@ -32,64 +32,55 @@ static void outbox_render_json(const struct outbox_row *row, bool whole, struct 
     member_text(out, "entity_key", row->entity_key);
     member_text(out, "created_at", row->created_at);
     member_text(out, "reason", row->set_aside);
+    if (row->changeset.length > 0)
+        member_text(out, "changeset", row->changeset);
     if (row->sequence != 0)
         buffer_append_format(out, ",\"partition\":%d,\"sequence\":%llu", (int)row->partition,
                              (unsigned long long)row->sequence);
-    if (whole)
+    if (row->changeset_end != 0)
+        buffer_append_format(out, ",\"changeset_end\":%llu",
+                             (unsigned long long)row->changeset_end);
+    if (row->payload.data != NULL)
         member_text(out, "payload", row->payload);
     buffer_append_text(out, "}\n");
 }
 
-static void outbox_render_text(const struct outbox_row *row, bool whole, struct buffer *out)
+static void outbox_render_text(const struct outbox_row *row, struct buffer *out)
 {
     buffer_append_format(out, "%-10lld %-10s %-24.*s %-24.*s %.*s\n", (long long)row->position,
                          outbox_state(row), SLICE_ARGS(row->type), SLICE_ARGS(row->entity_key),
                          SLICE_ARGS(row->set_aside));
-    if (whole)
-        buffer_append_format(out,
-                             "id          %.*s\ncreated at  %.*s\nsequence    %llu\npayload     "
-                             "%.*s\n",
-                             SLICE_ARGS(row->id), SLICE_ARGS(row->created_at),
-                             (unsigned long long)row->sequence, SLICE_ARGS(row->payload));
+    if (row->payload.data == NULL)
+        return;
+    buffer_append_format(out, "id          %.*s\ncreated at  %.*s\nsequence    %llu\n",
+                         SLICE_ARGS(row->id), SLICE_ARGS(row->created_at),
+                         (unsigned long long)row->sequence);
+    if (row->changeset.length > 0)
+        buffer_append_format(out, "change set  %.*s\n", SLICE_ARGS(row->changeset));
+    if (row->changeset_end != 0)
+        buffer_append_format(out, "set's end   %llu\n", (unsigned long long)row->changeset_end);
+    buffer_append_format(out, "payload     %.*s\n", SLICE_ARGS(row->payload));
 }
 
-/* @param position  of the one row to print; 0: all rows that wait or are set aside. */
-static enum status outbox_print(struct outbox *outbox, int64_t position, bool json,
-                                struct error *err)
+/* One row, with its payload. */
+static enum status outbox_show(struct outbox *outbox, int64_t position, bool json,
+                               struct error *err)
 {
+    const struct outbox_selection selection = {
+        .filter = OUTBOX_ALL, .limit = 1, .after = position - 1};
+    struct outbox_rows rows = {0};
     struct arena arena;
     struct buffer out;
-    struct outbox_rows rows = {0};
-    size_t shown = 0;
     arena_init(&arena, OUTBOX_ARENA_MAX);
     buffer_init(&out, OUTBOX_OUTPUT_MAX);
-    if (!json && position == 0)
-        buffer_append_format(&out, "%-10s %-10s %-24s %-24s %s\n", "POSITION", "STATE", "TYPE",
-                             "KEY", "REASON");
-    static const enum outbox_filter filters[] = {OUTBOX_SET_ASIDE, OUTBOX_WAITING, OUTBOX_ALL};
-    enum status status = STATUS_OK;
-    size_t filter_count = position == 0 ? 2 : 3;
-    size_t limit = position == 0 ? OUTBOX_LIST_MAX : 0;
-    for (size_t f = 0; status == STATUS_OK && f < filter_count; f++) {
-        if (position != 0 && shown > 0)
-            break;
-        arena_reset(&arena);
-        const struct outbox_selection selection = {.filter = filters[f], .limit = limit};
-        status = outbox->ops->list(outbox, &selection, &arena, &rows, err);
-        for (size_t i = 0; status == STATUS_OK && i < rows.count; i++) {
-            if (position != 0 && rows.rows[i].position != position)
-                continue;
-            (json ? outbox_render_json : outbox_render_text)(&rows.rows[i], position != 0, &out);
-            shown++;
-        }
-        if (status == STATUS_OK && limit != 0 && rows.count == limit)
-            fprintf(stderr, "keepstep: only the first %zu rows of each state are listed\n", limit);
-    }
-    if (status == STATUS_OK && position != 0 && shown == 0) {
+    enum status status = outbox->ops->list(outbox, &selection, &arena, &rows, err);
+    if (status == STATUS_OK && (rows.count == 0 || rows.rows[0].position != position)) {
         err->exit_code = EX_DATAERR;
         status = error_set(err, STATUS_FATAL, "the outbox has no row at position %lld",
                            (long long)position);
     }
+    if (status == STATUS_OK)
+        (json ? outbox_render_json : outbox_render_text)(&rows.rows[0], &out);
     if (status == STATUS_OK)
         command_print(&out, json);
     buffer_done(&out);
@@ -97,50 +88,58 @@ static enum status outbox_print(struct outbox *outbox, int64_t position, bool js
     return status;
 }
 
-static enum status outbox_do(struct outbox *outbox, const char *verb, int64_t position, bool json,
+static enum status outbox_do(struct outbox *outbox, const char *verb, int64_t position,
                              struct error *err)
 {
-    if (strcmp(verb, "list") == 0 || strcmp(verb, "show") == 0)
-        return outbox_print(outbox, position, json, err);
-    bool drop = strcmp(verb, "drop") == 0;
-    enum status status = outbox->ops->resolve_set_aside(outbox, position,
-                                                        drop ? OUTBOX_DROP : OUTBOX_RETRY, err);
+    static const struct {
+        const char *verb;
+        enum outbox_resolution resolution;
+        const char *said;
+    } verbs[] = {
+        {"retry", OUTBOX_RETRY, "the relay tries it again"},
+        {"drop", OUTBOX_DROP,
+         "dropped; it will not be published, and other copies keep what they have. If another "
+         "service's change to this entity was kept back here, the agent writes it now; otherwise "
+         "write the entity again"},
+        {"cut", OUTBOX_CUT,
+         "its change set is cut: each of its rows is published alone, so copies show parts of it "
+         "in between"}};
+    size_t i = 0;
+    while (strcmp(verbs[i].verb, verb) != 0)
+        i++;
+    enum status status = outbox->ops->resolve_set_aside(outbox, position, verbs[i].resolution, err);
     if (status == STATUS_OK)
-        fprintf(stderr, "position %lld: %s\n", (long long)position,
-                drop ? "dropped; it will not be published, and other copies keep what they have. "
-                       "If another service's change to this entity was kept back here, the agent "
-                       "writes it now; otherwise write the entity again"
-                     : "the relay tries it again");
+        fprintf(stderr, "position %lld: %s\n", (long long)position, verbs[i].said);
     return status;
 }
 
 /* Retries each row once, oldest first. A row that a relay has set aside again meanwhile stays so.
- * If one list holds nothing but such rows, this ends: the cause was not repaired. */
+ * If one list holds nothing but such rows, this ends: the cause was not repaired. Rows of a set
+ * that was retried already are not set aside any more. */
 static enum status outbox_retry_all(struct outbox *outbox, struct error *err)
 {
     struct arena arena;
-    static const struct outbox_selection selection = {.filter = OUTBOX_SET_ASIDE,
-                                                      .limit = OUTBOX_RETRY_ROWS};
+    struct outbox_selection selection = {
+        .filter = OUTBOX_SET_ASIDE, .limit = OUTBOX_RETRY_ROWS, .brief = true};
     struct outbox_rows rows = {0};
     long long retried = 0;
-    int64_t last = 0;
     arena_init(&arena, OUTBOX_ARENA_MAX);
     enum status status;
-    bool found;
     do {
-        found = false;
         arena_reset(&arena);
         status = outbox->ops->list(outbox, &selection, &arena, &rows, err);
         for (size_t i = 0; status == STATUS_OK && i < rows.count; i++) {
-            if (rows.rows[i].position <= last)
-                continue;
-            found = true;
-            last = rows.rows[i].position;
-            status = outbox->ops->resolve_set_aside(outbox, last, OUTBOX_RETRY, err);
-            retried += status == STATUS_OK;
+            selection.after = rows.rows[i].position;
+            status = outbox->ops->resolve_set_aside(outbox, selection.after, OUTBOX_RETRY, err);
+            if (status == STATUS_OK)
+                retried++;
+            else if (status == STATUS_REJECT) {
+                error_clear(err);
+                status = STATUS_OK;
+            }
         }
-    } while (status == STATUS_OK && found);
-    fprintf(stderr, "%lld rows: the relay tries them again\n", retried);
+    } while (status == STATUS_OK && rows.count > 0);
+    fprintf(stderr, "%lld rows and sets: the relay tries them again\n", retried);
     arena_done(&arena);
     return status;
 }
@@ -156,7 +155,7 @@ static bool outbox_position(const char *text, int64_t *ret_position)
 enum { OUTBOX_RETRY_ALL };
 
 static const struct command_flag outbox_flags[] = {
-    [OUTBOX_RETRY_ALL] = {"all", NULL, "retry every row that was set aside"},
+    [OUTBOX_RETRY_ALL] = {"all", NULL, "retry all that was set aside"},
 };
 
 static int outbox_run(const struct command *command, int argc, char **argv)
@@ -172,11 +171,11 @@ static int outbox_run(const struct command *command, int argc, char **argv)
     bool retry_all = all && strcmp(verb, "retry") == 0 && line.argument_count == 1;
     if ((all && !retry_all) ||
         (!is_list && strcmp(verb, "show") != 0 && strcmp(verb, "retry") != 0 &&
-         strcmp(verb, "drop") != 0) ||
+         strcmp(verb, "drop") != 0 && strcmp(verb, "cut") != 0) ||
         (!is_list && !retry_all &&
          (line.argument_count != 2 || !outbox_position(line.arguments[1], &position)))) {
-        fprintf(stderr, "keepstep outbox: wants list, or show, retry or drop and a POSITION, or "
-                        "retry --all\n");
+        fprintf(stderr, "keepstep outbox: wants list, or show, retry, drop or cut and a POSITION, "
+                        "or retry --all\n");
         return EX_USAGE;
     }
     bool read_only = is_list || strcmp(verb, "show") == 0;
@@ -187,8 +186,10 @@ static int outbox_run(const struct command *command, int argc, char **argv)
     if (status == STATUS_OK)
         status = service_open_outbox(&service, read_only, &outbox, &err);
     if (status == STATUS_OK)
-        status = retry_all ? outbox_retry_all(outbox, &err)
-                           : outbox_do(outbox, verb, position, line.json, &err);
+        status = retry_all   ? outbox_retry_all(outbox, &err)
+                 : is_list   ? outbox_list(outbox, line.json, &err)
+                 : read_only ? outbox_show(outbox, position, line.json, &err)
+                             : outbox_do(outbox, verb, position, &err);
     code = status == STATUS_OK ? EX_OK : command_fail(&err);
     if (outbox != NULL)
         outbox->ops->close(outbox);
@@ -198,12 +199,13 @@ static int outbox_run(const struct command *command, int argc, char **argv)
 
 const struct command command_outbox = {
     .name = "outbox",
-    .arguments = "list | show POSITION | retry POSITION|--all | drop POSITION",
-    .summary = "List the rows that wait to be published; retry or drop rows that were set aside.",
+    .arguments = "list | show POSITION | retry POSITION|--all | drop POSITION | cut POSITION",
+    .summary = "List the rows that wait to be published; retry, drop or cut what was set aside.",
     .examples = "  keepstep outbox list -c shop.yaml\n"
                 "  keepstep outbox show 42\n"
                 "  keepstep outbox retry 42        after the schema or the row was repaired\n"
-                "  keepstep outbox retry --all\n",
+                "  keepstep outbox retry --all\n"
+                "  keepstep outbox cut 42          publishes its change set as single changes\n",
     COMMAND_FLAGS(outbox_flags),
     .run = outbox_run,
 };

@@ -62,6 +62,33 @@ static enum status watch_entry(const struct watch *watch, struct error *err)
     return status;
 }
 
+/* What tells transactions apart is everybody's: without it every set is torn. */
+static enum status watch_sets(struct origin *origin, struct capture_finding *ret_finding,
+                              struct error *err)
+{
+    const struct origin_ops *ops = origin->ops;
+    enum status status = STATUS_OK;
+    *ret_finding = (struct capture_finding){.state = CAPTURE_WHOLE};
+    for (size_t i = 0; status == STATUS_OK && i < ops->object_count; i++) {
+        const struct origin_object *object = &ops->objects[i];
+        enum origin_found found = ORIGIN_ABSENT;
+        bool wanted = false;
+        if (object->of_sets)
+            status = ops->wants(origin, object, &wanted, err);
+        if (status != STATUS_OK || !wanted)
+            continue;
+        status = ops->compare(origin, object, &found, err);
+        if (status == STATUS_OK && !origin_keeps(object, found)) {
+            ret_finding->state = CAPTURE_BROKEN;
+            (void)snprintf(ret_finding->text, sizeof ret_finding->text,
+                           "%s %s of the outbox, which tells the service's transactions apart, is "
+                           "missing or not what this version makes of configuration and database",
+                           object->kind, object->name);
+        }
+    }
+    return status;
+}
+
 static void watch_set(struct capture_finding *finding, enum capture_state state, const char *text)
 {
     finding->state = state;
@@ -86,13 +113,17 @@ size_t capture_compare(const struct config *config, const struct entity_schema *
     struct error err = ERROR_INIT;
     struct origin *origin = NULL;
     struct arena arena;
+    struct capture_finding sets = {.state = CAPTURE_WHOLE};
     size_t broken = 0;
     arena_init(&arena, WATCH_SIZE_MAX);
     enum status status = ops == NULL ? error_set(&err, STATUS_FATAL, "no outbox back end")
                                      : ops->open(config, ORIGIN_WATCH, &origin, &err);
+    if (status == STATUS_OK)
+        status = watch_sets(origin, &sets, &err);
     for (size_t i = 0; i < config->publish_count; i++) {
         struct capture_finding *finding = &ret_findings[i];
-        *finding = (struct capture_finding){.state = CAPTURE_WHOLE};
+        *finding = sets;
+        broken += config->publish[i].table == NULL && sets.state == CAPTURE_BROKEN;
         if (config->publish[i].table == NULL)
             continue;
         if (status == STATUS_OK && tick != NULL && !tick(context))

@@ -89,9 +89,7 @@ static enum status init_object(struct init *init, const struct origin_object *ob
                          "the database has a table named outbox that Keepstep did not make: "
                          "rename it");
     init->lost += found == ORIGIN_ABSENT || found == ORIGIN_LOST;
-    bool kept = found == ORIGIN_SAME ||
-                (found == ORIGIN_OTHER &&
-                 (strcmp(object->kind, "table") == 0 || strcmp(object->kind, "index") == 0));
+    bool kept = origin_keeps(object, found);
     if (!kept)
         status = ops->create(init->origin, object, found != ORIGIN_ABSENT, err);
     if (status == STATUS_OK && !(kept && strcmp(object->kind, "column") == 0))
@@ -100,6 +98,65 @@ static enum status init_object(struct init *init, const struct origin_object *ob
                       : kept                 ? "kept"
                                              : "changed",
                       object->kind, object->name);
+    if (status == STATUS_OK && !kept && object->note != NULL)
+        (void)fprintf(init->options->out, "NOTE     %s\n", object->note);
+    return status;
+}
+
+/* Takes away what an earlier configuration, or another state of the database, had asked for. */
+static enum status init_drop(struct init *init, const struct origin_object *object,
+                             struct error *err)
+{
+    const struct origin_ops *ops = init->origin->ops;
+    const struct origin_object drop = {
+        .kind = object->kind, .name = object->name, .table = object->table, .sql = object->drop};
+    enum origin_found found = ORIGIN_ABSENT;
+    if (init->options->print_sql) {
+        init_print(ops, &drop, init->options->out);
+        return STATUS_OK;
+    }
+    enum status status = ops->compare(init->origin, object, &found, err);
+    if (status != STATUS_OK || found == ORIGIN_ABSENT)
+        return status;
+    status = ops->create(init->origin, &drop, false, err);
+    if (status == STATUS_OK)
+        (void)fprintf(init->options->out, "%-8s %-7s %s\n", "dropped", object->kind, object->name);
+    return status;
+}
+
+/* @return the nth object that belongs to no table of the service; NULL after the last one. Those of
+ * joint transactions come last. */
+static const struct origin_object *init_plain_object(const struct init *init, size_t n)
+{
+    const struct origin_ops *ops = init->origin->ops;
+    if (n < ops->object_count)
+        return &ops->objects[n];
+    n -= ops->object_count;
+    return config_is_joint(init->config) && n < ops->joint_object_count ? &ops->joint_objects[n]
+                                                                        : NULL;
+}
+
+/* Makes an object if it is wanted, or takes it away if it is not. */
+static enum status init_wanted(struct init *init, const struct origin_object *object, bool makes,
+                               struct error *err)
+{
+    bool wanted = false;
+    enum status status = init->origin->ops->wants(init->origin, object, &wanted, err);
+    if (status != STATUS_OK || wanted != makes)
+        return status;
+    return makes ? init_object(init, object, err) : init_drop(init, object, err);
+}
+
+/* The outbox and its like: what is wanted is made before what is not goes, so that no row is
+ * written between them that neither has seen. */
+static enum status init_objects(struct init *init, struct error *err)
+{
+    const struct origin_object *object;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && (object = init_plain_object(init, i)) != NULL; i++)
+        status = init_wanted(init, object, true, err);
+    for (size_t i = 0; status == STATUS_OK && (object = init_plain_object(init, i)) != NULL; i++)
+        status = init_wanted(init, object, false, err);
     return status;
 }
 
@@ -128,25 +185,12 @@ static enum status init_identity(struct init *init, struct error *err)
     return status;
 }
 
-/* @return the nth object that belongs to no table of the service; NULL after the last one. Those of
- * joint transactions come last. */
-static const struct origin_object *init_plain_object(const struct init *init, size_t n)
-{
-    const struct origin_ops *ops = init->origin->ops;
-    if (n < ops->object_count)
-        return &ops->objects[n];
-    n -= ops->object_count;
-    return config_is_joint(init->config) && n < ops->joint_object_count ? &ops->joint_objects[n]
-                                                                        : NULL;
-}
-
 static enum status init_outbox_once(struct init *init, struct error *err)
 {
     const struct origin_ops *ops = init->origin->ops;
-    const struct origin_object *object;
     enum status status = ops->begin(init->origin, err);
-    for (size_t i = 0; status == STATUS_OK && (object = init_plain_object(init, i)) != NULL; i++)
-        status = init_object(init, object, err);
+    if (status == STATUS_OK)
+        status = init_objects(init, err);
     if (status == STATUS_OK)
         status = init_identity(init, err);
     if (status == STATUS_OK)
@@ -470,12 +514,10 @@ enum status init_roles(const struct config *config, const struct entity_schema *
 /* Everything that init_run() creates; identity and present rows are data, not objects. */
 static enum status init_print_all(struct init *init, struct error *err)
 {
-    const struct origin_ops *ops = init->origin->ops;
-    const struct origin_object *object;
     struct buffer grants;
     enum status status = init_check(init, err);
-    for (size_t i = 0; status == STATUS_OK && (object = init_plain_object(init, i)) != NULL; i++)
-        init_print(ops, object, init->options->out);
+    if (status == STATUS_OK)
+        status = init_objects(init, err);
     for (size_t i = 0; status == STATUS_OK && i < init->config->publish_count; i++) {
         if (init->config->publish[i].table != NULL)
             status = init_capture(init, i, err);

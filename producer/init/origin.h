@@ -10,6 +10,8 @@
 #include "schemas/entity_schema.h"
 #include "schemas/paused.h"
 
+#include <string.h>
+
 #define ORIGIN_NAME_SIZE 256
 
 struct dialect;
@@ -24,6 +26,9 @@ struct origin_object {
     const char *table; /* whose trigger it is, or whose triggers call it; NULL elsewhere */
     const char *sql;   /* without a semicolon at its end; NULL: only the back end can make it */
     bool of_partition; /* one that may be younger than `init`: only its own TRUNCATE needs it */
+    bool of_sets;      /* only a service that publishes whole sets has it (rule 51) */
+    const char *drop;  /* with `of_sets`: what takes it away; may be run again */
+    const char *note;  /* for people, where it is made; NULL: nothing */
 };
 
 /** A published table. */
@@ -181,6 +186,9 @@ struct origin_ops {
     /** Create it, in place of another one of its name where `replace`, be that on another table. */
     enum status (*create)(struct origin *origin, const struct origin_object *object, bool replace,
                           struct error *err);
+    /** Tell whether the configuration, and what the database is like, ask for an object. */
+    enum status (*wants)(struct origin *origin, const struct origin_object *object,
+                         bool *ret_wanted, struct error *err);
     /** Check that every change of the table can be captured, and that its columns hold what the
      * schema's types say (rules 25, 26, 28).
      * @return OK; RETRY, also where ORIGIN_WATCH may not see the table; FATAL with exit code 78,
@@ -281,6 +289,13 @@ struct origin_ops {
 struct origin {
     const struct origin_ops *ops;
 };
+
+/** @return whether `init` leaves what it found as it is. */
+static inline bool origin_keeps(const struct origin_object *object, enum origin_found found)
+{
+    return found == ORIGIN_SAME || (found == ORIGIN_OTHER && (strcmp(object->kind, "table") == 0 ||
+                                                              strcmp(object->kind, "index") == 0));
+}
 
 /** @return what an event says. Its key is canonical. */
 struct origin_content origin_content_of(struct slice entity_type, struct slice entity_key,

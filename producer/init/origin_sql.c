@@ -32,6 +32,28 @@ void origin_sql_close(struct origin *origin)
     free(self);
 }
 
+enum status origin_sql_wants(struct origin *origin, const struct origin_object *object,
+                             bool *ret_wanted, struct error *err)
+{
+    (void)err;
+    *ret_wanted = !object->of_sets ||
+                  origin_sql_of(origin)->config->transactions == TRANSACTIONS_WHOLE;
+    return STATUS_OK;
+}
+
+enum status origin_sql_compare_column(struct origin *origin, const struct origin_object *object,
+                                      enum origin_found *ret_found, struct error *err)
+{
+    struct sql_session *session = origin_sql_of(origin)->session;
+    const struct sql_parameter name = sql_string(object->name);
+    *ret_found = ORIGIN_ABSENT;
+    enum status status = sql_first(session, STATEMENT_FIND_COLUMN, &name, 1, err);
+    if (session->has_row)
+        *ret_found = (enum origin_found)sql_column_integer(session, 0);
+    session->ops->finish(session);
+    return status;
+}
+
 enum status origin_sql_begin(struct origin *origin, struct error *err)
 {
     struct sql_session *session = origin_sql_of(origin)->session;
@@ -65,6 +87,7 @@ enum status origin_sql_restart(struct origin *origin, const struct origin_restar
                                       STATEMENT_FORWARD_WAIT,
                                       STATEMENT_RESTART_DROP_ACKNOWLEDGED,
                                       STATEMENT_RESTART_UNCLAIM,
+                                      STATEMENT_RESTART_CHANGESETS,
                                       STATEMENT_RESTART_PARTITIONS,
                                       STATEMENT_RESTART_MOVED,
                                       STATEMENT_RESTART_READ,

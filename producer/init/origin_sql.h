@@ -78,6 +78,11 @@ enum status origin_sql_compare_notes(struct origin_sql *self,
 /* The slots: origin.h says what each one does. */
 void origin_sql_close(struct origin *origin);
 enum status origin_sql_begin(struct origin *origin, struct error *err);
+enum status origin_sql_wants(struct origin *origin, const struct origin_object *object,
+                             bool *ret_wanted, struct error *err);
+/** Compare a column of the outbox, or its default. */
+enum status origin_sql_compare_column(struct origin *origin, const struct origin_object *object,
+                                      enum origin_found *ret_found, struct error *err) MUST_CHECK;
 enum status origin_sql_commit(struct origin *origin, struct error *err);
 void origin_sql_rollback(struct origin *origin);
 enum status origin_sql_identify(struct origin *origin, const char *service, const char *incarnation,
@@ -125,6 +130,19 @@ enum status origin_sql_rights(struct origin *origin, struct origin_right *rights
 #define ORIGIN_FREE_ID                                                                             \
     {                                                                                              \
         .kind = "column", .name = "outbox.id", .sql = SQL_FREE_OUTBOX_ID                           \
+    }
+
+/** Gives the outbox the columns of change sets where an earlier version made it. */
+#define ORIGIN_ADD_CHANGESET                                                                       \
+    {                                                                                              \
+        .kind = "column", .name = "outbox.changeset_end", .sql = SQL_ADD_CHANGESET                 \
+    }
+
+/** Finds the rows of a set (rule 51). */
+#define ORIGIN_CHANGESET_INDEX                                                                     \
+    {                                                                                              \
+        .kind = "index", .name = "outbox_changeset", .sql = SQL_CREATE_OUTBOX_CHANGESET,           \
+        .of_sets = true, .drop = SQL_DROP_OUTBOX_CHANGESET                                         \
     }
 
 /** The tables that the relay reads, which every database has. */

@@ -21,6 +21,8 @@
     X(RESTART_RELAY)                                                                               \
     X(RESTART_DROP_ACKNOWLEDGED)                                                                   \
     X(RESTART_UNCLAIM)                                                                             \
+    X(RESTART_CHANGESETS)                                                                          \
+    X(FIND_COLUMN)                                                                                 \
     X(RESTART_PARTITIONS)                                                                          \
     X(RESTART_MOVED)                                                                               \
     X(RESTART_READ)                                                                                \
@@ -63,7 +65,9 @@ enum origin_statement {
     STATEMENT_FIND_TABLE,         /* MariaDB: what `compare` reads */
     STATEMENT_FIND_FUNCTION,
     STATEMENT_FIND_TRIGGER,
-    STATEMENT_IS_ID_FREED,   /* MariaDB: whether rows of the outbox may be without an id */
+    STATEMENT_FIND_INDEX, /* MariaDB */
+    STATEMENT_MOVES,      /* MariaDB: whether @@last_gtid moves inside of transactions */
+    STATEMENT_WATCH_MOVES,
     STATEMENT_WATCH_TRIGGER, /* MariaDB: the same with the rights of the relay's role */
     ORIGIN_STATEMENT_COUNT
 };

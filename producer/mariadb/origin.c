@@ -7,13 +7,31 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#define COMMENT_MAX 64
+#define COMMENT_MAX     64
+#define CAREFUL_TRIGGER "keepstep_outbox_changeset_careful"
 
 static const char ROW_BODY[] = " FOR EACH ROW\n";
 
 static const struct origin_object OBJECTS[] = {
     {.kind = "table", .name = "outbox", .sql = SQL_CREATE_OUTBOX},
     ORIGIN_FREE_ID,
+    ORIGIN_ADD_CHANGESET,
+    ORIGIN_CHANGESET_INDEX,
+    {.kind = "trigger",
+     .name = "keepstep_outbox_changeset",
+     .table = "outbox",
+     .sql = SQL_SET_CHANGESET,
+     .of_sets = true,
+     .drop = SQL_UNSET_CHANGESET},
+    {.kind = "trigger",
+     .name = CAREFUL_TRIGGER,
+     .table = "outbox",
+     .sql = SQL_SET_CHANGESET_CAREFUL,
+     .of_sets = true,
+     .drop = SQL_UNSET_CHANGESET_CAREFUL,
+     .note = "the server has tables without transactions, or sequences: so that a write to one of "
+             "them does not look like the end of a transaction, each transaction of the service "
+             "that is published takes 0.2 ms longer"},
     ORIGIN_RELAY_TABLES,
     {.kind = "table", .name = "keepstep_existing", .sql = SQL_CREATE_EXISTING},
     {.kind = "table", .name = "keepstep_existing_key", .sql = SQL_CREATE_EXISTING_KEY},
@@ -31,7 +49,9 @@ static const char *const STATEMENTS[ORIGIN_STATEMENT_COUNT] = {
     [STATEMENT_FIND_FUNCTION] = SQL_FIND_FUNCTION,
     [STATEMENT_FIND_TRIGGER] = SQL_FIND_TRIGGER,
     [STATEMENT_WATCH_TRIGGER] = SQL_WATCH_TRIGGER,
-    [STATEMENT_IS_ID_FREED] = SQL_IS_ID_FREED,
+    [STATEMENT_FIND_INDEX] = SQL_FIND_INDEX,
+    [STATEMENT_MOVES] = SQL_MOVES,
+    [STATEMENT_WATCH_MOVES] = SQL_WATCH_MOVES,
     [STATEMENT_LOCK_GAPS] = SQL_LOCK_GAPS,
     [STATEMENT_SHOW_DATABASE] = SQL_SHOW_DATABASE,
     [STATEMENT_SHOW_RIGHTS] = SQL_SHOW_RIGHTS,
@@ -105,10 +125,14 @@ static enum status origin_mariadb_compare_trigger(struct origin_mariadb *origin,
                                                   enum origin_found *ret_found, struct error *err)
 {
     struct sql_session *session = &origin->session.base;
-    const char *body = strstr(object->sql, ROW_BODY);
-    const struct sql_parameter values[] = {
-        sql_string(body == NULL ? "" : body + sizeof ROW_BODY - 1), sql_string(object->name),
-        sql_string(object->table)};
+    struct slice body = slice_of("");
+    const char *head = strstr(object->sql, ROW_BODY);
+    if (head != NULL)
+        body = slice_of(head + sizeof ROW_BODY - 1);
+    while (body.length > 0 && body.data[body.length - 1] == '\n')
+        body.length--;
+    const struct sql_parameter values[] = {sql_text(body), sql_string(object->name),
+                                           sql_string(object->table)};
     enum status status = sql_first(
         session, origin->shared.watching ? STATEMENT_WATCH_TRIGGER : STATEMENT_FIND_TRIGGER, values,
         sizeof values / sizeof *values, err);
@@ -125,13 +149,32 @@ static enum status origin_mariadb_compare_trigger(struct origin_mariadb *origin,
     return origin_mariadb_watched(origin, status, err);
 }
 
-static enum status origin_mariadb_compare_column(struct origin_mariadb *origin,
-                                                 enum origin_found *ret_found, struct error *err)
+static enum status origin_mariadb_compare_index(struct origin_mariadb *origin,
+                                                const struct origin_object *object,
+                                                enum origin_found *ret_found, struct error *err)
 {
-    bool freed = false;
-    enum status status = sql_is_true(&origin->session.base, STATEMENT_IS_ID_FREED, &freed, err);
-    *ret_found = freed ? ORIGIN_SAME : ORIGIN_OTHER;
+    struct sql_session *session = &origin->session.base;
+    const struct sql_parameter name = sql_string(object->name);
+    enum status status = sql_first(session, STATEMENT_FIND_INDEX, &name, 1, err);
+    *ret_found = session->has_row ? ORIGIN_SAME : ORIGIN_ABSENT;
+    session->ops->finish(session);
     return status;
+}
+
+/* Of the two triggers that tell transactions apart one is wanted. */
+static enum status origin_mariadb_wants(struct origin *base, const struct origin_object *object,
+                                        bool *ret_wanted, struct error *err)
+{
+    struct origin_mariadb *origin = origin_mariadb_of(base);
+    bool moves = false;
+    enum status status = origin_sql_wants(base, object, ret_wanted, err);
+    if (!object->of_sets || !*ret_wanted || strcmp(object->kind, "trigger") != 0)
+        return status;
+    status = sql_is_true(&origin->session.base,
+                         origin->shared.watching ? STATEMENT_WATCH_MOVES : STATEMENT_MOVES, &moves,
+                         err);
+    *ret_wanted = moves == (strcmp(object->name, CAREFUL_TRIGGER) == 0);
+    return origin_mariadb_watched(origin, status, err);
 }
 
 static enum status origin_mariadb_compare(struct origin *base, const struct origin_object *object,
@@ -141,7 +184,9 @@ static enum status origin_mariadb_compare(struct origin *base, const struct orig
     if (strcmp(object->kind, "trigger") == 0)
         return origin_mariadb_compare_trigger(origin, object, ret_found, err);
     if (strcmp(object->kind, "column") == 0)
-        return origin_mariadb_compare_column(origin, ret_found, err);
+        return origin_sql_compare_column(base, object, ret_found, err);
+    if (strcmp(object->kind, "index") == 0)
+        return origin_mariadb_compare_index(origin, object, ret_found, err);
     unsigned statement = strcmp(object->kind, "table") == 0 ? STATEMENT_FIND_TABLE
                                                             : STATEMENT_FIND_FUNCTION;
     return origin_mariadb_compare_comment(origin, object, statement, ret_found, err);
@@ -232,6 +277,7 @@ const struct origin_ops origin_mariadb_ops = {
     .begin = origin_sql_begin,
     .compare = origin_mariadb_compare,
     .create = origin_mariadb_create,
+    .wants = origin_mariadb_wants,
     .check = origin_mariadb_check,
     .capture = origin_mariadb_capture,
     .dialect = &capture_mariadb_dialect,

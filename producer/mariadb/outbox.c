@@ -31,6 +31,8 @@ static const char *const STATEMENTS[OUTBOX_STATEMENT_COUNT] = {
     [STATEMENT_CLAIM_PARTITION] = SQL_CLAIM_PARTITION,
     [STATEMENT_SIGNATURE] = SQL_SIGNATURE,
     [STATEMENT_COUNT_FITTING] = SQL_COUNT_FITTING,
+    [STATEMENT_COUNT_FITTING_SETS] = SQL_COUNT_FITTING_SETS,
+    [STATEMENT_IS_PREPARED] = SQL_IS_PREPARED,
     OUTBOX_STATEMENTS(OUTBOX_STATEMENT_TEXT)};
 
 static enum status outbox_mariadb_open(const struct outbox_options *options,
@@ -64,7 +66,9 @@ static enum status outbox_mariadb_count_fitting(struct outbox_mariadb *self,
             sql_integer(counted), sql_integer((int64_t)extent->payload_bytes),
             sql_integer((int64_t)extent->total_bytes),
             sql_integer(extent->after == 0 ? INT64_MIN : extent->after)};
-        status = sql_first(session, STATEMENT_COUNT_FITTING, values, 4, err);
+        status = sql_first(
+            session, self->shared.whole ? STATEMENT_COUNT_FITTING_SETS : STATEMENT_COUNT_FITTING,
+            values, 4, err);
         fitting = session->has_row ? sql_column_integer(session, 0) : 0;
         session->ops->finish(session);
     } while (status == STATUS_OK && fitting == counted && counted < rows);

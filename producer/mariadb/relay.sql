@@ -35,7 +35,7 @@ ORDER BY 1, 2
 SELECT o.position, o.id, o.aggregatetype, o.aggregateid, o.type,
   IF(OCTET_LENGTH(o.payload) <= ?2, o.payload, NULL),
   DATE_FORMAT(o.created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), o.traceparent, o.partition_key,
-  o.kafka_partition, o.sequence, o.set_aside, OCTET_LENGTH(o.payload),
+  o.kafka_partition, o.sequence, o.set_aside, NULL, NULL, OCTET_LENGTH(o.payload),
   (SELECT COUNT(*) = 0 OR (COUNT(*) = ?5 AND MAX(position) = ?4) FROM (
     SELECT position FROM outbox FORCE INDEX (outbox_claimed) WHERE kafka_partition IS NULL
     AND sequence IS NULL AND position <= ?4 ORDER BY position LIMIT ?6) AS b)
@@ -48,6 +48,45 @@ AND (NOT EXISTS (SELECT 1 FROM outbox FORCE INDEX (outbox_set_aside) WHERE block
     AND s.aggregatetype = o.aggregatetype AND s.aggregateid = o.aggregateid
     AND s.position < o.position))
 ORDER BY o.position LIMIT ?1
+
+-- All rows that wait, and of each the last position that waits with its identity. As above each index
+-- is named.
+-- name: load_sets
+SELECT o.position, o.id, o.aggregatetype, o.aggregateid, o.type,
+  IF(OCTET_LENGTH(o.payload) <= ?2, o.payload, NULL),
+  DATE_FORMAT(o.created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), o.traceparent, o.partition_key,
+  o.kafka_partition, o.sequence, o.set_aside, o.changeset, NULL, OCTET_LENGTH(o.payload),
+  (SELECT COUNT(*) = 0 OR (COUNT(*) = ?5 AND MAX(position) = ?4) FROM (
+    SELECT position FROM outbox FORCE INDEX (outbox_claimed) WHERE kafka_partition IS NULL
+    AND sequence IS NULL AND position <= ?4 ORDER BY position LIMIT ?6) AS b),
+  IF(o.changeset <> '', (SELECT s.position FROM outbox AS s FORCE INDEX (outbox_changeset)
+    WHERE s.changeset = o.changeset AND s.kafka_partition IS NULL AND s.set_aside IS NULL
+    ORDER BY s.position DESC LIMIT 1), o.position),
+  EXISTS (SELECT 1 FROM outbox AS s FORCE INDEX (outbox_set_aside)
+    WHERE s.blocks = UNHEX(MD5(CONCAT(o.aggregatetype, ' ', o.aggregateid)))
+    AND s.aggregatetype = o.aggregatetype AND s.aggregateid = o.aggregateid
+    AND s.position < o.position),
+  o.aggregatetype IN (SELECT entity_type FROM keepstep_paused)
+FROM outbox AS o FORCE INDEX (outbox_claimed)
+WHERE o.kafka_partition IS NULL AND o.sequence IS NULL AND o.set_aside IS NULL AND o.position > ?4
+ORDER BY o.position LIMIT ?1
+
+-- Whether the outbox has the column and, where ?1 is 1, the index that this version needs.
+-- name: is_prepared
+SELECT EXISTS (SELECT 1 FROM information_schema.columns WHERE table_schema = DATABASE()
+    AND table_name = 'outbox' AND column_name = 'changeset_end'),
+  ?1 = 0 OR EXISTS (SELECT 1 FROM information_schema.statistics WHERE table_schema = DATABASE()
+    AND table_name = 'outbox' AND index_name = 'outbox_changeset')
+
+-- How many rows of load_sets fit.
+-- name: count_fitting_sets
+SELECT COUNT(*) FROM (SELECT SUM(bytes)
+    OVER (ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before_it
+  FROM (SELECT position, IF(OCTET_LENGTH(payload) <= ?2, OCTET_LENGTH(payload), 0) AS bytes
+    FROM outbox FORCE INDEX (outbox_claimed)
+    WHERE kafka_partition IS NULL AND sequence IS NULL AND set_aside IS NULL AND position > ?4
+    ORDER BY position LIMIT ?1) AS w) AS f
+WHERE before_it IS NULL OR before_it < ?3
 
 -- How many rows of load_waiting fit: what a client does not fetch is sent to it all the same.
 -- name: count_fitting
@@ -70,14 +109,16 @@ WHERE before_it IS NULL OR before_it < ?3
 -- key only, so that it locks nothing else.
 -- name: claim_rows
 UPDATE JSON_TABLE(?1, '$[*]' COLUMNS (position BIGINT PATH '$[0]', `partition` INT PATH '$[1]',
-  sequence BIGINT PATH '$[2]')) AS r
+  sequence BIGINT PATH '$[2]', changeset_end BIGINT PATH '$[3]')) AS r
 STRAIGHT_JOIN outbox AS o FORCE INDEX (PRIMARY) ON o.position = r.position
-SET o.kafka_partition = r.`partition`, o.sequence = r.sequence
+SET o.kafka_partition = r.`partition`, o.sequence = r.sequence,
+  o.changeset_end = NULLIF(r.changeset_end, 0)
 WHERE o.sequence IS NULL AND o.set_aside IS NULL
 
 -- A JSON_TABLE costs the server more than a few rows.
 -- name: claim_row
-UPDATE outbox FORCE INDEX (PRIMARY) SET kafka_partition = ?2, sequence = ?3
+UPDATE outbox FORCE INDEX (PRIMARY) SET kafka_partition = ?2, sequence = ?3,
+  changeset_end = NULLIF(?4, 0)
 WHERE position = ?1 AND sequence IS NULL AND set_aside IS NULL
 
 -- name: claim_partition
@@ -122,14 +163,14 @@ UPDATE keepstep_relay_type SET topic = ?2 WHERE entity_type = ?1
 -- name: load_claimed
 SELECT position, id, aggregatetype, aggregateid, type, payload,
   DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key, kafka_partition,
-  sequence, set_aside
+  sequence, set_aside, changeset, changeset_end
 FROM outbox AS o FORCE INDEX (outbox_claimed)
 WHERE kafka_partition = ?2 AND sequence > ?3 AND EXISTS (SELECT 1 FROM keepstep_relay_type AS t
   WHERE t.entity_type = o.aggregatetype AND t.topic = ?1)
 UNION ALL
 SELECT o.position, id, aggregatetype, aggregateid, type, payload,
   DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key, kafka_partition,
-  o.sequence, set_aside
+  o.sequence, set_aside, changeset, changeset_end
 FROM keepstep_relay_moved AS m STRAIGHT_JOIN outbox AS o ON o.position = m.position
 WHERE m.`partition` = ?2 AND m.sequence > ?3 AND m.topic = ?1
 ORDER BY sequence
@@ -152,7 +193,20 @@ SELECT r.topic, r.`partition`, r.read_offset FROM JSON_TABLE(?1, '$[*]' COLUMNS 
 ON DUPLICATE KEY UPDATE read_offset = VALUES(read_offset)
 
 -- name: set_aside
-UPDATE outbox FORCE INDEX (PRIMARY) SET set_aside = ?2, aggregateid = ?3 WHERE position = ?1 AND sequence IS NULL
+UPDATE JSON_TABLE(?1, '$[*]' COLUMNS (position BIGINT PATH '$[0]',
+  reason LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin PATH '$[1]',
+  entity_key LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin PATH '$[2]',
+  changeset VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin PATH '$[3]')) AS r
+STRAIGHT_JOIN outbox AS o FORCE INDEX (PRIMARY) ON o.position = r.position
+SET o.set_aside = r.reason, o.aggregateid = r.entity_key,
+  o.changeset = COALESCE(r.changeset, o.changeset)
+WHERE o.sequence IS NULL
+
+-- The rows of the same set that were not loaded.
+-- name: set_aside_rest
+UPDATE outbox SET set_aside = ?3, changeset = ?4
+WHERE kafka_partition IS NULL AND sequence IS NULL AND set_aside IS NULL AND changeset = ?1
+  AND position <= ?2
 
 -- name: write_keys
 UPDATE JSON_TABLE(?1, '$[*]' COLUMNS (position BIGINT PATH '$[0]',
@@ -164,7 +218,8 @@ SET o.aggregateid = r.entity_key WHERE o.sequence IS NULL
 -- name: find_row
 SELECT o.position, id, aggregatetype, aggregateid, type, payload,
   DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key,
-  COALESCE(m.`partition`, kafka_partition), o.sequence, set_aside, NULL, COALESCE(m.topic, t.topic)
+  COALESCE(m.`partition`, kafka_partition), o.sequence, set_aside, changeset, changeset_end, NULL,
+  COALESCE(m.topic, t.topic)
 FROM outbox AS o LEFT JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
 LEFT JOIN keepstep_relay_moved AS m ON m.position = o.position
 WHERE o.position = COALESCE((SELECT position FROM outbox WHERE id = ?1), ?2)
@@ -244,23 +299,24 @@ FROM (SELECT position FROM outbox FORCE INDEX (outbox_claimed)
   WHERE kafka_partition IS NULL AND sequence IS NULL ORDER BY position LIMIT 256) AS w
 
 -- name: list_waiting
-SELECT position, id, aggregatetype, aggregateid, type, payload,
+SELECT position, id, aggregatetype, aggregateid, type, IF(?4 = 0, payload, NULL),
   DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key, kafka_partition,
-  sequence, set_aside
+  sequence, set_aside, changeset, changeset_end, NULL
 FROM outbox FORCE INDEX (outbox_claimed)
-WHERE kafka_partition IS NULL AND sequence IS NULL AND set_aside IS NULL ORDER BY position LIMIT ?1
+WHERE kafka_partition IS NULL AND sequence IS NULL AND set_aside IS NULL
+  AND position > ?3 ORDER BY position LIMIT ?1
 
 -- name: list_set_aside
-SELECT position, id, aggregatetype, aggregateid, type, payload,
+SELECT position, id, aggregatetype, aggregateid, type, IF(?4 = 0, payload, NULL),
   DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key, kafka_partition,
-  sequence, set_aside
-FROM outbox WHERE blocks IS NOT NULL ORDER BY position LIMIT ?1
+  sequence, set_aside, changeset, changeset_end, NULL
+FROM outbox WHERE blocks IS NOT NULL AND position > ?3 ORDER BY position LIMIT ?1
 
 -- name: list_all
-SELECT position, id, aggregatetype, aggregateid, type, payload,
+SELECT position, id, aggregatetype, aggregateid, type, IF(?4 = 0, payload, NULL),
   DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key, kafka_partition,
-  sequence, set_aside
-FROM outbox ORDER BY position LIMIT ?1
+  sequence, set_aside, changeset, changeset_end, NULL
+FROM outbox WHERE position > ?3 ORDER BY position LIMIT ?1
 
 -- name: count_rows
 SELECT COUNT(*) - COUNT(set_aside), COUNT(set_aside),
@@ -274,8 +330,22 @@ SELECT COUNT(*) - COUNT(set_aside), COUNT(set_aside),
   FROM keepstep_relay_partition AS p WHERE p.last_sequence > p.acknowledged_sequence)
 FROM outbox FORCE INDEX (outbox_claimed) WHERE kafka_partition IS NULL AND sequence IS NULL
 
--- name: retry_row
-UPDATE outbox SET set_aside = NULL WHERE position = ?1 AND set_aside IS NOT NULL
+-- name: find_set_aside
+SELECT changeset FROM outbox WHERE position = ?1 AND set_aside IS NOT NULL
 
--- name: drop_row
-DELETE FROM outbox WHERE position = ?1 AND set_aside IS NOT NULL
+-- Of a row that is alone the identity is ''.
+-- name: retry_set
+UPDATE outbox FORCE INDEX (outbox_set_aside) SET set_aside = NULL
+WHERE blocks IS NOT NULL AND (position = ?1 OR (changeset <> '' AND changeset = ?2))
+
+-- name: drop_set
+DELETE o FROM outbox AS o FORCE INDEX (outbox_set_aside)
+WHERE blocks IS NOT NULL AND (position = ?1 OR (changeset <> '' AND changeset = ?2))
+
+-- name: cut_set
+UPDATE outbox FORCE INDEX (outbox_set_aside) SET set_aside = NULL, changeset = ''
+WHERE blocks IS NOT NULL AND (position = ?1 OR (changeset <> '' AND changeset = ?2))
+
+-- name: release_behind
+UPDATE outbox FORCE INDEX (outbox_set_aside) SET set_aside = NULL
+WHERE blocks IS NOT NULL AND LEFT(set_aside, CHAR_LENGTH(?1)) = ?1

@@ -54,6 +54,18 @@ enum status outbox_sql_load_partitions(struct outbox *outbox,
     return STATUS_OK;
 }
 
+static int outbox_sql_compare_first(const void *a, const void *b)
+{
+    int64_t one = ((const struct sql_parameter *)a)->integer;
+    int64_t other = ((const struct sql_parameter *)b)->integer;
+    return (one > other) - (one < other);
+}
+
+void outbox_sql_sort(void *rows, size_t count, size_t columns)
+{
+    qsort(rows, count, columns * sizeof(struct sql_parameter), outbox_sql_compare_first);
+}
+
 /* Position and key of each row that the relay made canonical. @return how many. */
 static size_t outbox_sql_fill_keys(const struct outbox_row *rows, size_t count,
                                    struct sql_parameter (*keys)[2])
@@ -65,17 +77,20 @@ static size_t outbox_sql_fill_keys(const struct outbox_row *rows, size_t count,
         keys[changed][0] = sql_integer(rows[i].position);
         keys[changed++][1] = sql_text(rows[i].entity_key);
     }
+    outbox_sql_sort(keys, changed, 2);
     return changed;
 }
 
 static void outbox_sql_fill_numbers(const struct outbox_row *rows, size_t count,
-                                    struct sql_parameter (*numbers)[3])
+                                    struct sql_parameter (*numbers)[4])
 {
     for (size_t i = 0; i < count; i++) {
         numbers[i][0] = sql_integer(rows[i].position);
         numbers[i][1] = sql_integer(rows[i].partition);
         numbers[i][2] = sql_integer((int64_t)rows[i].sequence);
+        numbers[i][3] = sql_integer((int64_t)rows[i].changeset_end);
     }
+    outbox_sql_sort(numbers, count, 4);
 }
 
 static bool outbox_noted_has(const struct outbox_noted *noted, const struct outbox_row *row)
@@ -150,7 +165,7 @@ enum status outbox_sql_claim(struct outbox *outbox, const struct lease *lease,
     if (noted->epoch != lease->epoch || noted->session != lease->session)
         *noted = (struct outbox_noted){.epoch = lease->epoch, .session = lease->session};
     struct sql_parameter(*keys)[2] = calloc(rows + 1, sizeof *keys);
-    struct sql_parameter(*numbers)[3] = calloc(rows + 1, sizeof *numbers);
+    struct sql_parameter(*numbers)[4] = calloc(rows + 1, sizeof *numbers);
     struct sql_parameter(*types)[2] = calloc(rows + 1, sizeof *types);
     struct sql_parameter(*partitions)[4] = calloc(claim->partition_count + 1, sizeof *partitions);
     enum status status = STATUS_OK;
@@ -171,7 +186,7 @@ enum status outbox_sql_claim(struct outbox *outbox, const struct lease *lease,
          .if_missed = "the key of an outbox row was not written"},
         {.statement = outbox_sql_choose(session, STATEMENT_CLAIM_ROWS, STATEMENT_CLAIM_ROW, rows),
          .parameters = numbers[0],
-         .columns = 3,
+         .columns = 4,
          .rows = rows,
          .if_missed = "not all rows of the claim were waiting still, or the statement was cut off"},
         {.statement = STATEMENT_CLAIM_TYPES,
@@ -233,17 +248,6 @@ enum status outbox_sql_note_read(struct outbox *outbox, const struct lease *leas
     enum status status = outbox_sql_run_fenced(outbox_sql_of(outbox), lease, &step, 1, err);
     free(values);
     return status;
-}
-
-enum status outbox_sql_set_aside(struct outbox *outbox, const struct lease *lease,
-                                 const struct outbox_set *set, struct error *err)
-{
-    const struct sql_parameter values[] = {sql_integer(set->rows[0].position),
-                                           sql_string(set->reason),
-                                           sql_text(set->rows[0].entity_key)};
-    const struct sql_step step = {
-        .statement = STATEMENT_SET_ASIDE, .parameters = values, .columns = 3, .rows = 1};
-    return outbox_sql_run_fenced(outbox_sql_of(outbox), lease, &step, 1, err);
 }
 
 enum status outbox_sql_write_keys(struct outbox *outbox, const struct lease *lease,

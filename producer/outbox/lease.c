@@ -53,6 +53,30 @@ enum status outbox_sql_read_lease(struct outbox *outbox, struct lease *ret_lease
     return outbox_sql_fetch_lease(outbox_sql_of(outbox), STATEMENT_READ_LEASE, ret_lease, err);
 }
 
+/* An outbox of an earlier version, or one for single changes, lacks what the statements name. Who
+ * only reads may not see all columns. */
+static enum status outbox_sql_check_prepared(const struct outbox_sql *self, struct error *err)
+{
+    struct sql_session *session = self->session;
+    const struct sql_parameter whole = sql_integer(self->whole);
+    if (session->options.read_only || sql_statement_text(session, STATEMENT_IS_PREPARED) == NULL)
+        return STATUS_OK;
+    enum status status = sql_first(session, STATEMENT_IS_PREPARED, &whole, 1, err);
+    if (!session->has_row)
+        return status;
+    bool has_column = sql_column_bool(session, 0);
+    bool has_index = sql_column_bool(session, 1);
+    session->ops->finish(session);
+    if (!has_column)
+        status = error_set(error_config(err), STATUS_FATAL,
+                           "the outbox was made by an earlier version: run `keepstep init`");
+    else if (!has_index)
+        status = error_set(error_config(err), STATUS_FATAL,
+                           "the outbox does not tell transactions apart yet, as `transactions: "
+                           "whole` needs: run `keepstep init`");
+    return status;
+}
+
 enum status outbox_sql_open(struct outbox_sql *self, const struct outbox_options *options,
                             struct outbox **ret_outbox, struct error *err)
 {
@@ -62,6 +86,7 @@ enum status outbox_sql_open(struct outbox_sql *self, const struct outbox_options
     self->url = strdup(options->path);
     self->origin = strdup(options->service);
     self->instance = strdup(options->instance == NULL ? "" : options->instance);
+    self->whole = options->whole;
     session->options.url = self->url;
     session->options.application = "keepstep relay";
     session->options.read_only = options->read_only;
@@ -73,6 +98,8 @@ enum status outbox_sql_open(struct outbox_sql *self, const struct outbox_options
         status = session->ops->ready(session, err);
     if (status == STATUS_OK)
         status = outbox_sql_read_lease(&self->base, &lease, err);
+    if (status == STATUS_OK)
+        status = outbox_sql_check_prepared(self, err);
     if (status == STATUS_OK) {
         *ret_outbox = &self->base;
         return STATUS_OK;

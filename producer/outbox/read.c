@@ -11,7 +11,13 @@
 #define PAUSE_DIVISOR 8
 #define ROWS_FIRST    64
 
-#define COLUMN_COMPLETE 13 /* of LOAD_WAITING */
+/* Behind the columns that every statement has. */
+#define COLUMN_BYTES    14 /* where the payload is left out */
+#define COLUMN_COMPLETE 15 /* of LOAD_WAITING and LOAD_SETS */
+#define COLUMN_TOPIC    15 /* of FIND_ROW */
+#define COLUMN_LAST     16 /* of LOAD_SETS */
+#define COLUMN_BLOCKED  17
+#define COLUMN_PAUSED   18
 
 /** A statement that reads rows of the outbox. */
 struct outbox_query {
@@ -19,7 +25,8 @@ struct outbox_query {
     const struct sql_parameter *parameters;
     size_t count;
     size_t bytes_max; /* reading ends once the payloads reach it; 0: never */
-    bool waiting;     /* its last column is outbox_rows' `complete` */
+    bool waiting;     /* it has outbox_rows' `complete` */
+    bool sets;        /* it tells sets */
 };
 
 /* Where the row was given no id. A row that cannot have one, because its time or its position is
@@ -48,23 +55,57 @@ static bool outbox_sql_fetch_row(const struct outbox_sql *self, struct arena *ar
     const struct sql_session *session = self->session;
     struct outbox_row row = {.position = sql_column_integer(session, 0),
                              .partition = (int32_t)sql_column_integer(session, 9),
-                             .sequence = (uint64_t)sql_column_integer(session, 10)};
+                             .sequence = (uint64_t)sql_column_integer(session, 10),
+                             .changeset_end = (uint64_t)sql_column_integer(session, 13)};
     struct {
         size_t column;
         struct slice *text;
     } texts[] = {{1, &row.id},          {2, &row.entity_type},   {3, &row.entity_key},
                  {4, &row.type},        {5, &row.payload},       {6, &row.created_at},
-                 {7, &row.traceparent}, {8, &row.partition_key}, {11, &row.set_aside}};
+                 {7, &row.traceparent}, {8, &row.partition_key}, {11, &row.set_aside},
+                 {12, &row.changeset}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         if (!sql_column_text(session, texts[i].column, arena, texts[i].text))
             return false;
     }
     if (row.payload.data == NULL)
-        row.left_out_bytes = sql_column_integer(session, 12);
+        row.left_out_bytes = sql_column_integer(session, COLUMN_BYTES);
     if (!outbox_row_derive_id(self->origin, arena, &row))
         return false;
     *ret_row = row;
     return true;
+}
+
+/* @return whether the identity's last word says that several transactions may have it. */
+static bool outbox_identity_is_shared(struct slice identity)
+{
+    size_t length = identity.length;
+    return length > 0 && identity.data[length - 1] == OUTBOX_SHARED[0] &&
+           (length == 1 || identity.data[length - 2] == ' ');
+}
+
+static void outbox_sql_fetch_set(const struct sql_session *session, struct outbox_row *row)
+{
+    row->shared = outbox_identity_is_shared(row->changeset);
+    row->last_of_group = sql_column_integer(session, COLUMN_LAST);
+    row->blocked = sql_column_bool(session, COLUMN_BLOCKED);
+    row->paused = sql_column_bool(session, COLUMN_PAUSED);
+}
+
+/* A type that is paused stops the topic in front of the first set that has a row of it, as it stops
+ * an agent: what follows may depend on that set. Sets go in the order of their last positions. */
+static void outbox_rows_judge_sets(struct outbox_rows *rows)
+{
+    int64_t loaded_to = rows->count == 0 ? 0 : rows->rows[rows->count - 1].position;
+    int64_t paused_from = INT64_MAX;
+    for (size_t i = 0; i < rows->count; i++) {
+        struct outbox_row *row = &rows->rows[i];
+        row->behind = row->last_of_group > loaded_to;
+        if (row->paused && row->last_of_group < paused_from)
+            paused_from = row->last_of_group;
+    }
+    for (size_t i = 0; i < rows->count; i++)
+        rows->rows[i].paused = rows->rows[i].last_of_group >= paused_from;
 }
 
 /* Makes room for one row more. @return false where the arena is full. */
@@ -106,10 +147,14 @@ static enum status outbox_sql_rows(struct outbox *outbox, const struct outbox_qu
                !outbox_sql_fetch_row(self, arena, &ret_rows->rows[ret_rows->count]);
         if (full)
             break;
+        if (query->sets)
+            outbox_sql_fetch_set(session, &ret_rows->rows[ret_rows->count]);
         bytes += ret_rows->rows[ret_rows->count++].payload.length;
         ret_rows->complete = query->waiting && sql_column_bool(session, COLUMN_COMPLETE);
     }
     session->ops->finish(session);
+    if (query->sets)
+        outbox_rows_judge_sets(ret_rows);
     if (full && (query->bytes_max == 0 || ret_rows->count == 0))
         status = error_set(err, STATUS_FATAL, "outbox rows do not fit into %zu bytes",
                            arena->size_max);
@@ -132,8 +177,13 @@ enum status outbox_sql_load_waiting(struct outbox *outbox, const struct outbox_e
                                     struct error *err)
 {
     struct sql_parameter values[OUTBOX_EXTENT_VALUES];
-    const struct outbox_query query = {STATEMENT_LOAD_WAITING, values, OUTBOX_EXTENT_VALUES,
-                                       extent->total_bytes, true};
+    const struct outbox_sql *self = outbox_sql_of(outbox);
+    const struct outbox_query query = {.statement = outbox_sql_load_statement(self),
+                                       .parameters = values,
+                                       .count = OUTBOX_EXTENT_VALUES,
+                                       .bytes_max = extent->total_bytes,
+                                       .waiting = true,
+                                       .sets = self->whole};
     outbox_sql_fill_extent(extent, values);
     return outbox_sql_rows(outbox, &query, arena, ret_rows, err);
 }
@@ -181,7 +231,8 @@ enum status outbox_sql_load_claimed(struct outbox *outbox, const struct relay_pa
     const struct sql_parameter values[] = {sql_string(partition->topic),
                                            sql_integer(partition->partition),
                                            sql_integer((int64_t)partition->acknowledged_sequence)};
-    const struct outbox_query query = {STATEMENT_LOAD_CLAIMED, values, 3, 0, false};
+    const struct outbox_query query = {
+        .statement = STATEMENT_LOAD_CLAIMED, .parameters = values, .count = 3};
     enum status status = outbox_sql_rows(outbox, &query, arena, ret_rows, err);
     return status == STATUS_OK ? outbox_rows_chain(ret_rows, partition, err) : status;
 }
@@ -198,7 +249,8 @@ static enum status outbox_sql_find_row(struct outbox *outbox, const struct sql_p
     enum status status = sql_first(session, STATEMENT_FIND_ROW, values, 2, err);
     if (!session->has_row)
         return status;
-    if (!outbox_sql_fetch_row(self, arena, ret_row) || !sql_column_text(session, 13, arena, &topic))
+    if (!outbox_sql_fetch_row(self, arena, ret_row) ||
+        !sql_column_text(session, COLUMN_TOPIC, arena, &topic))
         status = error_set(err, STATUS_RETRY, "no memory for an outbox row");
     ret_row->topic = topic.data;
     session->ops->finish(session);
@@ -233,8 +285,12 @@ enum status outbox_sql_list(struct outbox *outbox, const struct outbox_selection
         [OUTBOX_ALL] = STATEMENT_LIST_ALL};
     const struct sql_parameter values[] = {
         sql_integer(selection->limit == 0 ? INT64_MAX : (int64_t)selection->limit),
-        sql_integer((int64_t)selection->filter)};
-    const struct outbox_query query = {statements[selection->filter], values, 2, SIZE_MAX, false};
+        sql_integer((int64_t)selection->filter), sql_integer(selection->after),
+        sql_integer(selection->brief)};
+    const struct outbox_query query = {.statement = statements[selection->filter],
+                                       .parameters = values,
+                                       .count = sizeof values / sizeof *values,
+                                       .bytes_max = SIZE_MAX};
     return outbox_sql_rows(outbox, &query, arena, ret_rows, err);
 }
 
@@ -256,20 +312,6 @@ enum status outbox_sql_count(struct outbox *outbox, struct outbox_counts *ret_co
             (void)clock_parse_rfc3339(oldest.data, oldest.length, times[i]);
     }
     session->ops->finish(session);
-    return status;
-}
-
-enum status outbox_sql_resolve_set_aside(struct outbox *outbox, int64_t position,
-                                         enum outbox_resolution resolution, struct error *err)
-{
-    struct sql_session *session = outbox_sql_of(outbox)->session;
-    const struct sql_parameter value = sql_integer(position);
-    enum status status = sql_run(
-        session, resolution == OUTBOX_DROP ? STATEMENT_DROP_ROW : STATEMENT_RETRY_ROW, &value, 1,
-        err);
-    if (status == STATUS_OK && session->changed == 0)
-        status = error_set(err, STATUS_REJECT, "no row at position %" PRId64 " is set aside",
-                           position);
     return status;
 }
 

@@ -9,6 +9,12 @@
 #define OUTBOX_SIGNATURE_SIZE 128
 #define OUTBOX_NOTED_MAX      16
 #define OUTBOX_EXTENT_VALUES  6
+#define OUTBOX_IDENTITY_MAX   4096 /* bytes of memory for one */
+
+/** The last word of an identity that several transactions may have; install.sql writes it. */
+#define OUTBOX_SHARED "-"
+/** How the identity of a set begins that was set aside; its first position follows. */
+#define OUTBOX_SET_PREFIX "set-"
 
 /** Entity types whose topic is in the database for certain: claims under this lease, in this
  * session, have written it. */
@@ -29,6 +35,7 @@ struct outbox_sql {
     char *url;
     char *origin;
     char *instance;
+    bool whole; /* whole sets are published */
     int64_t lease_us;
     int64_t purged_to; /* position that the next scan for old rows begins behind */
     struct outbox_noted noted;
@@ -58,6 +65,16 @@ enum status outbox_sql_run_fenced(struct outbox_sql *self, const struct lease *l
 enum status outbox_sql_run_counted(struct outbox_sql *self, const struct lease *lease,
                                    const struct sql_step *steps, size_t count,
                                    struct error *err) MUST_CHECK;
+
+/** Put rows of parameters into the order of positions, their first ones. A claim has them in the
+ * order of their sets. */
+void outbox_sql_sort(void *rows, size_t count, size_t columns);
+
+/** The statement of load_waiting. */
+static inline enum outbox_statement outbox_sql_load_statement(const struct outbox_sql *self)
+{
+    return self->whole ? STATEMENT_LOAD_SETS : STATEMENT_LOAD_WAITING;
+}
 
 /** The parameters of load_waiting's statement. */
 void outbox_sql_fill_extent(const struct outbox_extent *extent,

@@ -11,6 +11,7 @@
     X(RENEW_LEASE)                                                                                 \
     X(LOAD_PARTITIONS)                                                                             \
     X(LOAD_WAITING)                                                                                \
+    X(LOAD_SETS)                                                                                   \
     X(CLAIM_ROWS)                                                                                  \
     X(CLAIM_PARTITIONS)                                                                            \
     X(CLAIM_TYPES)                                                                                 \
@@ -23,14 +24,18 @@
     X(ACKNOWLEDGE)                                                                                 \
     X(NOTE_READ)                                                                                   \
     X(SET_ASIDE)                                                                                   \
+    X(SET_ASIDE_REST)                                                                              \
     X(WRITE_KEYS)                                                                                  \
     X(FIND_ROW)                                                                                    \
     X(HELD_BACK)                                                                                   \
     X(HAS_FILL_TABLE)                                                                              \
     X(UNREAD)                                                                                      \
     X(COUNT_ROWS)                                                                                  \
-    X(RETRY_ROW)                                                                                   \
-    X(DROP_ROW)                                                                                    \
+    X(FIND_SET_ASIDE)                                                                              \
+    X(RETRY_SET)                                                                                   \
+    X(DROP_SET)                                                                                    \
+    X(CUT_SET)                                                                                     \
+    X(RELEASE_BEHIND)                                                                              \
     X(PAUSED_LIST)                                                                                 \
     X(TOKEN)                                                                                       \
     X(HAS_POSITION_TABLE)                                                                          \
@@ -56,10 +61,12 @@ enum outbox_statement {
     STATEMENT_CLAIM_ROW,
     STATEMENT_CLAIM_PARTITION,
     STATEMENT_SIGNATURE,     /* a text that is another one once another session has committed */
+    STATEMENT_IS_PREPARED,   /* servers: whether the outbox has what this version needs */
     STATEMENT_COUNT_FITTING, /* MariaDB: how many rows of LOAD_WAITING fit */
-    STATEMENT_JOIN_BY_HASH,  /* PostgreSQL: before statements over unnest() */
-    STATEMENT_SLEEP,         /* PostgreSQL: commits notify from now on */
-    STATEMENT_OLDER_ENDED,   /* PostgreSQL: whether all transactions from before SLEEP have ended */
+    STATEMENT_COUNT_FITTING_SETS, /* MariaDB: the same of LOAD_SETS */
+    STATEMENT_JOIN_BY_HASH,       /* PostgreSQL: before statements over unnest() */
+    STATEMENT_SLEEP,              /* PostgreSQL: commits notify from now on */
+    STATEMENT_OLDER_ENDED, /* PostgreSQL: whether all transactions from before SLEEP have ended */
     STATEMENT_AWAKE,
     OUTBOX_STATEMENT_COUNT
 };

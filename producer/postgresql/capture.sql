@@ -238,8 +238,8 @@ WITH edge AS MATERIALIZED (
     FROM {table} AS t WHERE {behind_and}ROW({key_columns}) <= ROW({edge_columns}) ORDER BY {key_columns}
     LIMIT {limit} FOR SHARE OF t
 ), numbered AS (SELECT *, row_number() OVER () AS number FROM chunk)
-, written AS (INSERT INTO outbox (aggregatetype, aggregateid, type, partition_key, payload)
-    SELECT entity_type, entity_key, type, partition_key, payload FROM numbered ORDER BY number)
+, written AS (INSERT INTO outbox (aggregatetype, aggregateid, type, partition_key, payload, changeset)
+    SELECT entity_type, entity_key, type, partition_key, payload, '' FROM numbered ORDER BY number)
 , noted AS (INSERT INTO keepstep_existing_key AS k
     SELECT {text entity_type}, v.ordinal - 1, v.value FROM edge AS t, unnest(ARRAY[{key_texts}]) WITH ORDINALITY AS v (value, ordinal)
     ON CONFLICT (entity_type, ordinal) DO UPDATE SET value = excluded.value)

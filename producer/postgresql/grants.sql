@@ -18,7 +18,8 @@ BEGIN
 END
 $keepstep$;
 GRANT keepstep_agent, keepstep_relay TO keepstep_run;
-GRANT SELECT, DELETE, UPDATE (aggregateid, kafka_partition, sequence, set_aside)
+GRANT SELECT, DELETE,
+  UPDATE (aggregateid, kafka_partition, sequence, set_aside, changeset, changeset_end)
   ON outbox TO keepstep_relay;
 GRANT SELECT, UPDATE (holder, epoch, lease_until_us) ON keepstep_relay TO keepstep_relay;
 GRANT SELECT, INSERT, UPDATE ON keepstep_relay_partition, keepstep_relay_type, keepstep_relay_read

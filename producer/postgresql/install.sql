@@ -29,7 +29,8 @@ CREATE TABLE IF NOT EXISTS outbox (
   changeset text,
   kafka_partition integer,
   sequence bigint,
-  set_aside text);
+  set_aside text,
+  changeset_end bigint);
 COMMENT ON TABLE outbox IS 'Keepstep: changes that wait to be published'
 
 -- name: create_outbox_id
@@ -52,8 +53,41 @@ BEGIN
 END
 $keepstep$
 
--- name: is_id_freed
-SELECT NOT attnotnull FROM pg_attribute WHERE attrelid = to_regclass('outbox') AND attname = 'id'
+-- name: add_changeset
+ALTER TABLE outbox ADD COLUMN IF NOT EXISTS changeset_end bigint
+
+-- How a column of the outbox was found, as enum origin_found counts: absent, same, other.
+-- name: find_column
+SELECT CASE $1 WHEN 'outbox.id' THEN 1 + attnotnull::integer
+  WHEN 'outbox.changeset_end' THEN 1
+  ELSE (CASE pg_get_expr(d.adbin, d.adrelid) WHEN '(pg_current_xact_id())::text' THEN 1
+    ELSE (d.adbin IS NOT NULL)::integer * 2 END) END
+FROM pg_attribute AS a LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+WHERE a.attrelid = to_regclass('outbox') AND a.attname = split_part($1, '.', 2)
+  AND NOT a.attisdropped
+
+-- Which rows are of one transaction: right for savepoints, COPY, procedures that commit, and prepared
+-- transactions.
+-- name: set_changeset
+ALTER TABLE outbox ALTER changeset SET DEFAULT pg_current_xact_id()::text
+
+-- name: unset_changeset
+DO $keepstep$
+BEGIN
+  IF EXISTS (SELECT 1 FROM pg_attrdef AS d JOIN pg_attribute AS a
+      ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+      WHERE d.adrelid = 'outbox'::regclass AND a.attname = 'changeset') THEN
+    ALTER TABLE outbox ALTER changeset DROP DEFAULT;
+  END IF;
+END
+$keepstep$
+
+-- name: create_outbox_changeset
+CREATE INDEX IF NOT EXISTS outbox_changeset ON outbox (changeset COLLATE "C", position)
+  WHERE sequence IS NULL AND changeset <> ''
+
+-- name: drop_outbox_changeset
+DROP INDEX IF EXISTS outbox_changeset
 
 -- A row where an outbox of an earlier version lacks the index: is there one that an `init` left
 -- unfinished?
@@ -281,7 +315,13 @@ DELETE FROM outbox WHERE sequence IS NOT NULL AND sequence <= coalesce((
   WHERE m.position = outbox.position), 0)
 
 -- name: restart_unclaim
-UPDATE outbox SET sequence = NULL, kafka_partition = NULL WHERE sequence IS NOT NULL
+UPDATE outbox SET sequence = NULL, kafka_partition = NULL, changeset_end = NULL
+WHERE sequence IS NOT NULL
+
+-- Transactions get their numbers again in a database that was restored.
+-- name: restart_changesets
+UPDATE outbox SET changeset = 'inc-' || (SELECT incarnation FROM keepstep_relay) || ' ' || changeset
+WHERE changeset <> '' AND changeset NOT LIKE 'inc-%'
 
 -- name: restart_partitions
 DELETE FROM keepstep_relay_partition
@@ -323,9 +363,10 @@ SELECT coalesce(obj_description(t.oid, 'pg_trigger'), ''), t.tgenabled <> 'A' OR
   WHERE s.tgname = t.tgname AND s.tgfoid = t.tgfoid AND s.tgenabled <> 'A')
 FROM pg_trigger AS t WHERE t.tgname = $1 AND t.tgrelid = to_regclass($2)
 
+-- Each of them is alone, and no change set with the others.
 -- name: write_events
-INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent, partition_key)
-SELECT t, k, n, p, r, q FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
+INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent, partition_key, changeset)
+SELECT t, k, n, p, r, q, '' FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
   $6::text[]) WITH ORDINALITY AS e (t, k, n, p, r, q, ordinal) ORDER BY ordinal
 
 -- What `init` has made in its schema, in the order in which it is taken away, each with its statement.

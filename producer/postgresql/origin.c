@@ -15,6 +15,7 @@ static const struct origin_object OBJECTS[] = {
     {.kind = "table", .name = "outbox", .sql = SQL_CREATE_OUTBOX},
     {.kind = "index", .name = "outbox_id", .sql = SQL_CREATE_OUTBOX_ID},
     ORIGIN_FREE_ID,
+    ORIGIN_ADD_CHANGESET,
     {.kind = "index", .name = "outbox_waiting", .sql = SQL_CREATE_OUTBOX_WAITING},
     {.kind = "index", .name = "outbox_claimed", .sql = SQL_CREATE_OUTBOX_CLAIMED},
     {.kind = "index", .name = "outbox_set_aside", .sql = SQL_CREATE_OUTBOX_SET_ASIDE},
@@ -23,6 +24,12 @@ static const struct origin_object OBJECTS[] = {
      .name = "keepstep_outbox_wake",
      .table = "outbox",
      .sql = SQL_CREATE_WAKE_TRIGGER},
+    ORIGIN_CHANGESET_INDEX,
+    {.kind = "default",
+     .name = "outbox.changeset",
+     .sql = SQL_SET_CHANGESET,
+     .of_sets = true,
+     .drop = SQL_UNSET_CHANGESET},
     ORIGIN_RELAY_TABLES,
     {.kind = "table", .name = "keepstep_existing", .sql = SQL_CREATE_EXISTING},
     {.kind = "table", .name = "keepstep_existing_key", .sql = SQL_CREATE_EXISTING_KEY},
@@ -162,27 +169,14 @@ static struct slice origin_postgresql_comment(const char *sql)
     return end == NULL ? (struct slice){0} : (struct slice){start, (size_t)(end - start)};
 }
 
-static enum status origin_postgresql_compare_column(struct origin_postgresql *self,
-                                                    enum origin_found *ret_found, struct error *err)
-{
-    PGresult *result = NULL;
-    enum status status = postgresql_session_query(self->session.connection, SQL_IS_ID_FREED,
-                                                  NO_SLICES, &result, err);
-    if (status == STATUS_OK)
-        *ret_found = PQntuples(result) > 0 && PQgetvalue(result, 0, 0)[0] == 't' ? ORIGIN_SAME
-                                                                                 : ORIGIN_OTHER;
-    PQclear(result);
-    return status;
-}
-
 static enum status origin_postgresql_compare(struct origin *origin,
                                              const struct origin_object *object,
                                              enum origin_found *ret_found, struct error *err)
 {
     bool function = strcmp(object->kind, "function") == 0;
     bool trigger = strcmp(object->kind, "trigger") == 0;
-    if (strcmp(object->kind, "column") == 0)
-        return origin_postgresql_compare_column(origin_postgresql_of(origin), ret_found, err);
+    if (strcmp(object->kind, "column") == 0 || strcmp(object->kind, "default") == 0)
+        return origin_sql_compare_column(origin, object, ret_found, err);
     const struct slice parameters[] = {slice_of(object->name),
                                        slice_of(trigger ? object->table : object->sql),
                                        slice_of(function ? object->table : "")};
@@ -307,6 +301,7 @@ const struct origin_ops origin_postgresql_ops = {
     .begin = origin_postgresql_begin,
     .compare = origin_postgresql_compare,
     .create = origin_postgresql_create,
+    .wants = origin_sql_wants,
     .check = origin_postgresql_check,
     .capture = origin_postgresql_capture,
     .dialect = &capture_postgresql_dialect,

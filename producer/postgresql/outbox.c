@@ -14,7 +14,7 @@ static const char *const STATEMENTS[OUTBOX_STATEMENT_COUNT] = {
     [STATEMENT_PURGE_APPLIED] = SQL_PURGE_APPLIED, [STATEMENT_CLAIM_ROW] = SQL_CLAIM_ROW,
     [STATEMENT_JOIN_BY_HASH] = SQL_JOIN_BY_HASH,   [STATEMENT_SLEEP] = SQL_SLEEP,
     [STATEMENT_OLDER_ENDED] = SQL_OLDER_ENDED,     [STATEMENT_AWAKE] = SQL_AWAKE,
-    OUTBOX_STATEMENTS(OUTBOX_STATEMENT_TEXT)};
+    [STATEMENT_IS_PREPARED] = SQL_IS_PREPARED,     OUTBOX_STATEMENTS(OUTBOX_STATEMENT_TEXT)};
 
 static enum status outbox_postgresql_open(const struct outbox_options *options,
                                           struct outbox **ret_outbox, struct error *err)
@@ -62,7 +62,7 @@ static enum status outbox_postgresql_claim(struct outbox *outbox, const struct l
 {
     struct outbox_postgresql *self = (struct outbox_postgresql *)outbox;
     struct sql_parameter values[OUTBOX_EXTENT_VALUES];
-    const struct sql_step next = {.statement = STATEMENT_LOAD_WAITING,
+    const struct sql_step next = {.statement = outbox_sql_load_statement(&self->shared),
                                   .parameters = values,
                                   .columns = OUTBOX_EXTENT_VALUES,
                                   .rows = 1};

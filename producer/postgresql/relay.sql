@@ -35,7 +35,7 @@ ORDER BY 1, 2
 SELECT position, id, aggregatetype, aggregateid, type,
   CASE WHEN bytes <= $2::bigint THEN payload END,
   to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
-  partition_key, kafka_partition, sequence, set_aside, bytes,
+  partition_key, kafka_partition, sequence, set_aside, NULL, NULL, bytes,
   (SELECT count(*) = 0 OR (count(*) = $5::bigint AND max(position) = $4::bigint) FROM (
     SELECT position FROM outbox WHERE sequence IS NULL AND position <= $4::bigint
     ORDER BY position LIMIT $6::bigint) AS b)
@@ -53,14 +53,51 @@ FROM (SELECT *, octet_length(payload) AS bytes, sum(octet_length(payload))
   ORDER BY position LIMIT $1::bigint) AS w
 WHERE before IS NULL OR before < $3::bigint ORDER BY position
 
+-- All rows that wait, and of each the last position that waits with its identity. The comparison of
+-- rows fits no other index than outbox_changeset, whatever the planner believes.
+-- name: load_sets
+SELECT position, id, aggregatetype, aggregateid, type,
+  CASE WHEN bytes <= $2::bigint THEN payload END,
+  to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
+  partition_key, kafka_partition, sequence, set_aside, changeset, NULL, bytes,
+  (SELECT count(*) = 0 OR (count(*) = $5::bigint AND max(position) = $4::bigint) FROM (
+    SELECT position FROM outbox WHERE sequence IS NULL AND position <= $4::bigint
+    ORDER BY position LIMIT $6::bigint) AS b),
+  CASE WHEN changeset <> '' THEN (SELECT s.position FROM outbox AS s
+    WHERE s.sequence IS NULL AND s.changeset <> '' AND s.set_aside IS NULL
+    AND (s.changeset COLLATE "C", s.position) >= (w.changeset COLLATE "C", w.position)
+    AND (s.changeset COLLATE "C", s.position) <= (w.changeset COLLATE "C", 9223372036854775807)
+    ORDER BY s.changeset COLLATE "C" DESC, s.position DESC LIMIT 1) ELSE position END AS last,
+  EXISTS (SELECT 1 FROM outbox AS s WHERE s.set_aside IS NOT NULL
+    AND hashtextextended(s.aggregateid, hashtextextended(s.aggregatetype, 0)) =
+      hashtextextended(w.aggregateid, hashtextextended(w.aggregatetype, 0))
+    AND s.aggregatetype = w.aggregatetype AND s.aggregateid = w.aggregateid
+    AND s.position < w.position),
+  aggregatetype = ANY (ARRAY(SELECT entity_type FROM keepstep_paused))
+FROM (SELECT *, octet_length(payload) AS bytes, sum(octet_length(payload))
+    FILTER (WHERE octet_length(payload) <= $2::bigint)
+    OVER (ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+  FROM outbox AS o
+  WHERE sequence IS NULL AND set_aside IS NULL AND position > $4::bigint
+  ORDER BY position LIMIT $1::bigint) AS w
+WHERE before IS NULL OR before < $3::bigint ORDER BY position
+
+-- Whether the outbox has the column and, where $1 is 1, the index that this version needs.
+-- name: is_prepared
+SELECT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('outbox')
+    AND attname = 'changeset_end' AND NOT attisdropped),
+  $1::integer = 0 OR to_regclass('outbox_changeset') IS NOT NULL
+
 -- Until the transaction's end: a nested loop over rows that the planner takes for one is quadratic.
 -- name: join_by_hash
 SELECT set_config('enable_hashjoin', 'on', true), set_config('enable_nestloop', 'off', true)
 
 -- The rows come in the order of their positions; the range keeps the rest of the outbox unread.
 -- name: claim_rows
-WITH c AS (UPDATE outbox AS o SET kafka_partition = r.partition, sequence = r.sequence
-  FROM unnest($1::bigint[], $2::integer[], $3::bigint[]) AS r (position, partition, sequence)
+WITH c AS (UPDATE outbox AS o SET kafka_partition = r.partition, sequence = r.sequence,
+    changeset_end = nullif(r.changeset_end, 0)
+  FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::bigint[])
+    AS r (position, partition, sequence, changeset_end)
   WHERE o.position = r.position AND o.sequence IS NULL AND o.set_aside IS NULL
     AND o.position BETWEEN ($1::bigint[])[1] AND ($1::bigint[])[cardinality($1::bigint[])]
   RETURNING 1)
@@ -68,7 +105,8 @@ SELECT 1 / (count(*) = cardinality($1::bigint[]))::integer FROM c
 
 -- The same for one row: a join costs more than a few of these.
 -- name: claim_row
-WITH c AS (UPDATE outbox SET kafka_partition = $2::integer, sequence = $3::bigint
+WITH c AS (UPDATE outbox SET kafka_partition = $2::integer, sequence = $3::bigint,
+    changeset_end = nullif($4::bigint, 0)
   WHERE position = $1::bigint AND sequence IS NULL AND set_aside IS NULL RETURNING 1)
 SELECT 1 / count(*) FROM c
 
@@ -120,21 +158,30 @@ ON CONFLICT (topic, partition) DO UPDATE SET read_offset = excluded.read_offset
 -- name: load_claimed
 SELECT position, id, aggregatetype, aggregateid, type, payload,
   to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
-  partition_key, kafka_partition, sequence, set_aside
+  partition_key, kafka_partition, sequence, set_aside, changeset, changeset_end
 FROM outbox WHERE sequence IS NOT NULL AND kafka_partition = $2::integer
   AND sequence > $3::bigint
   AND aggregatetype IN (SELECT entity_type FROM keepstep_relay_type WHERE topic = $1)
 UNION ALL
 SELECT o.position, id, aggregatetype, aggregateid, type, payload,
   to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
-  partition_key, kafka_partition, o.sequence, set_aside
+  partition_key, kafka_partition, o.sequence, set_aside, changeset, changeset_end
 FROM keepstep_relay_moved AS m JOIN outbox AS o ON o.position = m.position
 WHERE m.topic = $1 AND m.partition = $2::integer AND m.sequence > $3::bigint
 ORDER BY sequence
 
 -- name: set_aside
-UPDATE outbox SET set_aside = $2, aggregateid = $3
-WHERE position = $1::bigint AND sequence IS NULL
+UPDATE outbox AS o SET set_aside = r.reason, aggregateid = r.entity_key,
+  changeset = coalesce(r.changeset, o.changeset)
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[])
+  AS r (position, reason, entity_key, changeset)
+WHERE o.position = r.position AND o.sequence IS NULL
+  AND o.position BETWEEN ($1::bigint[])[1] AND ($1::bigint[])[cardinality($1::bigint[])]
+
+-- The rows of the same set that were not loaded.
+-- name: set_aside_rest
+UPDATE outbox SET set_aside = $3, changeset = $4 WHERE sequence IS NULL AND set_aside IS NULL
+  AND changeset <> '' AND changeset COLLATE "C" = $1 AND position <= $2::bigint
 
 -- name: write_keys
 WITH k AS (UPDATE outbox AS o SET aggregateid = r.entity_key
@@ -148,8 +195,8 @@ SELECT 1 / (count(*) = cardinality($1::bigint[]))::integer FROM k
 -- name: find_row
 SELECT o.position, id, aggregatetype, aggregateid, type, payload,
   to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
-  partition_key, coalesce(m.partition, kafka_partition), o.sequence, set_aside, NULL,
-  coalesce(m.topic, t.topic)
+  partition_key, coalesce(m.partition, kafka_partition), o.sequence, set_aside, changeset,
+  changeset_end, NULL, coalesce(m.topic, t.topic)
 FROM outbox AS o LEFT JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
 LEFT JOIN keepstep_relay_moved AS m ON m.position = o.position
 WHERE o.position = coalesce((SELECT position FROM outbox WHERE id = $1), $2::bigint)
@@ -234,10 +281,10 @@ SELECT pg_snapshot_xmin(pg_current_snapshot()) >= $1::xid8
 SELECT pg_advisory_unlock(1264941907, 'outbox'::regclass::integer)
 
 -- name: list_rows
-SELECT position, id, aggregatetype, aggregateid, type, payload,
+SELECT position, id, aggregatetype, aggregateid, type, CASE WHEN $4::integer = 0 THEN payload END,
   to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
-  partition_key, kafka_partition, sequence, set_aside FROM outbox
-WHERE CASE $2::integer WHEN 0 THEN sequence IS NULL AND set_aside IS NULL
+  partition_key, kafka_partition, sequence, set_aside, changeset, changeset_end, NULL FROM outbox
+WHERE position > $3::bigint AND CASE $2::integer WHEN 0 THEN sequence IS NULL AND set_aside IS NULL
   WHEN 1 THEN set_aside IS NOT NULL ELSE true END
 ORDER BY position LIMIT nullif($1::bigint, 0)
 
@@ -254,8 +301,21 @@ SELECT count(*) FILTER (WHERE set_aside IS NULL), count(*) FILTER (WHERE set_asi
   FROM keepstep_relay_partition AS p WHERE p.last_sequence > p.acknowledged_sequence)
 FROM outbox WHERE sequence IS NULL
 
--- name: retry_row
-UPDATE outbox SET set_aside = NULL WHERE position = $1::bigint AND set_aside IS NOT NULL
+-- name: find_set_aside
+SELECT changeset FROM outbox WHERE position = $1::bigint AND set_aside IS NOT NULL
 
--- name: drop_row
-DELETE FROM outbox WHERE position = $1::bigint AND set_aside IS NOT NULL
+-- Of a row that is alone the identity is ''.
+-- name: retry_set
+UPDATE outbox SET set_aside = NULL
+WHERE set_aside IS NOT NULL AND (position = $1::bigint OR (changeset <> '' AND changeset = $2))
+
+-- name: drop_set
+DELETE FROM outbox
+WHERE set_aside IS NOT NULL AND (position = $1::bigint OR (changeset <> '' AND changeset = $2))
+
+-- name: cut_set
+UPDATE outbox SET set_aside = NULL, changeset = ''
+WHERE set_aside IS NOT NULL AND (position = $1::bigint OR (changeset <> '' AND changeset = $2))
+
+-- name: release_behind
+UPDATE outbox SET set_aside = NULL WHERE set_aside IS NOT NULL AND starts_with(set_aside, $1)

@@ -30,10 +30,46 @@ CREATE TABLE IF NOT EXISTS outbox (
   changeset TEXT,
   kafka_partition INTEGER,
   sequence INTEGER,
-  set_aside TEXT)
+  set_aside TEXT,
+  changeset_end INTEGER)
 
 -- name: create_outbox_id
 CREATE UNIQUE INDEX IF NOT EXISTS outbox_id ON outbox (id) WHERE id IS NOT NULL
+
+-- name: add_changeset
+ALTER TABLE outbox ADD COLUMN changeset_end INTEGER
+
+-- How a column of the outbox was found, as enum origin_found counts: absent, same.
+-- name: find_column
+SELECT count(*) FROM pragma_table_info('outbox', 'main') WHERE 'outbox.' || name = ?1
+
+-- SQLite tells nobody which transaction a row is written in. A service can: it raises `id` at the
+-- beginning of its transactions. While it is 0 nobody has.
+-- name: create_transaction
+CREATE TABLE IF NOT EXISTS keepstep_transaction (
+  single INTEGER PRIMARY KEY CHECK (single = 1), id INTEGER NOT NULL)
+
+-- name: drop_transaction
+DROP TABLE IF EXISTS keepstep_transaction
+
+-- name: set_changeset
+DROP TRIGGER IF EXISTS keepstep_outbox_changeset;
+INSERT OR IGNORE INTO keepstep_transaction VALUES (1, 0);
+CREATE TRIGGER keepstep_outbox_changeset AFTER INSERT ON outbox WHEN NEW.changeset IS NULL
+BEGIN
+  UPDATE outbox SET changeset = coalesce((SELECT nullif(id, 0) FROM keepstep_transaction), '-')
+  WHERE position = NEW.position;
+END
+
+-- name: unset_changeset
+DROP TRIGGER IF EXISTS keepstep_outbox_changeset
+
+-- name: create_outbox_changeset
+CREATE INDEX IF NOT EXISTS outbox_changeset ON outbox (changeset, position)
+  WHERE sequence IS NULL AND changeset <> ''
+
+-- name: drop_outbox_changeset
+DROP INDEX IF EXISTS outbox_changeset
 
 -- name: create_outbox_waiting
 CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (position) WHERE sequence IS NULL
@@ -187,7 +223,13 @@ DELETE FROM outbox WHERE sequence IS NOT NULL AND sequence <= coalesce((
   WHERE m.position = outbox.position), 0)
 
 -- name: restart_unclaim
-UPDATE outbox SET sequence = NULL, kafka_partition = NULL WHERE sequence IS NOT NULL
+UPDATE outbox SET sequence = NULL, kafka_partition = NULL, changeset_end = NULL
+WHERE sequence IS NOT NULL
+
+-- A database that was restored gives the same numbers again.
+-- name: restart_changesets
+UPDATE outbox SET changeset = 'inc-' || (SELECT incarnation FROM keepstep_relay) || ' ' || changeset
+WHERE changeset <> '' AND changeset NOT LIKE 'inc-%'
 
 -- name: restart_partitions
 DELETE FROM keepstep_relay_partition
@@ -276,10 +318,11 @@ INSERT INTO keepstep_existing VALUES (?1, ?2, ?3)
 -- name: write_place
 INSERT OR REPLACE INTO keepstep_existing_key VALUES (?1, ?2, ?3)
 
+-- Each of them is alone, and no change set with the others.
 -- name: write_events
-INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent, partition_key)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent, partition_key, changeset)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, '')
 
 -- name: write_existing
-INSERT INTO outbox (aggregatetype, type, aggregateid, payload, partition_key)
-VALUES (?1, ?1 || '.read', ?2, ?3, ?4)
+INSERT INTO outbox (aggregatetype, type, aggregateid, payload, partition_key, changeset)
+VALUES (?1, ?1 || '.read', ?2, ?3, ?4, '')

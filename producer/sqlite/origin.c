@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#define COLUMN_ADDED "outbox.changeset_end"
+
 #define JOINT_TRIGGER(trigger_name, text)                                                          \
     {                                                                                              \
         .kind = "trigger", .name = (trigger_name), .table = "keepstep_joint", .sql = (text)        \
@@ -13,11 +15,27 @@
 
 static const struct origin_object OBJECTS[] = {
     {.kind = "table", .name = "outbox", .sql = SQL_CREATE_OUTBOX},
-    {.kind = "column", .name = "outbox.id"}, /* clients differ in it, so nothing is printed */
+    {.kind = "column", .name = "outbox.id"},  /* clients differ in it, so nothing is printed */
+    {.kind = "column", .name = COLUMN_ADDED}, /* nor here: it cannot be run again */
     {.kind = "index", .name = "outbox_id", .sql = SQL_CREATE_OUTBOX_ID},
     {.kind = "index", .name = "outbox_waiting", .sql = SQL_CREATE_OUTBOX_WAITING},
     {.kind = "index", .name = "outbox_claimed", .sql = SQL_CREATE_OUTBOX_CLAIMED},
     {.kind = "index", .name = "outbox_set_aside", .sql = SQL_CREATE_OUTBOX_SET_ASIDE},
+    ORIGIN_CHANGESET_INDEX,
+    {.kind = "table",
+     .name = "keepstep_transaction",
+     .sql = SQL_CREATE_TRANSACTION,
+     .of_sets = true,
+     .drop = SQL_DROP_TRANSACTION,
+     .note = "a change set ends only where the service says so: it is to run UPDATE "
+             "keepstep_transaction SET id = id + 1 first in each of its transactions; what it "
+             "commits without that becomes one set with what was committed before"},
+    {.kind = "trigger",
+     .name = "keepstep_outbox_changeset",
+     .table = "outbox",
+     .sql = SQL_SET_CHANGESET,
+     .of_sets = true,
+     .drop = SQL_UNSET_CHANGESET},
     ORIGIN_RELAY_TABLES,
     {.kind = "table", .name = "keepstep_applying", .sql = SQL_CREATE_APPLYING},
     {.kind = "table", .name = "keepstep_existing", .sql = SQL_CREATE_EXISTING},
@@ -118,6 +136,8 @@ static enum status origin_sqlite_compare(struct origin *origin, const struct ori
 {
     sqlite3 *db = origin_sqlite_of(origin)->session.db;
     sqlite3_stmt *statement = NULL;
+    if (strcmp(object->name, COLUMN_ADDED) == 0)
+        return origin_sql_compare_column(origin, object, ret_found, err);
     enum status status = sqlite_session_prepare(db, SQL_FIND_OBJECT, &statement, err);
     if (status != STATUS_OK)
         return status;
@@ -190,13 +210,16 @@ static enum status origin_sqlite_create(struct origin *origin, const struct orig
                                         bool replace, struct error *err)
 {
     (void)replace; /* a trigger's statements drop it first */
+    sqlite3 *db = origin_sqlite_of(origin)->session.db;
+    if (strcmp(object->name, COLUMN_ADDED) == 0)
+        return sqlite_session_execute(db, SQL_ADD_CHANGESET, err);
     if (object->sql == NULL)
-        return origin_sqlite_free_id(origin_sqlite_of(origin)->session.db, err);
+        return origin_sqlite_free_id(db, err);
     struct slice text = origin_sqlite_trimmed(object->sql);
     char *sql = sqlite3_mprintf("%.*s", SLICE_ARGS(text));
     if (sql == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
-    enum status status = sqlite_session_execute(origin_sqlite_of(origin)->session.db, sql, err);
+    enum status status = sqlite_session_execute(db, sql, err);
     sqlite3_free(sql);
     return status;
 }
@@ -250,6 +273,7 @@ const struct origin_ops origin_sqlite_ops = {
     .compare = origin_sqlite_compare,
     .create = origin_sqlite_create,
     .find_reserved = origin_sqlite_find_reserved,
+    .wants = origin_sql_wants,
     .check = origin_sqlite_check,
     .capture = origin_sqlite_capture,
     .dialect = &capture_sqlite_dialect,

@@ -40,7 +40,7 @@ static enum status outbox_sqlite_prepare(struct outbox_sqlite *self, struct erro
 {
     enum status status = STATUS_OK;
     for (unsigned i = 0; status == STATUS_OK && i < OUTBOX_STATEMENT_COUNT; i++) {
-        if (!outbox_sqlite_reads_agent(i))
+        if (!outbox_sqlite_reads_agent(i) && (i != STATEMENT_LOAD_SETS || self->shared.whole))
             status = sql_sqlite_prepare(&self->session, i, err);
     }
     if (status != STATUS_OK)

@@ -28,7 +28,7 @@ ORDER BY 1, 2
 -- name: load_waiting
 SELECT position, id, aggregatetype, aggregateid, type,
   CASE WHEN length(CAST(payload AS BLOB)) <= ?2 THEN payload END, created_at, traceparent,
-  partition_key, kafka_partition, sequence, set_aside, length(CAST(payload AS BLOB)),
+  partition_key, kafka_partition, sequence, set_aside, NULL, NULL, length(CAST(payload AS BLOB)),
   (SELECT count(*) = 0 OR (count(*) = ?5 AND max(position) = ?4) FROM (
     SELECT position FROM outbox INDEXED BY outbox_waiting
     WHERE sequence IS NULL AND position <= ?4 ORDER BY position LIMIT ?6))
@@ -39,8 +39,28 @@ AND aggregatetype NOT IN (SELECT entity_type FROM keepstep_paused) AND NOT EXIST
   AND s.aggregateid = o.aggregateid AND s.position < o.position)
 ORDER BY position LIMIT ?1
 
+-- All rows that wait, and of each the last position that waits with its identity.
+-- name: load_sets
+SELECT position, id, aggregatetype, aggregateid, type,
+  CASE WHEN length(CAST(payload AS BLOB)) <= ?2 THEN payload END, created_at, traceparent,
+  partition_key, kafka_partition, sequence, set_aside, changeset, NULL,
+  length(CAST(payload AS BLOB)),
+  (SELECT count(*) = 0 OR (count(*) = ?5 AND max(position) = ?4) FROM (
+    SELECT position FROM outbox INDEXED BY outbox_waiting
+    WHERE sequence IS NULL AND position <= ?4 ORDER BY position LIMIT ?6)),
+  CASE WHEN changeset <> '' THEN (SELECT s.position FROM outbox AS s INDEXED BY outbox_changeset
+    WHERE s.changeset = o.changeset AND s.sequence IS NULL AND s.changeset <> ''
+    AND s.set_aside IS NULL ORDER BY s.position DESC LIMIT 1) ELSE position END,
+  EXISTS (SELECT 1 FROM outbox AS s WHERE s.set_aside IS NOT NULL
+    AND s.aggregatetype = o.aggregatetype AND s.aggregateid = o.aggregateid
+    AND s.position < o.position),
+  aggregatetype IN (SELECT entity_type FROM keepstep_paused)
+FROM outbox AS o INDEXED BY outbox_waiting
+WHERE sequence IS NULL AND set_aside IS NULL AND position > ?4
+ORDER BY position LIMIT ?1
+
 -- name: claim_rows
-UPDATE outbox SET kafka_partition = ?2, sequence = ?3
+UPDATE outbox SET kafka_partition = ?2, sequence = ?3, changeset_end = nullif(?4, 0)
 WHERE position = ?1 AND sequence IS NULL AND set_aside IS NULL
 
 -- name: claim_partitions
@@ -71,13 +91,13 @@ UPDATE keepstep_relay_type SET topic = ?2 WHERE entity_type = ?1
 
 -- name: load_claimed
 SELECT position, id, aggregatetype, aggregateid, type, payload, created_at, traceparent,
-  partition_key, kafka_partition, sequence, set_aside
+  partition_key, kafka_partition, sequence, set_aside, changeset, changeset_end
 FROM outbox INDEXED BY outbox_claimed
 WHERE sequence IS NOT NULL AND kafka_partition = ?2 AND sequence > ?3
   AND aggregatetype IN (SELECT entity_type FROM keepstep_relay_type WHERE topic = ?1)
 UNION ALL
 SELECT o.position, id, aggregatetype, aggregateid, type, payload, created_at, traceparent,
-  partition_key, kafka_partition, o.sequence, set_aside
+  partition_key, kafka_partition, o.sequence, set_aside, changeset, changeset_end
 FROM keepstep_relay_moved AS m CROSS JOIN outbox AS o ON o.position = m.position
 WHERE m.topic = ?1 AND m.partition = ?2 AND m.sequence > ?3
 ORDER BY 11
@@ -92,7 +112,13 @@ INSERT INTO keepstep_relay_read VALUES (?1, ?2, ?3)
 ON CONFLICT (topic, partition) DO UPDATE SET read_offset = excluded.read_offset
 
 -- name: set_aside
-UPDATE outbox SET set_aside = ?2, aggregateid = ?3 WHERE position = ?1 AND sequence IS NULL
+UPDATE outbox SET set_aside = ?2, aggregateid = ?3, changeset = coalesce(?4, changeset)
+WHERE position = ?1 AND sequence IS NULL
+
+-- The rows of the same set that were not loaded.
+-- name: set_aside_rest
+UPDATE outbox SET set_aside = ?3, changeset = ?4
+WHERE sequence IS NULL AND set_aside IS NULL AND changeset = ?1 AND position <= ?2
 
 -- name: write_keys
 UPDATE outbox SET aggregateid = ?2 WHERE position = ?1 AND sequence IS NULL
@@ -100,8 +126,8 @@ UPDATE outbox SET aggregateid = ?2 WHERE position = ?1 AND sequence IS NULL
 -- By an id that the row was given, or at the position that a derived id names.
 -- name: find_row
 SELECT o.position, id, aggregatetype, aggregateid, type, payload, created_at, traceparent,
-  partition_key, coalesce(m.partition, kafka_partition), o.sequence, set_aside, NULL,
-  coalesce(m.topic, t.topic)
+  partition_key, coalesce(m.partition, kafka_partition), o.sequence, set_aside, changeset,
+  changeset_end, NULL, coalesce(m.topic, t.topic)
 FROM outbox AS o LEFT JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
 LEFT JOIN keepstep_relay_moved AS m ON m.position = o.position
 WHERE o.position = coalesce((SELECT position FROM outbox WHERE id = ?1), ?2)
@@ -168,9 +194,9 @@ ORDER BY 1 LIMIT 1
 PRAGMA data_version
 
 -- name: list_rows
-SELECT position, id, aggregatetype, aggregateid, type, payload, created_at, traceparent,
-  partition_key, kafka_partition, sequence, set_aside FROM outbox
-WHERE CASE ?2 WHEN 0 THEN sequence IS NULL AND set_aside IS NULL
+SELECT position, id, aggregatetype, aggregateid, type, CASE ?4 WHEN 0 THEN payload END, created_at,
+  traceparent, partition_key, kafka_partition, sequence, set_aside, changeset, changeset_end, NULL
+FROM outbox WHERE position > ?3 AND CASE ?2 WHEN 0 THEN sequence IS NULL AND set_aside IS NULL
   WHEN 1 THEN set_aside IS NOT NULL ELSE 1 END ORDER BY position LIMIT ?1
 
 -- name: count_rows
@@ -184,8 +210,22 @@ SELECT coalesce(sum(set_aside IS NULL), 0), coalesce(sum(set_aside IS NOT NULL),
   FROM keepstep_relay_partition AS p WHERE p.last_sequence > p.acknowledged_sequence)
 FROM outbox INDEXED BY outbox_waiting WHERE sequence IS NULL
 
--- name: retry_row
-UPDATE outbox SET set_aside = NULL WHERE position = ?1 AND set_aside IS NOT NULL
+-- name: find_set_aside
+SELECT changeset FROM outbox WHERE position = ?1 AND set_aside IS NOT NULL
 
--- name: drop_row
-DELETE FROM outbox WHERE position = ?1 AND set_aside IS NOT NULL
+-- Of a row that is alone the identity is ''.
+-- name: retry_set
+UPDATE outbox INDEXED BY outbox_set_aside SET set_aside = NULL
+WHERE set_aside IS NOT NULL AND (position = ?1 OR (changeset <> '' AND changeset = ?2))
+
+-- name: drop_set
+DELETE FROM outbox INDEXED BY outbox_set_aside
+WHERE set_aside IS NOT NULL AND (position = ?1 OR (changeset <> '' AND changeset = ?2))
+
+-- name: cut_set
+UPDATE outbox INDEXED BY outbox_set_aside SET set_aside = NULL, changeset = ''
+WHERE set_aside IS NOT NULL AND (position = ?1 OR (changeset <> '' AND changeset = ?2))
+
+-- name: release_behind
+UPDATE outbox INDEXED BY outbox_set_aside SET set_aside = NULL
+WHERE set_aside IS NOT NULL AND substr(set_aside, 1, length(?1)) = ?1

@@ -356,14 +356,43 @@ static void the_outbox_is_listed_and_a_row_of_it_shown(void **state)
                       "UPDATE outbox SET set_aside='y' WHERE position > 3");
     expect("keepstep outbox list --all -c shop.yaml", 64, "", NULL);
     expect("keepstep outbox retry --all -c shop.yaml", 0, "",
-           "122 rows: the relay tries them again\n");
+           "122 rows and sets: the relay tries them again\n");
     assert_int_equal(
         sqlite_number(shop.database, "SELECT count(*) FROM outbox WHERE set_aside IS NOT NULL"), 0);
     expect("keepstep outbox retry --all -c shop.yaml", 0, "",
-           "0 rows: the relay tries them again\n");
+           "0 rows and sets: the relay tries them again\n");
     expect_words("keepstep status -c shop.yaml -s kafka.bootstrap.servers=127.0.0.1:1", 0,
                  "\nNext      keepstep run -c shop.yaml -s kafka.bootstrap.servers=127.0.0.1:1   # "
                  "publishes what waits; nothing is lost meanwhile\n");
+}
+
+static void a_change_set_is_listed_as_one_line_and_decided_as_one(void **state)
+{
+    (void)state;
+    struct sidecar shop = make(NOWHERE, "shop", SIDECAR_ITEM_DDL,
+                               "transactions: whole\n" PUBLISH_ITEMS);
+    expect_words("keepstep init -c shop.yaml", 0, "created  trigger keepstep_outbox_changeset\n");
+    (void)sqlite_text(shop.database, "INSERT INTO outbox (aggregatetype, aggregateid, type, "
+                                     "payload, changeset, set_aside) VALUES "
+                                     "('item', '1', 'item.created', '{}', 'set-1', 'too large'),"
+                                     "('line', '1', 'line.created', '{}', 'set-1', 'too large'),"
+                                     "('item', '2', 'item.created', '{}', '8', NULL),"
+                                     "('line', '2', 'line.created', '{}', 'set-1', 'too large'),"
+                                     "('item', '3', 'item.created', '{}', '8', NULL),"
+                                     "('item', '4', 'item.created', '{}', '', NULL)");
+    expect("keepstep outbox list -c shop.yaml", 0,
+           OUTBOX_HEAD
+           "1          set aside  set of 3, ends at position 4, item 1, line 2: too large\n"
+           "3          waiting    set of 2, ends at position 5, item 2\n"
+           "6          waiting    item.created             4                        \n",
+           "");
+    expect_words("keepstep outbox list --json -c shop.yaml", 0,
+                 "{\"position\":1,\"state\":\"set aside\",\"rows\":3,\"ends_at\":4,"
+                 "\"types\":{\"item\":1,\"line\":2},\"created_at\":");
+    expect_words("keepstep outbox cut 4 -c shop.yaml", 0, "each of its rows is published alone");
+    assert_string_equal(
+        sqlite_text(shop.database, "SELECT changeset, set_aside FROM outbox WHERE position = 2"),
+        "|NULL\n");
 }
 
 /* Beside an outbox a session waits at most a tenth of a second for a lock. */
@@ -560,6 +589,7 @@ int main(void)
         TEST(lines_go_into_the_outbox_or_are_refused_by_their_number),
         TEST(rows_that_are_there_are_left_out_where_init_is_told_so),
         TEST(the_outbox_is_listed_and_a_row_of_it_shown),
+        TEST(a_change_set_is_listed_as_one_line_and_decided_as_one),
         TEST(what_is_parked_is_skipped_also_while_another_has_the_database),
         TEST_WITH_LIMIT(the_broker_says_where_it_is_and_serves_until_it_is_stopped, 60),
         TEST_WITH_LIMIT(set_aside_events_are_listed_shown_and_retried_by_their_entity, 120),

@@ -82,19 +82,29 @@ const struct outbox_product *outbox_case_product;
 const char *outbox_case_url;
 static const char *relay_url;
 struct arena outbox_case_arena;
+bool outbox_case_whole;
 
 const char *outbox_case_ask(const char *sql)
 {
     return outbox_case_product->text(outbox_case_url, sql);
 }
 
+const char *outbox_case_relay_url(void)
+{
+    return relay_url;
+}
+
+const char *outbox_case_path(const char *url)
+{
+    return strncmp(url, "sqlite:", 7) == 0 ? url + 7 : url;
+}
+
 enum status outbox_case_open_as(const char *instance, struct outbox **ret_outbox, struct error *err)
 {
-    const struct outbox_options options = {.path = strcmp(outbox_case_product->name, "sqlite") == 0
-                                                       ? strchr(relay_url, ':') + 1
-                                                       : relay_url,
+    const struct outbox_options options = {.path = outbox_case_path(relay_url),
                                            .service = "shop",
-                                           .instance = instance};
+                                           .instance = instance,
+                                           .whole = outbox_case_whole};
     return outbox_find(relay_url)->open(&options, ret_outbox, err);
 }
 
@@ -132,13 +142,13 @@ void outbox_case_make_empty(void)
 const char *outbox_case_init(void)
 {
     struct error err = ERROR_INIT;
-    const char *path = strcmp(outbox_case_product->name, "sqlite") == 0
-                           ? strchr(outbox_case_url, ':') + 1
-                           : outbox_case_url;
+    const char *path = outbox_case_path(outbox_case_url);
     const struct config config = {.service = (char *)"shop",
                                   .database = (char *)(uintptr_t)outbox_case_url,
                                   .database_path = (char *)(uintptr_t)path,
-                                  .instance = (char *)"1"};
+                                  .instance = (char *)"1",
+                                  .transactions = outbox_case_whole ? TRANSACTIONS_WHOLE
+                                                                    : TRANSACTIONS_SINGLE};
     FILE *out = fopen(test_path("init.txt"), "w");
     struct init_options options = {.out = out};
     struct store_options store_options = {.path = path, .service = "shop", .install = true};

@@ -25,6 +25,7 @@ extern const struct outbox_product outbox_products[]; /* sqlite, postgresql, mar
 extern const struct outbox_product *outbox_case_product;
 extern const char *outbox_case_url; /* as its owner */
 extern struct arena outbox_case_arena;
+extern bool outbox_case_whole; /* `transactions: whole` */
 extern const struct outbox_extent outbox_case_extent;
 
 /** Make an empty database. Skips the test if there is no server. */
@@ -38,6 +39,12 @@ void outbox_case_make(void);
 
 /** Run SQL as the owner. @return the rows as sqlite_text() writes them. */
 const char *outbox_case_ask(const char *sql);
+
+/** @return the URL with the rights of a relay, after outbox_case_init(). */
+const char *outbox_case_relay_url(void);
+
+/** @return the URL as the outbox takes it: of SQLite the path. */
+const char *outbox_case_path(const char *url);
 
 /** Open the outbox with the rights of a relay. */
 enum status outbox_case_open_as(const char *instance, struct outbox **ret_outbox,
@@ -67,6 +74,7 @@ void outbox_case_acknowledged(struct outbox *outbox, const struct lease *lease, 
     {                                                                                              \
         (void)state;                                                                               \
         outbox_case_product = &outbox_products[index];                                             \
+        outbox_case_whole = false;                                                                 \
         function();                                                                                \
         arena_done(&outbox_case_arena);                                                            \
     }
