@@ -85,9 +85,9 @@ extern atomic_bool command_stop;
 void command_catch_signals(void);
 
 extern const struct command command_agent, command_broker, command_config, command_copies,
-    command_demo, command_doctor, command_fill, command_healthcheck, command_init, command_lag,
-    command_outbox, command_parked, command_pause, command_publish, command_relay, command_repair,
-    command_resume, command_run, command_schema, command_status, command_tail, command_token,
-    command_topics, command_uninstall, command_verify, command_wait;
+    command_demo, command_doctor, command_fill, command_healthcheck, command_init, command_joint,
+    command_lag, command_outbox, command_parked, command_pause, command_publish, command_relay,
+    command_repair, command_resume, command_run, command_schema, command_status, command_tail,
+    command_token, command_topics, command_uninstall, command_verify, command_wait;
 
 #endif
