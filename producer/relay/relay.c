@@ -5,6 +5,7 @@
  * 1. The service commits it. It waits, and has no number yet.
  * 2. claim.c loads and checks it. A row that cannot be published is set aside with the reason, and
  *    the later rows of its entity wait behind it.
+ *    Under `transactions: whole` whole.c does that with all rows of a transaction (sets.c).
  * 3. claim.c gives it a partition and a sequence, in one durable transaction: the claim. A claimed
  *    row never becomes unclaimed.
  * 4. send.c hands it to Kafka. It is in flight until the broker reports it as delivered.
