@@ -49,6 +49,7 @@ struct batch_event {
     uint64_t own_last;          /* the last own sequence that was read before it (rule 18) */
     bool parked_held;           /* it needs a hand; else the agent tries it again */
     bool parked_behind;         /* it waits for an earlier parked record of its entity */
+    bool parked_whole;          /* of a set's first event: all of the set is parked, as one */
     bool rejected;              /* the database refused its write */
     struct slice parked_reason;
     int parked_code;

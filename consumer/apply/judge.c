@@ -353,6 +353,7 @@ enum status applier_judge(struct applier *applier, struct batch *batch, struct e
         struct error stop = ERROR_INIT;
         event->parked_held = false;
         event->parked_behind = false;
+        event->parked_whole = false;
         event->rejected = false;
         event->image = NULL;
         enum status status = applier_judge_event(applier, event, &stop);

@@ -116,6 +116,7 @@ enum status applier_park_set(struct applier *applier, struct batch *batch, size_
                                   .why = fault == NULL ? NULL : fault->why};
     char text[ERROR_TEXT_SIZE];
     enum status status = STATUS_OK;
+    batch->events[first].parked_whole = true;
     parking.is_blocked = applier_set_is_blocked(applier, batch, first);
     parking_measure(&parking, first);
     for (size_t i = first; i != SET_LAST && status == STATUS_OK; i = batch->events[i].set_next) {
@@ -144,6 +145,8 @@ static enum status set_judge(struct applier *applier, struct batch *batch, size_
 {
     struct error why = {.status = STATUS_REJECT};
     bool has_parked = false;
+    if (batch->events[first].parked_whole)
+        return STATUS_OK;
     for (size_t i = first; i != SET_LAST; i = batch->events[i].set_next) {
         const struct batch_event *event = &batch->events[i];
         bool is_parked = event->outcome == EVENT_PARKED;
