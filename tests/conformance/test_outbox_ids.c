@@ -423,24 +423,14 @@ static void make_former_outbox(void)
         (void)outbox_case_ask("GRANT SELECT, DELETE, UPDATE ON outbox TO keepstep_relay");
 }
 
-static void an_outbox_of_an_earlier_version_works_as_it_is(void)
+static void an_outbox_of_an_earlier_version_is_refused_until_init(void)
 {
     struct error err = ERROR_INIT;
-    struct outbox_rows claimed = {0};
-    const struct relay_partition partition = {.topic = "orders", .partition = 1};
+    struct outbox *outbox = NULL;
     make_former_outbox();
-    struct outbox *outbox = outbox_case_open("1");
-    struct lease lease = outbox_case_lease(outbox);
-    outbox_case_write("order", 1, 2);
-    const char *id = id_of(outbox, 2);
-    assert_int_equal(id[14], '7');
-    outbox_case_claimed(outbox, &lease, 0);
-    assert_int_equal(
-        outbox->ops->load_claimed(outbox, &partition, &outbox_case_arena, &claimed, &err),
-        STATUS_OK);
-    assert_true(slice_is(claimed.rows[1].id, id));
-    assert_true(position_of(outbox, id) == 2);
-    outbox->ops->close(outbox);
+    assert_int_equal(outbox_case_open_as("1", &outbox, &err), STATUS_FATAL);
+    assert_int_equal(err.exit_code, 78);
+    assert_non_null(strstr(err.text, "run `keepstep init`"));
 }
 
 /* @return how often the words are there. */
@@ -458,14 +448,14 @@ static void init_frees_the_ids_of_an_earlier_version(void)
 {
     make_former_outbox();
     outbox_case_write("order", 1, 3);
+    const char *said = outbox_case_init();
+    assert_int_equal(count_of(said, "changed  column  outbox.id"), 1);
     struct outbox *outbox = outbox_case_open("1");
     struct lease lease = outbox_case_lease(outbox);
     outbox_case_claimed(outbox, &lease, 0);
     const char *first = id_of(outbox, 1);
     const char *third = id_of(outbox, 3);
 
-    const char *said = outbox_case_init();
-    assert_int_equal(count_of(said, "changed  column  outbox.id"), 1);
     outbox_case_write("order", 4, 5);
     assert_string_equal(outbox_case_ask("SELECT position FROM outbox WHERE id IS NULL ORDER BY 1"),
                         "4\n5\n");
@@ -534,7 +524,7 @@ CASE(a_given_id_is_given_once)
 CASE(a_new_incarnation_knows_derived_ids)
 CASE(a_new_incarnation_keeps_an_event_that_shares_its_id_with_another)
 CASE(a_new_incarnation_compares_every_row)
-CASE(an_outbox_of_an_earlier_version_works_as_it_is)
+CASE(an_outbox_of_an_earlier_version_is_refused_until_init)
 CASE(init_frees_the_ids_of_an_earlier_version)
 CASE_OF(a_row_whose_time_is_none_has_no_id, 0, sqlite)
 CASE_OF(a_numbered_row_whose_time_is_none_is_not_sent, 0, sqlite)
@@ -552,7 +542,7 @@ int main(void)
         ALL(a_new_incarnation_knows_derived_ids),
         ALL(a_new_incarnation_keeps_an_event_that_shares_its_id_with_another),
         ALL(a_new_incarnation_compares_every_row),
-        ALL(an_outbox_of_an_earlier_version_works_as_it_is),
+        ALL(an_outbox_of_an_earlier_version_is_refused_until_init),
         ALL(init_frees_the_ids_of_an_earlier_version),
         TEST(a_row_whose_time_is_none_has_no_id_sqlite),
         TEST(a_numbered_row_whose_time_is_none_is_not_sent_sqlite),
