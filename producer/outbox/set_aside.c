@@ -95,7 +95,7 @@ enum status outbox_sql_resolve_set_aside(struct outbox *outbox, int64_t position
                                                        [OUTBOX_CUT] = STATEMENT_CUT_SET};
     struct sql_session *session = outbox_sql_of(outbox)->session;
     const struct sql_parameter behind = sql_string(OUTBOX_BEHIND);
-    struct slice identity;
+    struct slice identity = {0};
     struct arena arena;
     arena_init(&arena, OUTBOX_IDENTITY_MAX);
     enum status status = session->ops->begin(session, err);

@@ -46,6 +46,7 @@ static void begin_cluster(void)
 
 static void send_record(int id, int amount, int end)
 {
+    sent++;
     const char *key = test_format("{\"id\":%d}", id);
     const char *value = test_format(
         "{\"op\":\"u\",\"before\":null,\"after\":{\"id\":%d,\"name\":\"x\",\"amount\":%d}}", id,
@@ -56,7 +57,7 @@ static void send_record(int id, int amount, int end)
         {"ce_source", "shop"},
         {"ce_protocol", "1"},
         {"ce_incarnation", "0193a7c0-0000-7000-8000-000000000001"},
-        {"ce_id", test_format("e%d", ++sent)},
+        {"ce_id", test_format("e%d", sent)},
         {"ce_sequence", test_format("%020d", sent)},
         {"ce_changeset", test_format("%020d", end)},
         {"ce_previousid", sent == 1 ? NULL : test_format("e%d", sent - 1)},
