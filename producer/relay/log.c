@@ -178,15 +178,17 @@ static enum status relay_visit(void *context, struct log_range *range, const str
     status = relay_check_anchor(lane, range, &change, err);
     if (status != STATUS_OK)
         return status;
-    if (!own && change.source.length > 0 && !topic->applied)
-        return relay_refuse_record(
-            err, &change.record,
-            relay_is_whole(relay)
-                ? "another service publishes here, but under `transactions: whole` a topic has one "
-                  "writer: its transactions would lie between those of this service. Give this "
-                  "service or the other one another topic"
-                : "another service publishes here; a type with several writers must be applied by "
-                  "each: add it under apply:");
+    bool is_foreign = !own && change.source.length > 0 && !topic->applied;
+    if (is_foreign && relay_is_whole(relay))
+        return relay_refuse_record(err, &change.record,
+                                   "another service publishes here, but under `transactions: "
+                                   "whole` a topic has one writer: its transactions would lie "
+                                   "between those of this service. Give this service or the other "
+                                   "one another topic");
+    if (is_foreign)
+        return relay_refuse_record(err, &change.record,
+                                   "another service publishes here; a type with several writers "
+                                   "must be applied by each: add it under apply:");
     if (!own || !slice_is(change.incarnation, relay->lease.row.incarnation) || change.sequence == 0)
         return STATUS_OK;
     return relay_adopt(relay, lane, &change, err);

@@ -39,7 +39,9 @@ static void a_topic_that_was_left_is_none_that_the_database_has_forgotten(void *
     struct config_entry entry = {.topic = (char *)"now", .partitions = 1};
     struct outbox outbox = {.ops = &ops};
     struct relay_metrics metrics = {0};
-    struct relay relay = {.options.metrics = &metrics,
+    static const struct config config = {.service = (char *)"shop"};
+    struct relay relay = {.options.config = &config,
+                          .options.metrics = &metrics,
                           .outbox = &outbox,
                           .state = RELAY_RECOVERING,
                           .topic_count = 1};
