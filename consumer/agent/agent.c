@@ -148,7 +148,7 @@ static enum status agent_on_record(struct agent *agent, const struct feed_event 
 static void agent_on_end(struct agent *agent, const struct feed_event *event)
 {
     size_t index = agent_find(agent, event->tp);
-    if (index == SIZE_MAX)
+    if (index == SIZE_MAX || agent->partitions[index].paused)
         return;
     agent->partitions[index].next_end = event->offset;
     agent_take_next(agent);

@@ -4,6 +4,7 @@
 #include "common/clock.h"
 
 #define LAG_US         1000000
+#define LAG_ROUND_US   100000 /* each round asks for one partition, and for more in that time */
 #define LAG_TIMEOUT_MS 1000
 #define LAG_ASK_US     2000000 /* without partitions, whether the broker answers */
 #define RETENTION_US   5000000 /* one question more: each may wait behind a fetch */
@@ -159,7 +160,7 @@ void agent_measure_lag(struct agent *agent)
         if (state == NULL)
             continue;
         bool is_fetched = agent_note_seen(agent, index, partition_state_tp(state));
-        bool has_time = i == 0 || clock_monotonic_us() - now_us < LAG_US;
+        bool has_time = i == 0 || clock_monotonic_us() - now_us < LAG_ROUND_US;
         if ((i > 0 && is_fetched) || !has_time)
             continue;
         agent->lag_index = index;

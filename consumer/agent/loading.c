@@ -141,7 +141,8 @@ static void loading_give_up(struct agent *agent, const char *why)
 static enum status loading_end(struct agent_loading *loading, struct error *err)
 {
     struct fill_state fill = {0};
-    enum status status = fill_loader_give_up(loading->loader, loading->id, loading->why, err);
+    enum status status = fill_loader_give_up(loading->loader, loading->id, loading->known_id,
+                                             loading->why, err);
     if (status == STATUS_OK)
         status = fill_loader_read(loading->loader, &fill, err);
     if (status == STATUS_OK)

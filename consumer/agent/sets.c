@@ -119,7 +119,9 @@ static enum status agent_make_room(struct agent *agent, struct error *err)
     partition->is_put_off = true;
     partition->is_open = false;
     agent->has_put_off = true;
-    return feed_pause(agent->feed, partition->tp, true, err);
+    enum status status = batch_compact(&agent->next, &agent->batch, applier_finder(agent->applier),
+                                       err);
+    return status == STATUS_OK ? feed_pause(agent->feed, partition->tp, true, err) : status;
 }
 
 /** Read partitions again that were put off, once nothing of the others is open, or nothing comes of

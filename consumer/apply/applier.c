@@ -117,7 +117,8 @@ enum status applier_new(const struct applier_options *options, struct applier **
                                 ? limits->batch_bytes
                                 : limits->changeset_bytes) +
                    (size_t)limits->message_bytes;
-    arena_init(&applier->arena, 16 * bytes + ((size_t)64 << 20));
+    /* A parked set is read and decoded here; a batch has had room for it once. */
+    arena_init(&applier->arena, 32 * bytes + ((size_t)64 << 20));
     applier->orders = calloc(applier->mapping_count + 1, sizeof *applier->orders);
     applier->types = calloc(applier->mapping_count + 1, sizeof(struct agent_type_metrics *));
     bool has_memory = applier->orders != NULL && applier->types != NULL;

@@ -196,7 +196,27 @@ enum status batch_keep(struct batch *batch, struct batch *next, struct schema_fi
     batch->is_linked = false; /* its events have other places now */
     next->kept = next->count;
     next->kept_bytes = next->bytes;
+    next->ended = false; /* a barrier in front of an open set's end does not end the batch */
     return status;
+}
+
+enum status batch_compact(struct batch *batch, struct batch *empty, struct schema_finder finder,
+                          struct error *err)
+{
+    enum status status = STATUS_OK;
+    batch_reset(empty);
+    for (size_t i = 0; i < batch->count && status == STATUS_OK; i++) {
+        const struct change *change = &batch->events[i].change;
+        status = batch_decode(empty, &change->record, change->partition_index, finder, err);
+    }
+    if (status != STATUS_OK)
+        return status;
+    empty->kept = empty->count;
+    empty->kept_bytes = empty->bytes;
+    empty->ended = false;
+    batch_swap(batch, empty);
+    batch_reset(empty);
+    return STATUS_OK;
 }
 
 void batch_remove(struct batch *batch, size_t partition_index)
@@ -207,8 +227,11 @@ void batch_remove(struct batch *batch, size_t partition_index)
         const struct batch_event *event = &batch->events[i];
         bool stays = event->change.partition_index != partition_index;
         kept += stays && i < batch->kept;
-        if (stays)
-            batch->events[left++] = *event;
+        if (!stays)
+            continue;
+        batch->events[left] = *event;
+        batch_event_alone(&batch->events[left], left); /* until its sets are found again */
+        left++;
     }
     batch->kept = kept;
     batch->count = left;

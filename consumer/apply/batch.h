@@ -145,6 +145,11 @@ size_t batch_whole(const struct batch *batch);
 enum status batch_keep(struct batch *batch, struct batch *next, struct schema_finder finder,
                        struct error *err) MUST_CHECK;
 
+/** Give back the memory of what was removed from a batch of kept events.
+ * @param empty  another batch without events; the two change places. @return OK; FATAL (memory). */
+enum status batch_compact(struct batch *batch, struct batch *empty, struct schema_finder finder,
+                          struct error *err) MUST_CHECK;
+
 /** Take out all events of one partition: it has stopped, or is read again. */
 void batch_remove(struct batch *batch, size_t partition_index);
 

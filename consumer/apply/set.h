@@ -17,11 +17,12 @@ struct set_writes {
     size_t fault;   /* after REJECT and STOP: the write at fault, or SET_FAULT_UNKNOWN */
 };
 
-/** @return whether an event of a linked batch is in a set of several. */
+/** @return whether an event of a batch is in a set of several. Of a batch with sets: once linked.
+ */
 static inline bool set_has(const struct batch *batch, size_t index)
 {
     const struct batch_event *event = &batch->events[index];
-    return event->set != index || event->set_next != SET_LAST;
+    return batch->has_sets && (event->set != index || event->set_next != SET_LAST);
 }
 
 /* set_write.c */

@@ -96,10 +96,11 @@ enum status fill_loader_note(struct fill_loader *loader, const char *reason, str
 
 /** Store that nobody goes on with the topic's fill until somebody asks anew, and why. What does not
  * stand there yet begins to, as asked.
- * @param id  of the attempt that was the last one.
- * @return OK; RETRY; ABORT (another attempt has begun); FATAL. */
-enum status fill_loader_give_up(struct fill_loader *loader, const char *id, const char *reason,
-                                struct error *err) MUST_CHECK;
+ * @param id        of the attempt that was the last one.
+ * @param known_id  of the fill that was seen stored: another one is somebody's new wish. NULL: any.
+ * @return OK; RETRY; ABORT (another attempt has begun, or was asked for); FATAL. */
+enum status fill_loader_give_up(struct fill_loader *loader, const char *id, const char *known_id,
+                                const char *reason, struct error *err) MUST_CHECK;
 
 /** What the attempt has done so far, for whoever looks on. */
 struct fill_progress {

@@ -294,8 +294,8 @@ enum status fill_loader_note(struct fill_loader *loader, const char *reason, str
     return status == STATUS_OK ? loader_note(loader, &fill, err) : status;
 }
 
-enum status fill_loader_give_up(struct fill_loader *loader, const char *id, const char *reason,
-                                struct error *err)
+enum status fill_loader_give_up(struct fill_loader *loader, const char *id, const char *known_id,
+                                const char *reason, struct error *err)
 {
     static const struct loader_edit edit = {.edit = FILL_ASK,
                                             .stage = FILL_ASKED,
@@ -306,6 +306,9 @@ enum status fill_loader_give_up(struct fill_loader *loader, const char *id, cons
     enum status status = fill_loader_read(loader, &fill, err);
     if (status != STATUS_OK)
         return status;
+    if (known_id != NULL && fill_holds_topic(fill.stage) && strcmp(fill.id, known_id) != 0 &&
+        strcmp(fill.id, id) != 0)
+        return fill_lost(&fill, err);
     fill.given_up = true;
     fill.voids = fill.voids == 0 ? 1 : fill.voids;
     (void)snprintf(fill.reason, sizeof fill.reason, "%s", reason);

@@ -63,7 +63,7 @@ static enum status work_ask(struct fill_run *run, void *subject, struct error *e
 
 static enum status work_give_up(struct fill_run *run, void *subject, struct error *err)
 {
-    return fill_loader_give_up(run->loader, run->id, subject, err);
+    return fill_loader_give_up(run->loader, run->id, NULL, subject, err);
 }
 
 static enum status work_void(struct fill_run *run, void *subject, struct error *err)

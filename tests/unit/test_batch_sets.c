@@ -379,6 +379,56 @@ static void a_batch_without_sets_is_whole(void **state)
     finish();
 }
 
+/* Nobody links a batch without sets: what was linked before would stand for other events. */
+static void events_stand_alone_where_others_of_their_batch_are_taken_out(void **state)
+{
+    (void)state;
+    begin(10);
+    for (size_t i = 0; i < 6; i++)
+        add_record(
+            &(struct added){.partition = i % 2, .incarnation = OLD, .sequence = 11 + (int)i});
+    batch_remove(&batch, 0);
+    assert_int_equal(batch.count, 3);
+    for (size_t i = 0; i < batch.count; i++)
+        assert_event(i, i, SET_LAST, (int64_t)(2 * i + 1));
+    finish();
+}
+
+static void a_barrier_behind_a_late_record_in_an_open_set_does_not_end_what_is_kept(void **state)
+{
+    (void)state;
+    begin(10);
+    add(11, 13);
+    add(12, 13);
+    add(10, 10); /* late, and the end of its set */
+    add_record(&(struct added){.kind = "barrier"});
+    keep();
+    assert_int_equal(next.count, 4);
+    assert_false(batch_is_full(&next));
+    finish();
+}
+
+static void what_was_taken_out_of_kept_events_gives_its_memory_back(void **state)
+{
+    (void)state;
+    begin(10);
+    for (int i = 0; i < 60; i++)
+        add_record(&(struct added){
+            .partition = (size_t)i / 50, .incarnation = OLD, .sequence = 11 + i % 50, .end = 99});
+    keep();
+    size_t used = next.arena.used;
+    batch_remove(&next, 0);
+    assert_int_equal(next.count, 10);
+    assert_int_equal(next.arena.used, used);
+    assert_int_equal(batch_compact(&next, &batch, finder, &err), STATUS_OK);
+    assert_int_equal(next.count, 10);
+    assert_int_equal(next.kept, 10);
+    assert_true(next.arena.used < used / 4);
+    assert_int_equal(batch.count, 0);
+    assert_int_equal(next.events[9].change.sequence, 20);
+    finish();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -396,6 +446,9 @@ int main(void)
         TEST(what_was_kept_does_not_count),
         TEST(a_barrier_in_an_open_set_does_not_end_the_batch),
         TEST(a_batch_without_sets_is_whole),
+        TEST(events_stand_alone_where_others_of_their_batch_are_taken_out),
+        TEST(a_barrier_behind_a_late_record_in_an_open_set_does_not_end_what_is_kept),
+        TEST(what_was_taken_out_of_kept_events_gives_its_memory_back),
     };
     return TEST_RUN(tests);
 }
