@@ -137,6 +137,8 @@ enum status control_topic_log_end(struct control_topic *topic, struct topic_part
 enum status control_topic_retention(struct control_topic *topic, const char *of,
                                     struct topic_retention *ret_retention, struct error *err)
 {
-    return kafka_retention_read(topic->channel.consumer, of, KAFKA_CHANNEL_TIMEOUT_MS,
-                                ret_retention, err);
+    const struct kafka_channel *channel = &topic->channel;
+    /* A question of the consumer's waits behind its fetch, up to half a second each. */
+    rd_kafka_t *handle = channel->producer != NULL ? channel->producer : channel->consumer;
+    return kafka_retention_read(handle, of, channel->options.stop, ret_retention, err);
 }

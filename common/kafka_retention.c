@@ -6,11 +6,22 @@
 
 #include <stdlib.h>
 
+#define TIMEOUT_MS 2000 /* of each request */
+
 struct retention_question {
     rd_kafka_t *handle;
     const char *topic;
-    int timeout_ms;
+    const atomic_bool *stop;
 };
+
+/* A look takes seconds where a broker is slow: a process that ends does not wait for it. */
+static enum status retention_go_on(const struct retention_question *asked, enum status status,
+                                   struct error *err)
+{
+    if (status == STATUS_OK && asked->stop != NULL && atomic_load(asked->stop))
+        return error_set(err, STATUS_RETRY, "the process ends");
+    return status;
+}
 
 /* For one mark, of all partitions. */
 static enum status retention_ask(const struct retention_question *asked, size_t mark,
@@ -22,7 +33,7 @@ static enum status retention_ask(const struct retention_question *asked, size_t 
         retention->partition_count);
     for (int32_t i = 0; i < retention->partition_count; i++)
         rd_kafka_topic_partition_list_add(list, asked->topic, i)->offset = time_ms;
-    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(asked->handle, list, asked->timeout_ms);
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(asked->handle, list, TIMEOUT_MS);
     for (int i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++) {
         struct partition_retention *partition = &retention->partitions[list->elems[i].partition];
         int64_t offset = list->elems[i].offset; /* below 0: all records are older */
@@ -42,26 +53,32 @@ static enum status retention_ask(const struct retention_question *asked, size_t 
 static enum status retention_look(const struct retention_question *asked,
                                   struct topic_retention *retention, struct error *err)
 {
-    enum status status = STATUS_OK;
-    for (int32_t i = 0; status == STATUS_OK && i < retention->partition_count; i++)
+    enum status status = retention_go_on(asked, STATUS_OK, err);
+    for (int32_t i = 0; status == STATUS_OK && i < retention->partition_count; i++) {
         status = kafka_log_bounds(asked->handle, (struct topic_partition){asked->topic, i},
-                                  asked->timeout_ms, &retention->partitions[i].bounds, err);
-    for (size_t i = 0; status == STATUS_OK && i < RETENTION_MARKS; i++)
+                                  TIMEOUT_MS, &retention->partitions[i].bounds, err);
+        status = retention_go_on(asked, status, err);
+    }
+    for (size_t i = 0; status == STATUS_OK && i < RETENTION_MARKS; i++) {
         status = retention_ask(asked, i, retention, err);
+        status = retention_go_on(asked, status, err);
+    }
     return status;
 }
 
-enum status kafka_retention_read(rd_kafka_t *handle, const char *topic, int timeout_ms,
+enum status kafka_retention_read(rd_kafka_t *handle, const char *topic, const atomic_bool *stop,
                                  struct topic_retention *ret_retention, struct error *err)
 {
-    const struct retention_question asked = {handle, topic, timeout_ms};
+    const struct retention_question asked = {handle, topic, stop};
     struct kafka_topic found;
     struct topic_settings settings;
     *ret_retention = (struct topic_retention){0};
-    enum status status = kafka_topic_describe(handle, topic, timeout_ms, &found, err);
+    enum status status = retention_go_on(&asked, STATUS_OK, err);
+    if (status == STATUS_OK)
+        status = kafka_topic_describe(handle, topic, TIMEOUT_MS, &found, err);
     if (status != STATUS_OK || found.partitions == 0 || kafka_is_mock(found.cluster_id))
         return status;
-    status = kafka_topic_settings(handle, topic, timeout_ms, &settings, err);
+    status = kafka_topic_settings(handle, topic, TIMEOUT_MS, &settings, err);
     if (status != STATUS_OK || settings.retention_ms <= 0 || settings.is_compacted)
         return status;
     ret_retention->partitions = calloc((size_t)found.partitions, sizeof *ret_retention->partitions);

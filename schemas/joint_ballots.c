@@ -38,7 +38,7 @@ static bool joint_ballot_read(const json_t *json, struct joint_ballot *ballot)
 
 enum status joint_ballots_read(struct slice text, struct joint_tally *tally, struct error *err)
 {
-    json_t *json = joint_json_load(text, NULL);
+    json_t *json = joint_json_load(text, JOINT_BYTES_MAX, NULL);
     bool is_right = json_is_array(json) && json_array_size(json) <= JOINT_PARTICIPANTS_MAX;
     tally->ballot_count = is_right ? json_array_size(json) : 0;
     for (size_t i = 0; i < tally->ballot_count; i++)

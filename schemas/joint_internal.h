@@ -5,8 +5,8 @@
 #include "schemas/joint_record.h"
 #include "schemas/json.h"
 
-/** Load a document of at most JOINT_BYTES_MAX bytes. @return NULL with REJECT. */
-json_t *joint_json_load(struct slice text, struct error *err) MUST_CHECK;
+/** Load a document of at most `bytes_max` bytes. @return NULL with REJECT. */
+json_t *joint_json_load(struct slice text, size_t bytes_max, struct error *err) MUST_CHECK;
 
 /** Copy a text without NULs. @return OK; REJECT; RETRY (the arena is full). */
 enum status joint_copy_text(const json_t *text, size_t length_max, struct arena *arena,

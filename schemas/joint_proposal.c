@@ -251,7 +251,7 @@ enum status joint_changes_read(struct slice text, struct arena *arena,
                                struct joint_proposal *ret_proposal, struct error *err)
 {
     *ret_proposal = (struct joint_proposal){.timeout_ms = JOINT_TIMEOUT_MS};
-    json_t *json = joint_json_load(text, err);
+    json_t *json = joint_json_load(text, JOINT_CHANGES_BYTES_MAX, err);
     enum status status = json == NULL ? STATUS_REJECT
                                       : joint_read_changes(json, arena, ret_proposal, err);
     json_decref(json);
@@ -277,7 +277,7 @@ enum status joint_proposal_read(struct slice value, struct arena *arena,
 {
     static const char *const names[] = {"timeout_ms", "changes"};
     *ret_proposal = (struct joint_proposal){0};
-    json_t *json = joint_json_load(value, err);
+    json_t *json = joint_json_load(value, JOINT_BYTES_MAX, err);
     enum status status = STATUS_REJECT;
     if (json != NULL)
         status = joint_check_members(

@@ -132,15 +132,15 @@ enum status joint_copy_name(const json_t *object, const char *member, struct are
                      JOINT_NAME_MAX);
 }
 
-json_t *joint_json_load(struct slice text, struct error *err)
+json_t *joint_json_load(struct slice text, size_t bytes_max, struct error *err)
 {
     json_error_t wrong;
     json_t *json = NULL;
     if (text.data == NULL || text.length == 0)
         (void)error_set(err, STATUS_REJECT, "there is no JSON");
-    else if (text.length > JOINT_BYTES_MAX)
+    else if (text.length > bytes_max)
         (void)error_set(err, STATUS_REJECT, "it has %zu bytes, more than %zu", text.length,
-                        JOINT_BYTES_MAX);
+                        bytes_max);
     else if ((json = json_loadb(text.data, text.length, JSON_LOAD_FLAGS | JSON_ALLOW_NUL,
                                 &wrong)) == NULL)
         (void)error_set(err, STATUS_REJECT,
@@ -154,7 +154,7 @@ enum status joint_name_read(struct slice key, struct arena *arena, struct joint_
                             struct error *err)
 {
     *ret_name = (struct joint_name){0};
-    json_t *json = joint_json_load(key, err);
+    json_t *json = joint_json_load(key, JOINT_BYTES_MAX, err);
     enum status status = json == NULL ? STATUS_REJECT : STATUS_OK;
     if (status == STATUS_OK && (!json_is_object(json) || json_object_size(json) != 2))
         status = error_set(err, STATUS_REJECT, "must be {\"id\":…,\"proposer\":…}");
@@ -184,7 +184,7 @@ static enum status joint_answer_members(const json_t *json, struct arena *arena,
 static enum status joint_answer_read(struct slice value, bool is_vote, struct arena *arena,
                                      struct joint_answer *answer, struct error *err)
 {
-    json_t *json = joint_json_load(value, err);
+    json_t *json = joint_json_load(value, JOINT_BYTES_MAX, err);
     enum status status = json == NULL ? STATUS_REJECT : STATUS_OK;
     if (status == STATUS_OK && !json_is_object(json))
         status = error_set(err, STATUS_REJECT, "must be an object");

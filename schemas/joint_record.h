@@ -9,16 +9,18 @@
 #include "common/buffer.h"
 #include "schemas/change.h"
 
-#define JOINT_BYTES_MAX        ((size_t)64 * 1024) /* of a record's value */
-#define JOINT_CHANGES_MAX      100
-#define JOINT_PARTICIPANTS_MAX 16
-#define JOINT_NAME_MAX         255 /* bytes of an id, a service's name, an entity type */
-#define JOINT_NAME_SIZE        (JOINT_NAME_MAX + 1)
-#define JOINT_EVENT_ID_MAX     63 /* bytes of a ce_id */
-#define JOINT_INCARNATION_MAX  36
-#define JOINT_SEQUENCE_MAX     ((uint64_t)INT64_MAX)
-#define JOINT_TIMEOUT_MAX_MS   60000 /* more is taken for that (rule 68) */
-#define JOINT_TIMEOUT_MS       10000 /* where a proposal does not say it */
+#define JOINT_BYTES_MAX ((size_t)64 * 1024) /* of a record's value */
+/* Of its changes as they are kept: written anew, a number like 0.1 takes 19 bytes. */
+#define JOINT_CHANGES_BYTES_MAX (16 * JOINT_BYTES_MAX)
+#define JOINT_CHANGES_MAX       100
+#define JOINT_PARTICIPANTS_MAX  16
+#define JOINT_NAME_MAX          255 /* bytes of an id, a service's name, an entity type */
+#define JOINT_NAME_SIZE         (JOINT_NAME_MAX + 1)
+#define JOINT_EVENT_ID_MAX      63 /* bytes of a ce_id */
+#define JOINT_INCARNATION_MAX   36
+#define JOINT_SEQUENCE_MAX      ((uint64_t)INT64_MAX)
+#define JOINT_TIMEOUT_MAX_MS    60000 /* more is taken for that (rule 68) */
+#define JOINT_TIMEOUT_MS        10000 /* where a proposal does not say it */
 
 enum joint_kind {
     JOINT_PROPOSAL,

@@ -92,6 +92,10 @@ static enum set_outcome judging_find(const struct judging *judging, const struct
 {
     enum set_outcome outcome = SET_PUBLISHED;
     for (size_t i = set->first; i < set_end(set); i++) {
+        if (judging->rows[i].paused || judging->waits[judging->sets.entities[i]])
+            return SET_PAUSED;
+    }
+    for (size_t i = set->first; i < set_end(set); i++) {
         const struct outbox_row *row = &judging->rows[i];
         size_t entity = judging->sets.entities[i];
         if (row->set_aside.data != NULL) {
@@ -112,8 +116,6 @@ static enum set_outcome judging_find(const struct judging *judging, const struct
                            SLICE_ARGS(row->entity_type), SLICE_ARGS(row->entity_key));
         if (judging->behind[entity] != 0 || row->blocked)
             outcome = SET_BEHIND;
-        else if (outcome == SET_PUBLISHED && (row->paused || judging->waits[entity]))
-            outcome = SET_PAUSED;
     }
     return outcome;
 }
@@ -247,7 +249,9 @@ static size_t judging_reach(const struct judging *judging, const struct outbox_e
     size_t most = sets->first_shared ? judging->limits.events
                                      : WINDOW_SETS * judging->limits.events;
     size_t wanted = most;
-    if (sets->rest.count > 0 && !judging->has_wait)
+    if (judging->has_wait) /* all that a longer load could complete ends behind what is paused */
+        return 0;
+    if (sets->rest.count > 0)
         wanted = (size_t)(sets->first_end - judging->rows[sets->rest.first].position) + 1;
     wanted = wanted < WINDOW_STEP * extent->rows ? wanted : WINDOW_STEP * extent->rows;
     wanted = wanted < most ? wanted : most;

@@ -200,7 +200,7 @@ static void bash_completes_commands_flags_and_what_they_take(void **state)
     assert_string_equal(completions("par"), " parked \n");
     assert_string_equal(completions("parked ''"), " list show retry skip export resume \n");
     assert_string_equal(completions("parked re"), " retry resume \n");
-    assert_string_equal(completions("outbox ''"), " list show retry drop \n");
+    assert_string_equal(completions("outbox ''"), " list show retry drop cut \n");
     assert_string_equal(completions("init --re"), " --republish --restored \n");
     assert_string_equal(completions("run -s limits.batch_e"), " limits.batch_events= \n");
     test_write_file(test_path("shop.yaml"), "");

@@ -233,7 +233,7 @@ static enum status run_meet(const struct joint_run *run, const struct joint_enti
                      holder.proposer);
 }
 
-/* A service's own trigger may refuse a reservation. */
+/* A service's own trigger may refuse a reservation; one that is broken refuses it too. */
 static enum status run_reserve_one(const struct joint_run *run, const struct joint_entity *entity,
                                    struct error *err)
 {
@@ -245,6 +245,7 @@ static enum status run_reserve_one(const struct joint_run *run, const struct joi
                  parameter_raw(entity->entity_key), parameter_slice(operation),
                  parameter_raw(name->proposer), parameter_raw(name->id)),
         err);
+    status = joint_judge(status, err);
     if (status == STATUS_REJECT)
         error_prefix(err, "%.*s %.*s", SLICE_ARGS(entity->entity_type),
                      SLICE_ARGS(entity->entity_key));

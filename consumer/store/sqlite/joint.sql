@@ -32,8 +32,9 @@ WHERE proposer = ?1 AND id = ?2
 -- name: joint_settled
 SELECT 1 FROM keepstep_joint
 WHERE proposer = ?1 AND id = ?2 AND state IN ('committed', 'aborted', 'elsewhere')
+-- A record of its own, and in no transaction of the service.
 -- name: joint_say
-INSERT INTO outbox(aggregatetype, aggregateid, type, payload) VALUES (?1, ?2, ?3, ?4)
+INSERT INTO outbox(aggregatetype, aggregateid, type, payload, changeset) VALUES (?1, ?2, ?3, ?4, '')
 -- name: joint_prune
 UPDATE keepstep_joint SET changes = '', votes = '' WHERE (proposer, id) IN (
     SELECT proposer, id FROM keepstep_joint
