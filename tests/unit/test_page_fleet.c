@@ -166,7 +166,7 @@ static void expect(const char *text, const char *words)
 
 static void a_stopped_copy_is_stopped_also_where_it_was_found_equal(void **state)
 {
-    struct fleet fleet = FLEET_INIT;
+    static struct fleet fleet = FLEET_INIT;
     struct world world;
     (void)state;
     begin(&world);
@@ -181,8 +181,8 @@ static void a_stopped_copy_is_stopped_also_where_it_was_found_equal(void **state
 
 static void what_is_parked_beyond_the_list_is_said_to_be_there(void **state)
 {
-    struct fleet many = FLEET_INIT;
-    struct fleet few = FLEET_INIT;
+    static struct fleet many = FLEET_INIT;
+    static struct fleet few = FLEET_INIT;
     struct world world;
     (void)state;
     begin(&world);
@@ -208,8 +208,8 @@ static void retention_is_told_of_a_copy_that_does_not_run(void **state)
     char type[FLEET_NAME_SIZE];
     char service[FLEET_NAME_SIZE];
     struct page_fleet_facts facts;
-    struct members_page page = MEMBERS_PAGE_INIT;
-    struct fleet fleet = FLEET_INIT;
+    static struct members_page page = MEMBERS_PAGE_INIT;
+    static struct fleet fleet = FLEET_INIT;
     struct world world;
     (void)state;
     begin(&world);
@@ -238,7 +238,7 @@ static void an_old_comparison_is_told_with_its_age_and_whose_it_is(void **state)
     char type[FLEET_NAME_SIZE];
     char service[FLEET_NAME_SIZE];
     struct page_fleet_facts facts;
-    struct fleet fleet = FLEET_INIT;
+    static struct fleet fleet = FLEET_INIT;
     struct world world;
     (void)state;
     begin(&world);
@@ -261,7 +261,7 @@ static void a_type_that_nobody_has_compared_has_the_time_0(void **state)
 {
     static const char never[] = "keepstep_verify_last_timestamp_seconds{service=\"shop\",type="
                                 "\"order\",topic=\"order\",copy=\"billing/c1\"} 0.000000\n";
-    struct members_page page = MEMBERS_PAGE_INIT;
+    static struct members_page page = MEMBERS_PAGE_INIT;
     struct world world;
     (void)state;
     begin(&world);
