@@ -27,12 +27,11 @@ static void put_at(const char *id, int64_t offset)
 
 static void what_an_earlier_one_reserves_is_waited_for_and_a_later_one_means_no(void)
 {
-    static const char moves[] = "CREATE TRIGGER moves AFTER INSERT ON movement BEGIN "
-                                "UPDATE stock SET free = free - 1 WHERE sku = NEW.sku; END";
     static const char by_trigger[] = "[{\"service\":\"shop\",\"type\":\"movement\",\"key\":"
                                      "{\"id\":1},\"op\":\"c\",\"set\":{\"sku\":\"A\"}}]";
     joint_case_begin_test();
-    (void)joint_case_text(moves);
+    joint_case_trigger("moves", "AFTER INSERT", "movement",
+                       "UPDATE stock SET free = free - 1 WHERE sku = NEW.sku");
     put_at("first", 7);
     joint_case_assert_yes(joint_case_attempt("first", 7, MINUS(3)), "first");
     assert_int_equal(joint_case_attempt("later", 9, MINUS(3)), STATUS_RETRY);
@@ -112,26 +111,19 @@ static void what_is_not_committed_did_not_happen(void)
 
 static void what_is_committed_and_refused_is_held_until_it_is_mended(void)
 {
-    static const char *const breaks[][2] = {
-        {"CREATE TRIGGER x BEFORE UPDATE ON stock BEGIN SELECT RAISE(ABORT, 'no more'); END",
-         "DROP TRIGGER x"},
-        {"ALTER TABLE stock RENAME COLUMN free TO loose",
-         "ALTER TABLE stock RENAME COLUMN loose TO free"},
-        {"CREATE TRIGGER x BEFORE UPDATE ON stock BEGIN SELECT RAISE(IGNORE); END",
-         "DROP TRIGGER x"},
-    };
     joint_case_begin_test();
-    for (size_t i = 0; i < sizeof breaks / sizeof *breaks; i++) {
+    for (size_t i = 0; i < joint_case_texts->break_count; i++) {
+        const struct joint_obstacle *broken = &joint_case_texts->breaks[i];
         joint_case_fill();
         joint_case_assert_yes(joint_case_attempt("t", 7, MINUS(3)), "attempt");
-        (void)joint_case_text(breaks[i][0]);
+        (void)joint_case_text(broken->sql);
         for (size_t n = 0; n < 2; n++)
-            joint_case_assert_no(joint_case_settle("t", MINUS(3), true), "stock", breaks[i][0]);
+            joint_case_assert_no(joint_case_settle("t", MINUS(3), true), broken->no, broken->sql);
         assert_string_equal(joint_case_text(RESERVED), "stock|{\"sku\":\"A\"}|u|web|t\n");
         assert_string_equal(joint_case_text(EVENTS), "");
-        (void)joint_case_text(breaks[i][1]);
+        (void)joint_case_text(broken->undo);
         joint_case_assert_refused("UPDATE stock SET free = 1");
-        joint_case_assert_yes(joint_case_settle("t", MINUS(3), true), breaks[i][1]);
+        joint_case_assert_yes(joint_case_settle("t", MINUS(3), true), broken->undo);
         assert_string_equal(joint_case_text(ROW), "7|sold|1.50\n");
         assert_string_equal(joint_case_text(EVENTS), UPDATED);
     }
@@ -149,11 +141,10 @@ static void all_changes_of_a_part_are_made_or_none(void)
     joint_case_assert_no(joint_case_attempt("t", 7, both), "CHECK", both);
     assert_string_equal(joint_case_text(RESERVED), "");
     joint_case_assert_yes(joint_case_attempt("t", 7, two), two);
-    (void)joint_case_text("CREATE TRIGGER x BEFORE INSERT ON stock BEGIN SELECT RAISE(ABORT, "
-                          "'full'); END");
+    joint_case_trigger("x", "BEFORE INSERT", "stock", joint_case_texts->raise("full"));
     joint_case_assert_no(joint_case_settle("t", two, true), "full", two);
     assert_string_equal(joint_case_text(ROW), BEFORE);
-    (void)joint_case_text("DROP TRIGGER x");
+    joint_case_drop_trigger("x", "stock");
     joint_case_assert_yes(joint_case_settle("t", two, true), two);
     assert_string_equal(joint_case_text("SELECT sku, free FROM stock ORDER BY sku"), "A|7\nN|1\n");
     joint_case_done();

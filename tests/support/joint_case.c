@@ -25,13 +25,8 @@ static const struct {
     {"audit", "id", "id integer,what text", false},
 };
 
-static const char TABLES[] =
-    "CREATE TABLE stock (sku TEXT PRIMARY KEY, free INTEGER CHECK (free >= 0), state TEXT, "
-    "price TEXT, weight REAL, paid INTEGER, at TEXT, image BLOB, doc TEXT, day TEXT, note TEXT);"
-    "CREATE TABLE movement (id INTEGER PRIMARY KEY, sku TEXT, delta INTEGER);"
-    "CREATE TABLE audit (id INTEGER PRIMARY KEY, what TEXT);";
-
 const char *joint_case_url;
+const struct joint_store_case *joint_case_texts;
 struct store *joint_case_store;
 const struct joint_ops *joint_case_ops;
 struct error joint_case_err;
@@ -93,8 +88,7 @@ static void run_init(const char *path)
 
 bool joint_case_has(enum database_kind kind)
 {
-    static const char *const urls[] = {"sqlite:", "postgresql:", "mysql:"};
-    return store_find(urls[kind])->joint != NULL;
+    return joint_store_case(kind) != NULL;
 }
 
 void joint_case_begin_test(void)
@@ -107,7 +101,8 @@ void joint_case_begin_test(void)
     error_clear(&joint_case_err);
     arena_init(&arena, ARENA_SIZE);
     make_types();
-    (void)joint_case_text(TABLES);
+    joint_case_texts = joint_store_case(database_case_kind);
+    (void)joint_case_text(joint_case_texts->tables);
     run_init(path);
     joint_case_ops = ops->joint;
     check(ops->open(&options, &joint_case_store, &joint_case_err), "open");
@@ -135,12 +130,21 @@ const char *joint_case_text(const char *sql)
     return database_text(joint_case_url, sql);
 }
 
+void joint_case_trigger(const char *name, const char *when, const char *table, const char *body)
+{
+    (void)joint_case_text(joint_case_texts->trigger(name, when, table, body));
+}
+
+void joint_case_drop_trigger(const char *name, const char *table)
+{
+    (void)joint_case_text(joint_case_texts->drop_trigger(name, table));
+}
+
 void joint_case_fill(void)
 {
-    (void)joint_case_text(
-        "DELETE FROM keepstep_reserved; DELETE FROM stock; DELETE FROM movement;"
-        "INSERT INTO stock VALUES ('A', 10, 'sold', '1.50', 0.5, 1, '2026-11-23T09:42:00.000000Z', "
-        "x'00ff', '{\"a\":1}', '2026-11-23', 'n'); DELETE FROM outbox");
+    (void)joint_case_text("DELETE FROM keepstep_reserved; DELETE FROM stock; DELETE FROM movement");
+    (void)joint_case_text(joint_case_texts->row);
+    (void)joint_case_text("DELETE FROM outbox");
 }
 
 void joint_case_assert_no(enum status status, const char *what, const char *of)

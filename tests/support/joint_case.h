@@ -5,6 +5,7 @@
 
 #include "consumer/joint/joint.h"
 #include "consumer/store/registry.h"
+#include "tests/support/joint_store.h"
 #include "tests/support/session.h"
 
 /* Beginnings of changes, of a row that is there and of one that is not; what a change of A by n is.
@@ -25,6 +26,7 @@
 /* The types `stock` (a column of each type) and `movement` are joint, `audit` is published alone.
  */
 extern const char *joint_case_url;
+extern const struct joint_store_case *joint_case_texts; /* of the running test's database */
 extern struct store *joint_case_store;
 extern const struct joint_ops *joint_case_ops;
 extern struct error joint_case_err;
@@ -38,6 +40,10 @@ void joint_case_done(void);
 
 /** Run SQL as the service. @return the rows. */
 const char *joint_case_text(const char *sql);
+
+/** Make, or drop, a trigger of the service's: joint_store.h. */
+void joint_case_trigger(const char *name, const char *when, const char *table, const char *body);
+void joint_case_drop_trigger(const char *name, const char *table);
 
 /** The test fails unless the service's statement is refused because of a reservation, or is taken.
  */
