@@ -42,6 +42,14 @@ bool metrics_agent_is_ready(const struct agent_metrics *agent);
  * does not answer; 0 before its first round. */
 int64_t metrics_agent_silence_us(const struct agent_metrics *agent);
 
+/** @return for how long the relay's loop has not come round, because its database does not answer;
+ * 0 where it may wait for its broker. */
+int64_t metrics_relay_silence_us(const struct relay_metrics *relay);
+
+/** @return for how long nothing was acknowledged of what is under way, when the relay last looked.
+ */
+double metrics_relay_stalled_s(const struct relay_metrics *relay);
+
 /** @return the lag of a partition in seconds; NaN where it is not known. */
 double metrics_lag_s(const struct agent_metrics *agent,
                      const struct agent_partition_metrics *partition);

@@ -25,6 +25,21 @@ int64_t metrics_agent_silence_us(const struct agent_metrics *agent)
     return last_round_us == 0 ? 0 : clock_monotonic_us() - last_round_us;
 }
 
+int64_t metrics_relay_silence_us(const struct relay_metrics *relay)
+{
+    int64_t looked_at_us = atomic_load(&relay->looked_at_us);
+    if (looked_at_us == 0 || !atomic_load(&relay->recovered))
+        return 0;
+    return clock_monotonic_us() - looked_at_us;
+}
+
+double metrics_relay_stalled_s(const struct relay_metrics *relay)
+{
+    int64_t since_us = atomic_load(&relay->stalled_since_us);
+    int64_t looked_at_us = atomic_load(&relay->looked_at_us);
+    return since_us == 0 || looked_at_us < since_us ? 0 : (double)(looked_at_us - since_us) / 1e6;
+}
+
 static bool is_stale(const struct metric_subject *of)
 {
     return metrics_agent_silence_us(of->agent) > METRICS_STALE_US;
@@ -285,9 +300,9 @@ static double oldest_parked_s(const struct metric_subject *of)
       "under way.",                                                                                \
       metrics_age_s(atomic_load(&of->relay->oldest_in_flight_us)))                                 \
     X(RELAY, gauge, relay_stalled_seconds,                                                         \
-      "For how long a partition with events under way has had none acknowledged; 0 while "         \
-      "acknowledgements come.",                                                                    \
-      metrics_since_s(atomic_load(&of->relay->stalled_since_us)))                                  \
+      "For how long a partition with events under way has had none acknowledged, as the relay "    \
+      "saw when it last looked; 0 while acknowledgements come.",                                   \
+      metrics_relay_stalled_s(of->relay))                                                          \
     X(RELAY, gauge, relay_broker_silent_seconds,                                                   \
       "For how long the broker has not answered the relay; 0 while it answers.",                   \
       metrics_since_s(atomic_load(&of->relay->broker_silent_since_us)))                            \

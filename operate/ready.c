@@ -49,7 +49,7 @@ double metrics_broker_up(const struct metrics_sources *sources)
         answers[count++] = (struct answers){
             .silent_since_us = atomic_load(&relay->broker_silent_since_us),
             .heard_us = atomic_load(&relay->broker_heard_us),
-            .is_silent = metrics_since_s(atomic_load(&relay->stalled_since_us)) > READY_STALL_S};
+            .is_silent = metrics_relay_stalled_s(relay) > READY_STALL_S};
     return answers_up(answers, count);
 }
 
@@ -72,7 +72,8 @@ double metrics_database_up(const struct metrics_sources *sources)
     if (relay != NULL)
         answers[count++] = (struct answers){
             .silent_since_us = atomic_load(&relay->database_lost_since_us),
-            .heard_us = atomic_load(&relay->database_heard_us)};
+            .heard_us = atomic_load(&relay->database_heard_us),
+            .is_silent = metrics_relay_silence_us(relay) > READY_HEARD_US};
     return answers_up(answers, count);
 }
 
@@ -123,7 +124,7 @@ static bool copies_are_filled(const struct agent_metrics *agent, struct buffer *
 static bool relay_is_ready(const struct relay_metrics *relay, struct buffer *reason)
 {
     const char *before = reason->length > 0 ? "; " : "";
-    double stalled = metrics_since_s(atomic_load(&relay->stalled_since_us));
+    double stalled = metrics_relay_stalled_s(relay);
     double silent = metrics_since_s(atomic_load(&relay->broker_silent_since_us));
     if (stalled > READY_STALL_S) {
         buffer_append_format(

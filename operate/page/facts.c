@@ -129,7 +129,9 @@ static void read_relay(const struct metrics_sources *sources, struct page_relay_
     relay->is_held_back = atomic_load(&metrics->held_entry) != 0;
     relay->broker_silent_s = metrics_since_s(atomic_load(&metrics->broker_silent_since_us));
     relay->database_silent_s = metrics_since_s(atomic_load(&metrics->database_lost_since_us));
-    relay->stalled_s = metrics_since_s(atomic_load(&metrics->stalled_since_us));
+    if (relay->database_silent_s == 0)
+        relay->database_silent_s = (double)metrics_relay_silence_us(metrics) / 1e6;
+    relay->stalled_s = metrics_relay_stalled_s(metrics);
     for (size_t i = 0; i < config->publish_count && i < PAUSED_SHOWN_MAX; i++)
         note_paused(&config->publish[i], atomic_load(&metrics->paused_at_us[i]),
                     &relay->paused_type, &relay->paused_s);

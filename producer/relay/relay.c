@@ -183,6 +183,7 @@ void relay_set_state(struct relay *relay, enum relay_state state)
     relay_drop_ahead(relay);
     atomic_store(&relay->options.metrics->standby, state == RELAY_STANDBY);
     atomic_store(&relay->options.metrics->holds_lease, relay_holds_lease(relay));
+    atomic_store(&relay->options.metrics->recovered, relay_is_recovered(relay));
 }
 
 /* Opened in the loop, so that a server that is not up yet is waited for like one that goes away. */

@@ -28,8 +28,11 @@ struct relay_metrics {
     /** Wall clock, when the oldest row that waits or is in flight was committed; 0: there is none.
      */
     atomic_int_fast64_t oldest_unacknowledged_us;
-    /** Monotonic, since when a partition with records in flight has had none delivered; 0: none. */
+    /** Monotonic, since when a partition with records in flight has had none delivered; 0: none.
+     * As of looked_at_us: while the relay waits for its database it does not see what arrives. */
     atomic_int_fast64_t stalled_since_us;
+    atomic_int_fast64_t looked_at_us; /* monotonic; when its loop last came round; 0: not yet */
+    atomic_bool recovered;            /* no step of the loop waits long, but for the database */
     /** Wall clock, when the oldest of the records in flight was committed; 0: none is. */
     atomic_int_fast64_t oldest_in_flight_us;
     atomic_int_fast64_t broker_silent_since_us; /* monotonic; 0: it answers, or was not asked */

@@ -70,6 +70,7 @@ static enum status relay_send_kind(struct relay *relay, struct relay_flight *fli
         status = kafka_producer_send(relay->broker.producer, &message, &again);
         if (status == STATUS_RETRY && !relay->broker.failed && !atomic_load(relay->stop)) {
             (void)kafka_producer_poll(relay->broker.producer, FULL_POLL_MS);
+            relay_report(relay);
             enum status kept = relay_keep_lease(relay, err);
             if (kept != STATUS_OK)
                 return kept;
