@@ -41,6 +41,13 @@ struct verdict sqlite_session_verdict(int code)
     return verdict;
 }
 
+/* What a trigger of Keepstep's refuses for a while is no verdict on the change. */
+static bool sqlite_session_is_for_a_while(int code, const char *text)
+{
+    return code == SQLITE_CONSTRAINT_TRIGGER &&
+           strncmp(text, ERROR_TRY_AGAIN, strlen(ERROR_TRY_AGAIN)) == 0;
+}
+
 enum status sqlite_session_code_error(sqlite3 *database, int code, const char *what,
                                       struct error *err)
 {
@@ -50,7 +57,10 @@ enum status sqlite_session_code_error(sqlite3 *database, int code, const char *w
     if ((code & 0xff) == SQLITE_NOTADB)
         return error_set_native(error_config(err), STATUS_FATAL, code,
                                 "it is no SQLite database: check `database:` in the configuration");
-    return error_set_verdict(err, sqlite_session_verdict(code), what, "%s", text);
+    struct verdict verdict = sqlite_session_verdict(code);
+    if (sqlite_session_is_for_a_while(code, text))
+        verdict = (struct verdict){code, VERDICT_RETRY};
+    return error_set_verdict(err, verdict, what, "%s", text);
 }
 
 enum status sqlite_session_error(sqlite3 *database, const char *what, struct error *err)

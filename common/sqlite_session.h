@@ -22,7 +22,8 @@ enum status sqlite_session_open(const char *path, int flags, sqlite3 **ret_datab
  * itself is RETRY. The rest is FATAL. */
 struct verdict sqlite_session_verdict(int code);
 
-/** Set `err` from the connection's last error; the text names `what`. */
+/** Set `err` from the connection's last error; the text names `what`. What a trigger refuses with
+ * ERROR_TRY_AGAIN is RETRY. */
 enum status sqlite_session_error(sqlite3 *database, const char *what, struct error *err);
 
 /** Set `err` from a result code that need not be the connection's last one. */

@@ -70,6 +70,10 @@ struct verdict {
 #define VERDICT_LOST    STATUS_RETRY, REJECT_HELD, true
 #define VERDICT_FATAL   STATUS_FATAL, REJECT_HELD, false
 
+/** How the text of a trigger of Keepstep's begins that refuses a change for a while only. Where a
+ * database has one code for all that triggers refuse, this tells RETRY from a verdict. */
+#define ERROR_TRY_AGAIN "keepstep: try again: "
+
 #define ERROR_STATEMENT_SIZE 160
 
 /** Set the error of a statement: "STATEMENT: text". The statement is written on one line and cut to

@@ -26,8 +26,9 @@ static const struct part PARTS[] = {
      .text = "keepstep: column {column_name} of table {table_name} is part of the primary key and "
              "NULL, so that the row cannot be published: give it a value"},
     {.name = "reserved_message",
-     .text = "keepstep: an entity of type {entity_type} is reserved by a joint transaction that is "
-             "not decided yet; try again. keepstep_reserved names both"},
+     .text = ERROR_TRY_AGAIN
+     "an entity of type {entity_type} is reserved by a joint transaction that is not decided yet; "
+     "keepstep_reserved names both"},
     {.name = "not_finite_message",
      .text = "keepstep: column {column_name} of table {table_name} is NaN or infinite, which "
              "cannot be published"},

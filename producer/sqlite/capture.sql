@@ -46,11 +46,14 @@ BEGIN
 END
 
 -- A change of an entity that a joint transaction reserves fails (rule 67), also one that nothing is
--- published of. While the agent tries a transaction it looks at the reserved entities itself.
+-- published of. While the agent tries a transaction it looks at the reserved entities itself, by what is
+-- noted here: it reserves each row that the try touches (rule 64).
 -- name: capture_reserved
   SELECT RAISE(ABORT, {text reserved_message}) FROM keepstep_reserved AS r
     WHERE r.entity_type = {text entity_type} AND r.entity_key = {key}
     AND NOT EXISTS (SELECT 1 FROM keepstep_applying WHERE table_name = 'keepstep_reserved');
+  INSERT INTO keepstep_touched (entity_type, entity_key) SELECT {text entity_type}, {key}
+    FROM keepstep_applying WHERE table_name = 'keepstep_reserved';
 
 -- The part `present` below reads the row as it is when the trigger runs. The change may have left it
 -- otherwise: the service's own triggers run before and after this one and may change it again. If

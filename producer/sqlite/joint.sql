@@ -42,6 +42,13 @@ CREATE TABLE IF NOT EXISTS keepstep_reserved (
   id TEXT NOT NULL,
   PRIMARY KEY (entity_type, entity_key)) WITHOUT ROWID
 
+-- What the triggers see in a try (rule 64). It is empty outside of one.
+-- name: create_touched
+CREATE TABLE IF NOT EXISTS keepstep_touched (
+  position INTEGER PRIMARY KEY,
+  entity_type TEXT NOT NULL,
+  entity_key TEXT NOT NULL)
+
 -- name: find_reserved
 SELECT entity_type FROM keepstep_reserved
 WHERE entity_type NOT IN (SELECT value FROM json_each(?1)) LIMIT 1

@@ -49,6 +49,7 @@ static const struct origin_object JOINT_OBJECTS[] = {
     {.kind = "index", .name = "keepstep_joint_decided", .sql = SQL_CREATE_JOINT_DECIDED},
     {.kind = "table", .name = "keepstep_reserved", .sql = SQL_CREATE_RESERVED},
     {.kind = "index", .name = "keepstep_reserved_of", .sql = SQL_CREATE_RESERVED_OF},
+    {.kind = "table", .name = "keepstep_touched", .sql = SQL_CREATE_TOUCHED},
     JOINT_TRIGGER("keepstep_joint_check", SQL_CREATE_JOINT_CHECK),
     JOINT_TRIGGER("keepstep_joint_propose", SQL_CREATE_JOINT_PROPOSE),
     JOINT_TRIGGER("keepstep_joint_kept", SQL_CREATE_JOINT_KEPT),

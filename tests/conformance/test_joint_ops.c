@@ -285,6 +285,21 @@ static void what_triggers_write_is_reserved_too(void)
     joint_case_done();
 }
 
+static void a_row_is_reserved_that_a_trigger_writes_without_an_event(void)
+{
+    joint_case_begin_test();
+    (void)joint_case_text("INSERT INTO stock (sku, free) VALUES ('B', 5); DELETE FROM outbox");
+    joint_case_trigger("notes", "AFTER UPDATE", "stock",
+                       "UPDATE stock SET note = NEW.sku WHERE sku = 'B' AND NEW.sku <> 'B'");
+    joint_case_assert_yes(joint_case_attempt("t", 7, MINUS(3)), "attempt");
+    assert_string_equal(joint_case_text(RESERVED), "stock|{\"sku\":\"A\"}|u|web|t\n"
+                                                   "stock|{\"sku\":\"B\"}|u|web|t\n");
+    joint_case_assert_refused("UPDATE stock SET free = 1 WHERE sku = 'B'");
+    joint_case_assert_yes(joint_case_settle("t", MINUS(3), true), "settle");
+    assert_string_equal(joint_case_text("SELECT note FROM stock WHERE sku = 'B'"), "A\n");
+    joint_case_done();
+}
+
 static void what_triggers_write_without_a_reservation_is_refused_or_no_row(void)
 {
     joint_case_begin_test();
@@ -329,6 +344,7 @@ int main(void)
         DATABASE_CASE(a_try_sees_what_the_service_wrote_before),
         DATABASE_CASE(an_update_of_all_columns_is_no_insert),
         DATABASE_CASE(what_triggers_write_is_reserved_too),
+        DATABASE_CASE(a_row_is_reserved_that_a_trigger_writes_without_an_event),
         DATABASE_CASE(what_triggers_write_without_a_reservation_is_refused_or_no_row),
         DATABASE_CASE(a_vote_is_no_with_the_reason_of_what_stands_in_the_way),
     };

@@ -130,6 +130,26 @@ static void what_is_committed_and_refused_is_held_until_it_is_mended(void)
     joint_case_done();
 }
 
+/* A trigger that came between the promise and its decision writes what another one has promised:
+ * that passes, and is no refusal. */
+static void what_another_one_reserves_is_waited_for_at_the_end_too(void)
+{
+    joint_case_begin_test();
+    (void)joint_case_text("INSERT INTO stock (sku, free) VALUES ('B', 5)");
+    joint_case_assert_yes(joint_case_attempt("t", 7, MINUS(3)), "attempt");
+    joint_case_assert_yes(joint_case_attempt("other", 8,
+                                             "[{\"service\":\"shop\",\"type\":\"stock\",\"key\":"
+                                             "{\"sku\":\"B\"},\"op\":\"k\"}]"),
+                          "other");
+    joint_case_trigger("notes", "AFTER UPDATE", "stock",
+                       "UPDATE stock SET note = NEW.sku WHERE sku = 'B' AND NEW.sku <> 'B'");
+    assert_int_equal(joint_case_settle("t", MINUS(3), true), STATUS_RETRY);
+    assert_non_null(strstr(joint_case_err.text, "reserved by a joint transaction"));
+    joint_case_assert_yes(joint_case_settle("other", "[" STOCK "\"op\":\"k\"}]", false), "other");
+    joint_case_assert_yes(joint_case_settle("t", MINUS(3), true), "settle");
+    joint_case_done();
+}
+
 /* Half of a part that is refused would be the torn state that nobody asked for. */
 static void all_changes_of_a_part_are_made_or_none(void)
 {
@@ -322,6 +342,7 @@ int main(void)
         DATABASE_CASE(each_slot_can_be_repeated),
         DATABASE_CASE(what_is_not_committed_did_not_happen),
         DATABASE_CASE(what_is_committed_and_refused_is_held_until_it_is_mended),
+        DATABASE_CASE(what_another_one_reserves_is_waited_for_at_the_end_too),
         DATABASE_CASE(all_changes_of_a_part_are_made_or_none),
         DATABASE_CASE(a_late_one_is_made_without_its_conditions),
         DATABASE_CASE(a_hundred_changes_and_the_largest_text_are_made),

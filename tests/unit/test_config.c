@@ -452,6 +452,9 @@ static void joint_is_refused_where_no_change_could_be_promised(void **state)
         {"service: s\ndatabase: sqlite:x\npublish:\n  order: {table: order, joint: [web]}\n"
          "apply:\n  order:\n",
          "is applied too"},
+        {"service: s\ndatabase: sqlite:x\npublish:\n  order: {table: orders, joint: [web]}\n"
+         "apply:\n  item: {table: Orders}\n",
+         "order has \"joint:\" and item is applied to its table too"},
         {"service: s\ndatabase: sqlite:x\napply:\n  order: {joint: [web]}\n",
          "joint belongs in `publish:`"},
         {"service: s\ndatabase: postgresql://x@y/z\npublish:\n"

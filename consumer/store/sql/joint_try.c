@@ -94,8 +94,14 @@ static int entity_compare(const void *a, const void *b)
     return order != 0 ? order : slice_compare(left->entity_key, right->entity_key);
 }
 
-/* Of an entity that is written several times one is left, a delete before all others: it has the
- * most conditions. */
+/* Of an entity that is written several times one is left: a delete before all others, because it
+ * has the most conditions, and what only stays behind all. */
+static int operation_rank(char operation)
+{
+    static const char ranks[] = "kucd";
+    return (int)(strchr(ranks, operation) - ranks);
+}
+
 static void run_unite(struct joint_run *run)
 {
     size_t count = 0;
@@ -105,8 +111,8 @@ static void run_unite(struct joint_run *run)
         struct joint_entity *last = count == 0 ? NULL : &run->entities[count - 1];
         if (last == NULL || entity_compare(last, &run->entities[i]) != 0)
             run->entities[count++] = run->entities[i];
-        else if (run->entities[i].operation == 'd')
-            last->operation = 'd';
+        else if (operation_rank(run->entities[i].operation) > operation_rank(last->operation))
+            last->operation = run->entities[i].operation;
     }
     run->entity_count = count;
 }
@@ -156,6 +162,18 @@ static enum status read_written(void *context, struct store_row *row, struct err
     return joint_entity_add(run, entity, err);
 }
 
+enum { TOUCHED_TYPE, TOUCHED_KEY };
+
+/* A trigger may write what is not published of a row: nobody else may write that row either, or two
+ * transactions could both be promised and none of them be made. */
+static enum status read_touched(void *context, struct store_row *row, struct error *err)
+{
+    struct joint_run *run = context;
+    const struct joint_entity entity = {row->bytes(row, TOUCHED_TYPE), row->bytes(row, TOUCHED_KEY),
+                                        'u'};
+    return joint_entity_add(run, entity, err);
+}
+
 /* Makes the changes for real, reads what they wrote, and takes them back. */
 static enum status run_try(struct joint_run *run, struct error *err)
 {
@@ -169,6 +187,8 @@ static enum status run_try(struct joint_run *run, struct error *err)
     if (status == STATUS_OK)
         status = store_sql_query(self, SQL_CALL(JOINT_WRITTEN, parameter_integer(end)),
                                  read_written, run, err);
+    if (status == STATUS_OK)
+        status = store_sql_query(self, SQL_CALL_PLAIN(JOINT_TOUCHED), read_touched, run, err);
     return status == STATUS_OK ? run_undo(run, err) : status;
 }
 

@@ -85,6 +85,7 @@
     X(JOINT_LOOK_AWAY)                                                                             \
     X(JOINT_OUTBOX_END)                                                                            \
     X(JOINT_WRITTEN)                                                                               \
+    X(JOINT_TOUCHED)                                                                               \
     X(JOINT_RESERVE)                                                                               \
     X(JOINT_RELEASE)                                                                               \
     X(JOINT_HOLDER)                                                                                \

@@ -1,8 +1,8 @@
 -- Joint transactions (rules 60 to 75); producer/sqlite/joint.sql makes the tables.
--- How many of the tables are there.
+-- Whether all tables are there.
 -- name: joint_tables
-SELECT count(*) FROM sqlite_master
-WHERE type = 'table' AND name IN ('keepstep_joint', 'keepstep_reserved', 'keepstep_applying')
+SELECT count(*) = 4 FROM sqlite_master WHERE type = 'table'
+AND name IN ('keepstep_joint', 'keepstep_reserved', 'keepstep_touched', 'keepstep_applying')
 -- A row that the service itself has written, and that was not read back yet, gives way.
 -- name: joint_note
 INSERT INTO keepstep_joint(proposer, id, changes, timeout_ms, created_at, state, reason, votes,
@@ -51,6 +51,9 @@ SELECT coalesce(max(position), 0) FROM outbox
 SELECT aggregatetype, aggregateid, type, payload,
     EXISTS (SELECT 1 FROM keepstep_captured c WHERE c.entity_type = o.aggregatetype)
 FROM outbox o WHERE position > ?1 ORDER BY position
+-- What of joint types the try has touched, whether it is published or not.
+-- name: joint_touched
+SELECT DISTINCT entity_type, entity_key FROM keepstep_touched
 -- name: joint_reserve
 INSERT INTO keepstep_reserved(entity_type, entity_key, operation, proposer, id)
 VALUES (?1, ?2, ?3, ?4, ?5)
