@@ -169,19 +169,44 @@ static enum status init_do(const struct command_line *line, const struct service
     return status;
 }
 
+#define INIT_CHANGES                                                                               \
+    (1U << INIT_EXISTING_ROWS | 1U << INIT_REPUBLISH | 1U << INIT_NEW_INCARNATION |                \
+     1U << INIT_NEW_COPY | 1U << INIT_RESTORED)
+
+/* Whoever gives both would take what is only printed for done. */
+static bool init_flags_agree(const struct command_line *line)
+{
+    static const struct {
+        int flag;
+        const char *what;
+        unsigned others; /* that do not go with it */
+    } rules[] = {
+        {INIT_PRINT_SQL, "only prints", INIT_CHANGES},
+        {INIT_PRINT_ROLES, "only prints roles", INIT_CHANGES | 1U << INIT_PRINT_SQL},
+        {INIT_REPUBLISH, "publishes existing rows", 1U << INIT_NO_EXISTING_ROWS},
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        for (size_t j = 0; j < sizeof init_flags / sizeof *init_flags; j++) {
+            if (line->flags[rules[i].flag] == NULL || line->flags[j] == NULL ||
+                (rules[i].others & 1U << j) == 0)
+                continue;
+            fprintf(stderr,
+                    "keepstep init: --%s %s, so --%s does not go with it: give one of them\n",
+                    init_flags[rules[i].flag].name, rules[i].what, init_flags[j].name);
+            return false;
+        }
+    }
+    return true;
+}
+
 static int init_run(const struct command *command, int argc, char **argv)
 {
     struct command_line line;
     int code = command_parse(command, argc, argv, &line);
     if (code >= 0)
         return code;
-    if (line.flags[INIT_REPUBLISH] != NULL &&
-        (line.flags[INIT_PRINT_SQL] != NULL || line.flags[INIT_NO_EXISTING_ROWS] != NULL)) {
-        fputs("keepstep init: --republish publishes rows, so --print-sql and --no-existing-rows do "
-              "not go with it\n",
-              stderr);
+    if (!init_flags_agree(&line))
         return EX_USAGE;
-    }
     const struct init_options options = {
         .print_sql = line.flags[INIT_PRINT_SQL] != NULL,
         .existing_rows = line.flags[INIT_EXISTING_ROWS] != NULL,

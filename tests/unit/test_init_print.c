@@ -8,6 +8,7 @@
 
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #define SCHEMA                                                                                     \
     "{\"$schema\":\"http://json-schema.org/draft-07/schema#\",\"type\":\"object\","                \
@@ -227,6 +228,36 @@ static void roles_are_printed_alone_for_an_administrator(void **state)
     assert_non_null(strstr(run.errors, "a file has no roles"));
 }
 
+static void what_only_prints_refuses_a_flag_that_would_change_something(void **state)
+{
+    static const char *const prints[] = {"--print-roles only prints roles",
+                                         "--print-sql only prints"};
+    static const char *const changes[][2] = {{"--existing-rows", NULL},
+                                             {"--republish", "order"},
+                                             {"--new-incarnation", NULL},
+                                             {"--new-copy", NULL},
+                                             {"--restored", NULL}};
+    (void)state;
+    const char *config = server_config("sqlite:unchanged.db", "");
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t j = 0; j < sizeof changes / sizeof *changes; j++) {
+            const char *flag = test_format("%.*s", (int)strcspn(prints[i], " "), prints[i]);
+            struct process_result run = PROCESS_RUN(KEEPSTEP_BINARY, "init", "-c", config, flag,
+                                                    changes[j][0], changes[j][1]);
+            const char *why = test_format("%s, so %s does not go with it", prints[i],
+                                          changes[j][0]);
+            assert_int_equal(run.exit_code, EX_USAGE);
+            assert_string_equal(run.output, "");
+            if (strstr(run.errors, why) == NULL)
+                test_fail("no \"%s\": %s", why, run.errors);
+        }
+    }
+    struct process_result both = PROCESS_RUN(KEEPSTEP_BINARY, "init", "-c", config, "--print-roles",
+                                             "--print-sql");
+    assert_int_equal(both.exit_code, EX_USAGE);
+    assert_int_not_equal(access(test_path("unchanged.db"), F_OK), 0);
+}
+
 static void frees_former_ids(enum database_kind kind, const char *former)
 {
     const char *url = database_make(kind, "former");
@@ -278,6 +309,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(roles_are_printed_alone_for_an_administrator, 120),
+        TEST(what_only_prints_refuses_a_flag_that_would_change_something),
         TEST(the_printed_sql_makes_what_init_makes),
         TEST(psql_runs_what_is_printed_of_both_sides_and_all_grants_twice),
         TEST(init_gives_a_primary_key_to_the_table_that_had_none),
