@@ -52,6 +52,22 @@ void database_continue(enum database_kind kind)
         mariadb_continue();
 }
 
+void database_stop(enum database_kind kind)
+{
+    if (kind == DATABASE_POSTGRESQL)
+        postgresql_stop();
+    else
+        mariadb_stop();
+}
+
+void database_start(enum database_kind kind)
+{
+    if (kind == DATABASE_POSTGRESQL)
+        postgresql_start();
+    else
+        mariadb_start();
+}
+
 struct database_wait {
     const char *url;
     const char *sql;

@@ -23,6 +23,10 @@ void database_copy(enum database_kind kind, const char *from, const char *to);
 void database_pause(enum database_kind kind);
 void database_continue(enum database_kind kind);
 
+/** Stop the program's server of a kind at once, like a crash; start it again. */
+void database_stop(enum database_kind kind);
+void database_start(enum database_kind kind);
+
 /** Wait until database_text() of `sql` is `expected`. The tables must exist. @return false after
  * the limit. */
 bool database_wait_for(const char *url, const char *sql, const char *expected, int64_t limit_ms);
