@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs a real Apache Kafka of one node on loopback. Maven fetches it. Its data is in a directory.
 #
-#   kafka.sh fetch            fetch the jars into the cache; print their directory
+#   kafka.sh fetch            fetch the jars into the cache, once; print their directory
 #   kafka.sh run DIR PORT     run in the foreground (the process itself becomes Java)
 #   kafka.sh start DIR PORT   run in the background and wait until it listens
 #   kafka.sh stop DIR         end it cleanly; the data stays
@@ -23,22 +23,21 @@ die() {
 . "$here/../maven.sh"
 libs=$(maven_libs kafka "$here/pom.xml")
 
+# What each new broker would take seconds to make is made once, beside the jars: a formatted directory,
+# and an archive of the classes that Java loads. Another Java gets its own.
+prepared=$libs.prepared-$(stat -L -c %Y "$(command -v java)" 2>/dev/null || true)
+
 fetch() {
     maven_fetch "$libs" "$here/pom.xml"
+    [ -e "$prepared" ] || prepare
 }
 
 java_options=(-Xmx384m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto
     -Djava.awt.headless=true "-Dlog4j2.configurationFile=file:$here/log4j2.xml")
-broker_options=("${java_options[@]}")
-case ${KAFKA_JVM:-} in
-'') ;;
-own)
-    broker_options=(-Xmx1G -Xms1G -server -XX:+UseG1GC -XX:MaxGCPauseMillis=20
-        -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent
-        -Djava.awt.headless=true "-Dlog4j2.configurationFile=file:$here/log4j2.xml")
-    ;;
-*) die "KAFKA_JVM=$KAFKA_JVM: must be own or empty" ;;
-esac
+own_options=(-Xmx1G -Xms1G -server -XX:+UseG1GC -XX:MaxGCPauseMillis=20
+    -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent
+    -Djava.awt.headless=true "-Dlog4j2.configurationFile=file:$here/log4j2.xml")
+[[ ${KAFKA_JVM:-} == ?(own) ]] || die "KAFKA_JVM=$KAFKA_JVM: must be own or empty"
 
 free_port() {
     local port
@@ -88,31 +87,78 @@ broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 ${TEST_KAFKA_CONFIG:-}
 END
+}
+
+# Formats the directory of a new broker: a copy of the prepared one under names of its own.
+format() { # DIR [NODE]
+    local id
     [ -e "$1/data/meta.properties" ] && return
+    id=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=')
+    cp -r "$prepared/data" "$1/data.new"
+    sed -i -e "s/^node.id=.*/node.id=${2:-1}/" -e "s/^directory.id=.*/directory.id=$id/" \
+        "$1/data.new/meta.properties"
+    rm -rf "$1/data"
+    mv "$1/data.new" "$1/data"
+}
+
+# Java writes the archive when it ends. A Java that cannot do so leaves none, and starts slowly.
+prepare() {
+    local work=$prepared.new process
+    exec 9>"$prepared.lock"
+    flock 9
+    [ ! -e "$prepared" ] || return 0
+    rm -rf "$work"
+    configure "$work" "$(free_port)"
     # The id is fixed: making a random one would need another start of Java.
-    java "${java_options[@]}" -cp "$libs/*" kafka.tools.StorageTool format --ignore-formatted \
-        -t a2VlcHN0ZXAtdGVzdHMtMQ -c "$1/server.properties" >"$1/format.log" 2>&1 ||
-        die "format failed: $(tail -n 3 "$1/format.log")"
+    java "${java_options[@]}" -cp "$libs/*" kafka.tools.StorageTool format \
+        -t a2VlcHN0ZXAtdGVzdHMtMQ -c "$work/server.properties" >"$work/kafka.log" 2>&1 ||
+        die "format failed: $(tail -n 3 "$work/kafka.log")"
+    cp -r "$work/data" "$work/formatted"
+    java "${java_options[@]}" "-XX:ArchiveClassesAtExit=$work/classes.jsa" -cp "$libs/*" \
+        kafka.Kafka "$work/server.properties" >>"$work/kafka.log" 2>&1 9>&- &
+    process=$!
+    trap "kill -KILL $process 2>/dev/null" EXIT # where it does not start
+    await_start "$work" "$process"
+    kill -TERM "$process"
+    wait "$process" || true
+    trap - EXIT
+    rm -rf "$work/data"
+    mv "$work/formatted" "$work/data"
+    mv "$work" "$prepared"
+    exec 9>&-
+}
+
+# Makes Java start from the archive, if there is one.
+use_archive() {
+    [ ! -e "$prepared/classes.jsa" ] || java_options+=("-XX:SharedArchiveFile=$prepared/classes.jsa")
 }
 
 run() { # DIR PORT [CONTROLLER NODE]
+    local -a options
     fetch
+    use_archive
     configure "$@"
+    format "$1" "${4:-1}"
+    options=("${java_options[@]}")
+    [ "${KAFKA_JVM:-}" != own ] || options=("${own_options[@]}")
     echo $$ >"$1/pid"
-    exec java "${broker_options[@]}" -Djava.io.tmpdir="$1" -cp "$libs/*" kafka.Kafka "$1/server.properties"
+    exec java "${options[@]}" -Djava.io.tmpdir="$1" -cp "$libs/*" kafka.Kafka "$1/server.properties"
+}
+
+await_start() { # DIR PROCESS
+    for _ in $(seq 600); do
+        kill -0 "$2" 2>/dev/null || die "Kafka ended: $(tail -n 5 "$1/kafka.log")"
+        grep -q 'Kafka Server started' "$1/kafka.log" && return
+        sleep 0.1
+    done
+    die "Kafka did not answer within 60 s: $(tail -n 5 "$1/kafka.log")"
 }
 
 start() { # DIR PORT
     fetch
     mkdir -p "$1"
     setsid "${BASH_SOURCE[0]}" run "$1" "$2" >>"$1/kafka.log" 2>&1 </dev/null &
-    local process=$!
-    for _ in $(seq 600); do
-        kill -0 "$process" 2>/dev/null || die "Kafka ended: $(tail -n 5 "$1/kafka.log")"
-        grep -q 'Kafka Server started' "$1/kafka.log" && return
-        sleep 0.1
-    done
-    die "Kafka did not answer within 60 s: $(tail -n 5 "$1/kafka.log")"
+    await_start "$1" $!
 }
 
 finish() { # DIR SIGNAL
@@ -131,6 +177,7 @@ finish() { # DIR SIGNAL
 
 admin() {
     fetch
+    use_archive
     local class=$1
     shift
     case $class in
