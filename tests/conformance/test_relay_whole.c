@@ -1,6 +1,6 @@
 /* A relay that publishes whole transactions, beside sessions that write them at the same time: of
- * each transaction the numbers have no gap, and an entity's are in the order of its rows. labels:
- * threads */
+ * each transaction the numbers have no gap, and an entity's are in the order of its rows.
+ * labels: threads */
 #include "tests/support/database.h"
 #include "tests/support/outbox_case.h"
 #include "tests/support/relay_shop.h"

@@ -198,5 +198,10 @@ find . \( -name build -o -name .git -o -name node_modules -o -name target \) -pr
 
 grep -nE "[ 	]+$" "${files[@]}" | report "no white space at the end of a line"
 
+# Else a program would miss the runs that are meant for it.
+grep -nE '^(/\*| \*).*labels:' tests/{unit,conformance,e2e}/*.c |
+    grep -vE 'labels: (early|alone|threads) ?(\*/)?$' |
+    report "labels are known, and stand on one line"
+
 echo "[==========] $tests_run test(s) run."
 [ "$tests_failed" -eq 0 ]
