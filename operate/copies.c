@@ -393,7 +393,7 @@ static enum status copies_show(struct copies_page *page, bool json, const char *
 {
     enum status status = copies_open(page, err);
     if (status == STATUS_OK) {
-        retention_watch_look(&page->watch, &page->control.members, page->control.topic);
+        retention_watch_look(&page->watch, &page->control.members, page->control.topic, SIZE_MAX);
         status = copies_types(page, wanted, err);
     }
     if (status != STATUS_OK)

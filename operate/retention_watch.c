@@ -16,8 +16,7 @@ struct retention_topic {
     struct topic_retention retention;
 };
 
-static const struct retention_topic *watch_find(const struct retention_watch *watch,
-                                                const char *name)
+static struct retention_topic *watch_find(const struct retention_watch *watch, const char *name)
 {
     for (size_t i = 0; i < watch->count; i++) {
         if (strcmp(watch->topics[i].name, name) == 0)
@@ -34,35 +33,45 @@ void retention_watch_done(struct retention_watch *watch)
     *watch = (struct retention_watch){0};
 }
 
-static void watch_add(struct retention_watch *watch, const char *name, struct control_topic *topic)
+/* List the topics of all types. What is known of one stays until it is looked at again. */
+static void watch_list(struct retention_watch *watch, const struct members *members)
 {
     struct error ignored = ERROR_INIT;
-    struct retention_topic *added = &watch->topics[watch->count++];
-    *added = (struct retention_topic){0};
-    (void)snprintf(added->name, sizeof added->name, "%s", name);
-    if (control_topic_retention(topic, name, &added->retention, &ignored) != STATUS_OK)
-        topic_retention_done(&added->retention);
+    struct retention_watch listed = {.listed_us = clock_monotonic_us()};
+    struct members_type *types = NULL;
+    size_t count = 0;
+    if (members_types(members, &types, &count, &ignored) != STATUS_OK)
+        return;
+    listed.topics = calloc(count + 1, sizeof *listed.topics);
+    for (size_t i = 0; listed.topics != NULL && i < count; i++) {
+        struct retention_topic *known = watch_find(watch, types[i].topic);
+        if (watch_find(&listed, types[i].topic) != NULL)
+            continue;
+        struct retention_topic *topic = &listed.topics[listed.count++];
+        (void)snprintf(topic->name, sizeof topic->name, "%s", types[i].topic);
+        if (known == NULL)
+            continue;
+        topic->retention = known->retention;
+        known->retention = (struct topic_retention){0};
+    }
+    free(types);
+    retention_watch_done(watch);
+    *watch = listed;
 }
 
 void retention_watch_look(struct retention_watch *watch, const struct members *members,
-                          struct control_topic *topic)
+                          struct control_topic *topic, size_t limit)
 {
-    struct error ignored = ERROR_INIT;
-    struct members_type *types = NULL;
-    size_t count = 0;
-    int64_t now_us = clock_monotonic_us();
-    if (watch->looked_us != 0 && now_us - watch->looked_us < WATCH_US)
-        return;
-    if (members_types(members, &types, &count, &ignored) != STATUS_OK)
-        return;
-    retention_watch_done(watch);
-    watch->looked_us = now_us;
-    watch->topics = calloc(count + 1, sizeof *watch->topics);
-    for (size_t i = 0; watch->topics != NULL && i < count; i++) {
-        if (watch_find(watch, types[i].topic) == NULL)
-            watch_add(watch, types[i].topic, topic);
+    bool is_over = watch->next == watch->count;
+    if (is_over && (watch->listed_us == 0 || clock_monotonic_us() - watch->listed_us >= WATCH_US))
+        watch_list(watch, members);
+    for (; watch->next < watch->count && limit > 0; watch->next++, limit--) {
+        struct error ignored = ERROR_INIT;
+        struct retention_topic *at = &watch->topics[watch->next];
+        topic_retention_done(&at->retention);
+        if (control_topic_retention(topic, at->name, &at->retention, &ignored) != STATUS_OK)
+            topic_retention_done(&at->retention);
     }
-    free(types);
 }
 
 struct retention_left retention_watch_left(const struct retention_watch *watch,

@@ -12,12 +12,14 @@ struct retention_topic;
 struct retention_watch {
     struct retention_topic *topics;
     size_t count;
-    int64_t looked_us; /* monotonic; 0: never */
+    size_t next;       /* the topic that is looked at next; `count`: all were */
+    int64_t listed_us; /* monotonic, when the topics were listed; 0: never */
 };
 
-/** If it is time, look at the topics of all types. What cannot be looked at is not known. */
+/** If it is time, look at the topics of all types, at so many of them at most: the next call goes
+ * on behind them. What cannot be looked at is not known. */
 void retention_watch_look(struct retention_watch *watch, const struct members *members,
-                          struct control_topic *topic);
+                          struct control_topic *topic, size_t limit);
 
 void retention_watch_done(struct retention_watch *watch);
 

@@ -125,6 +125,22 @@ static void member_append_parked(const struct member_record *member, struct buff
     buffer_append_text(out, "]");
 }
 
+/* Of the partitions whose list is full, where this instance knows it. */
+static void member_append_totals(const struct member_record *member, struct buffer *out)
+{
+    bool first = true;
+    for (size_t i = 0; i < member->parked_count; i++) {
+        const struct member_parked *parked = &member->parked[i];
+        if (parked->total == 0)
+            continue;
+        buffer_append_text(out, first ? ",\"parked_totals\":[[" : ",[");
+        buffer_append_json(out, slice_of(parked->topic));
+        buffer_append_format(out, ",%" PRId32 ",%" PRId64 "]", parked->partition, parked->total);
+        first = false;
+    }
+    buffer_append_text(out, first ? "" : "]");
+}
+
 static bool member_applies(const struct member_record *member, const char *entity_type)
 {
     for (size_t i = 0; i < member->applied_count; i++) {
@@ -211,6 +227,7 @@ void member_record_append(const struct member_record *member, struct buffer *out
     member_append_applied(member, out);
     member_append_positions(member, out);
     member_append_parked(member, out);
+    member_append_totals(member, out);
     member_append_columns(member, out);
     member_append_without_rows(member, out);
     member_append_paused(member, out);
@@ -390,6 +407,27 @@ static void member_read_parked(struct fields *fields, const json_t *json,
                               &member->parked[member->parked_count++]);
 }
 
+static void member_read_totals(struct fields *fields, const json_t *json,
+                               struct member_record *member)
+{
+    static const char name[] = "parked_totals";
+    const json_t *list = json_object_get(json, name);
+    if (json_array_size(list) > MEMBER_PARKED_MAX)
+        fields_refuse(fields, name);
+    for (size_t at = 0; fields->status == STATUS_OK && at < json_array_size(list); at++) {
+        const json_t *entry = json_array_get(list, at);
+        const char *topic = json_string_value(json_array_get(entry, 0));
+        int64_t partition = fields_integer(fields, json_array_get(entry, 1), 0, name);
+        int64_t total = fields_integer(fields, json_array_get(entry, 2), 0, name);
+        for (size_t i = 0; topic != NULL && i < member->parked_count; i++) {
+            struct member_parked *parked = &member->parked[i];
+            if (parked->partition == partition && parked->count == MEMBER_PARKED_LISTED &&
+                strcmp(parked->topic, topic) == 0)
+                parked->total = total;
+        }
+    }
+}
+
 static void member_read(struct fields *fields, const json_t *json, struct member_record *member)
 {
     const json_t *outbox = json_object_get(json, "outbox");
@@ -408,6 +446,8 @@ static void member_read(struct fields *fields, const json_t *json, struct member
         member_read_positions(fields, json, member);
     if (fields->status == STATUS_OK)
         member_read_parked(fields, json, member);
+    if (fields->status == STATUS_OK)
+        member_read_totals(fields, json, member);
 }
 
 static void member_read_policy(struct fields *fields, const json_t *json,

@@ -69,6 +69,7 @@ struct member_parked {
     int32_t partition;
     int64_t offsets[MEMBER_PARKED_LISTED];
     size_t count;
+    int64_t total; /* of the partition, where the list is full; 0: not known */
 };
 
 /** What one instance of a service says. All of it is borrowed, or in the reader's arena. */

@@ -11,12 +11,13 @@
 
 #include <stdlib.h>
 
-#define DESK_ROUND_US   (INT64_C(1) * 1000 * 1000)
-#define DESK_TICK_US    (INT64_C(100) * 1000)
-#define DESK_REPORT_US  (INT64_C(10) * 1000 * 1000) /* at least so often */
-#define DESK_WISH_US    (INT64_C(200) * 1000)       /* between two that are wished for */
-#define DESK_HEAR_US    (INT64_C(2) * 1000 * 1000)
-#define DESK_BACKOFF_US (INT64_C(8) * 1000 * 1000) /* at most */
+#define DESK_ROUND_US      (INT64_C(1) * 1000 * 1000)
+#define DESK_TICK_US       (INT64_C(100) * 1000)
+#define DESK_REPORT_US     (INT64_C(10) * 1000 * 1000) /* at least so often */
+#define DESK_WISH_US       (INT64_C(200) * 1000)       /* between two that are wished for */
+#define DESK_HEAR_US       (INT64_C(2) * 1000 * 1000)
+#define DESK_TOPICS_LOOKED 2 /* at what retention does, each time: the end waits for no more */
+#define DESK_BACKOFF_US    (INT64_C(8) * 1000 * 1000) /* at most */
 
 struct desk {
     const struct desk_options *options;
@@ -73,7 +74,7 @@ static enum status desk_hear(struct desk *desk, struct error *err)
     if (status != STATUS_OK)
         return status;
     desk->heard_us = now;
-    retention_watch_look(&desk->watch, &desk->members, desk->topic);
+    retention_watch_look(&desk->watch, &desk->members, desk->topic, DESK_TOPICS_LOOKED);
     const struct members_seen seen = {&desk->members, desk->topic, &desk->watch};
     members_page_write(desk->options->sources->members, desk->options->sources->config->service,
                        &seen);

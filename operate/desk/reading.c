@@ -116,6 +116,26 @@ static enum status desk_reading_positions(struct desk_reading *reading,
     return status;
 }
 
+/* How many are parked where not all are listed. The agent of this process knows that of its
+ * partitions. */
+static void desk_reading_totals(const struct agent_metrics *agent, struct desk_positions *positions)
+{
+    for (size_t i = 0; i < positions->parked_count; i++) {
+        struct member_parked *parked = &positions->parked[i];
+        const struct topic_partition tp = {parked->topic, parked->partition};
+        size_t count = parked->count < MEMBER_PARKED_LISTED ? 0
+                                                            : atomic_load(&agent->partition_count);
+        for (size_t j = 0; j < count; j++) {
+            const struct agent_partition_metrics *row = &agent->partitions[j];
+            const struct topic_partition other = {row->topic, row->partition};
+            if (!atomic_load(&row->owned) || !topic_partition_equal(tp, other))
+                continue;
+            int64_t total = atomic_load(&row->parked);
+            parked->total = total > (int64_t)parked->count ? total : (int64_t)parked->count;
+        }
+    }
+}
+
 enum status desk_reading_take(struct desk_reading *reading, const struct desk_options *options,
                               struct error *err)
 {
@@ -136,6 +156,7 @@ enum status desk_reading_take(struct desk_reading *reading, const struct desk_op
         desk_reading_close(reading);
         return status;
     }
+    desk_reading_totals(agent, &positions);
     positions_done(&reading->before);
     reading->before = reading->now;
     reading->now = positions;

@@ -98,8 +98,9 @@ static struct parked_total parked_listed(const struct member_record *record, con
         const struct member_parked *parked = &record->parked[i];
         if (topic != NULL && strcmp(parked->topic, topic) != 0)
             continue;
-        total.count += (int64_t)parked->count;
-        total.is_minimum = total.is_minimum || parked->count == MEMBER_PARKED_LISTED;
+        total.count += parked->total > 0 ? parked->total : (int64_t)parked->count;
+        total.is_minimum = total.is_minimum ||
+                           (parked->count == MEMBER_PARKED_LISTED && parked->total == 0);
     }
     return total;
 }

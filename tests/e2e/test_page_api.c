@@ -248,6 +248,16 @@ static void heal(struct world *world, struct copy *copy)
     assert_null(strstr(log, TOKEN));
 }
 
+/* More are parked than a report lists. Another service's page knows how many. */
+static void expect_all_counted(struct world *world, const struct copy *copy)
+{
+    refuse_large(copy, true);
+    (void)sqlite_text(world->shop.database,
+                      "WITH RECURSIVE n(i) AS (VALUES(101) UNION ALL SELECT i + 1 FROM n "
+                      "WHERE i < 160) INSERT INTO items SELECT i, 'many', 500 FROM n");
+    (void)wait_for(world->shop_port, "/api/fleet", "\"parked\":60,\"parked_is_minimum\":false");
+}
+
 /* Nobody changes anything without the token, and who guesses is not listened to for a while. */
 static void only_the_token_opens(struct world *world, const struct copy *copy)
 {
@@ -332,6 +342,7 @@ static void answers_are_as_documented_and_parked_records_heal_over_http(void **s
         look_at_parked(&world, &world.copies[i]);
     for (size_t i = 0; i < COPIES; i++)
         heal(&world, &world.copies[i]);
+    expect_all_counted(&world, &world.copies[0]);
     only_the_token_opens(&world, &world.copies[0]);
     /* Four services and two types are known to each of them. */
     const char *fleet = wait_for(world.shop_port, "/api/fleet", "\"service\":\"stock\"");

@@ -17,10 +17,12 @@
     ",\"applies\":{\"order\":{\"topic\":\"order\",\"state\":\"complete\",\"joined\":true,"         \
     "\"lag_ms\":400,\"reason\":\"a \\\"b\\\"\"}}"
 #define POSITIONS ",\"positions\":{\"order\":[[0,12,104213,104200,-1],[1,12,99871,99871,98000]]}"
-#define PARKED    ",\"parked\":[[\"order\",1,98000,98010]]"
-#define COLUMNS   ",\"columns\":{\"order\":\"9f3c\",\"invoice\":\"\"}"
-#define PAUSED    ",\"paused\":{\"order\":\"2026-11-30T01:02:03.000004Z\"}"
-#define RECORD    HEAD PUBLISHES OUTBOX APPLIES POSITIONS PARKED COLUMNS PAUSED "}"
+#define PARKED                                                                                     \
+    ",\"parked\":[[\"order\",1,98000,98010],"                                                      \
+    "[\"order\",0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]],\"parked_totals\":[[\"order\",0,37]]"
+#define COLUMNS ",\"columns\":{\"order\":\"9f3c\",\"invoice\":\"\"}"
+#define PAUSED  ",\"paused\":{\"order\":\"2026-11-30T01:02:03.000004Z\"}"
+#define RECORD  HEAD PUBLISHES OUTBOX APPLIES POSITIONS PARKED COLUMNS PAUSED "}"
 
 static void take(struct members *members, const char *key, const char *value, int64_t offset)
 {
@@ -59,6 +61,8 @@ static void a_record_reads_as_it_was_written(void **state)
     assert_int_equal(record.parked[0].partition, 1);
     assert_int_equal(record.parked[0].count, 2);
     assert_int_equal(record.parked[0].offsets[1], 98010);
+    assert_int_equal(record.parked[0].total, 0);
+    assert_int_equal(record.parked[1].total, 37);
     assert_string_equal(record.applied[0].columns, "9f3c");
     assert_int_equal(record.applied[0].paused_at_us, INT64_C(1796000523000004));
     assert_int_equal(record.published[0].paused_at_us, 0);

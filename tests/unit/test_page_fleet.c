@@ -52,11 +52,14 @@ enum status control_topic_log_end(struct control_topic *topic, struct topic_part
     return STATUS_OK;
 }
 
+static size_t topics_looked_at;
+
 /* At each mark ten records more are gone. */
 enum status control_topic_retention(struct control_topic *topic, const char *of,
                                     struct topic_retention *ret_retention, struct error *err)
 {
     (void)topic, (void)of, (void)err;
+    topics_looked_at++;
     struct partition_retention *partition = calloc(1, sizeof *partition);
     assert_non_null(partition);
     partition->bounds.end = LOG_END;
@@ -151,7 +154,7 @@ static void end(struct world *world)
 /* @return the JSON of all copies. */
 static const char *fleet_json(struct world *world, struct fleet *fleet)
 {
-    retention_watch_look(&world->watch, &world->members, NULL);
+    retention_watch_look(&world->watch, &world->members, NULL, SIZE_MAX);
     fleet_write(fleet, &world->seen);
     buffer_reset(&world->out);
     fleet_append(fleet, &world->out);
@@ -162,6 +165,28 @@ static void expect(const char *text, const char *words)
 {
     if (strstr(text, words) == NULL)
         test_fail("no \"%s\" in %s", words, text);
+}
+
+static void a_turn_looks_at_a_few_topics_and_the_next_one_goes_on(void **state)
+{
+    static const size_t after[] = {2, 4, 5, 5};
+    struct world world;
+    (void)state;
+    begin(&world);
+    take(&world.members, "member/shop/-/1",
+         "{\"v\":1,\"service\":\"shop\",\"copy\":\"-\",\"instance\":\"1\",\"version\":\"\",\"at\":"
+         "\"2026-11-30T01:00:00.000000Z\",\"publishes\":{\"a\":\"a\",\"b\":\"b\",\"c\":\"c\","
+         "\"d\":\"d\",\"e\":\"e\",\"f\":\"e\"},\"outbox\":{\"waiting\":0,\"set_aside\":0},"
+         "\"applies\":{},\"positions\":{}}");
+    topics_looked_at = 0;
+    for (size_t i = 0; i < sizeof after / sizeof *after; i++) {
+        retention_watch_look(&world.watch, &world.members, NULL, 2);
+        assert_int_equal(topics_looked_at, after[i]);
+    }
+    world.watch.listed_us -= INT64_C(60) * 1000 * 1000;
+    retention_watch_look(&world.watch, &world.members, NULL, 2);
+    assert_int_equal(topics_looked_at, 7); /* from the first one on */
+    end(&world);
 }
 
 static void a_stopped_copy_is_stopped_also_where_it_was_found_equal(void **state)
@@ -182,6 +207,7 @@ static void a_stopped_copy_is_stopped_also_where_it_was_found_equal(void **state
 static void what_is_parked_beyond_the_list_is_said_to_be_there(void **state)
 {
     static struct fleet many = FLEET_INIT;
+    static struct fleet exact = FLEET_INIT;
     static struct fleet few = FLEET_INIT;
     struct world world;
     (void)state;
@@ -191,6 +217,12 @@ static void what_is_parked_beyond_the_list_is_said_to_be_there(void **state)
     const char *json = fleet_json(&world, &many);
     expect(json, "\"set_aside\":null,\"parked\":16,\"parked_is_minimum\":true");
     expect(json, "\"durable_behind\":0,\"parked\":16,\"parked_is_minimum\":true");
+    take_copy(&world.members, "complete", "", LOG_END,
+              "[\"order\",0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]],"
+              "\"parked_totals\":[[\"order\",0,37]");
+    json = fleet_json(&world, &exact);
+    expect(json, "\"set_aside\":null,\"parked\":37,\"parked_is_minimum\":false");
+    expect(json, "\"durable_behind\":0,\"parked\":37,\"parked_is_minimum\":false");
     take_copy(&world.members, "complete", "", LOG_END, "[\"order\",0,1,2]");
     expect(fleet_json(&world, &few),
            "\"durable_behind\":0,\"parked\":2,\"parked_is_minimum\":false");
@@ -279,6 +311,7 @@ static void a_type_that_nobody_has_compared_has_the_time_0(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_turn_looks_at_a_few_topics_and_the_next_one_goes_on),
         TEST(a_stopped_copy_is_stopped_also_where_it_was_found_equal),
         TEST(what_is_parked_beyond_the_list_is_said_to_be_there),
         TEST(retention_is_told_of_a_copy_that_does_not_run),

@@ -127,7 +127,7 @@ function stateOfCopy(copy, type) {
         : state;
 }
 
-/** A report lists only the first ones of a partition. */
+/** A report lists the first ones of a partition, and may not know how many there are. */
 function parkedOf({ parked, parked_is_minimum: isMinimum }) {
     return isMinimum ? `${count(parked)} or more` : count(parked);
 }
