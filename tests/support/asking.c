@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define ANSWER_MS   600000
+#define ANSWER_MS   600000 /* at least; a longer session is waited for to its end */
 #define MEMBER_MS   60000
 #define KEEP_MS     20000 /* a session ends that is asked nothing for 60 s */
 #define LISTEN_MS   5000  /* before a desk is asked again */
@@ -40,7 +40,8 @@ struct looking {
     const struct talk_question *question;
     const char *service;
     const char *desk;
-    struct arena *arena;
+    struct arena *arena;   /* of what is found */
+    struct arena *scratch; /* of what is looked at */
     const struct talk_answer *answer;
 };
 
@@ -98,31 +99,37 @@ void asking_ask(const struct asking *asking, const struct talk_question *questio
 }
 
 static bool look_read(const struct looking *looking, const struct kafka_record *record,
-                      struct talk_message *ret_message)
+                      struct arena *arena, struct talk_message *ret_message)
 {
     struct error err = ERROR_INIT;
     return slice_is(record->key, looking->question->id) &&
-           talk_message_read(record->value, looking->arena, ret_message, &err) == STATUS_OK;
+           talk_message_read(record->value, arena, ret_message, &err) == STATUS_OK;
 }
 
 static void look_for_answer(const struct kafka_record *record, void *context)
 {
     struct looking *looking = context;
+    struct talk_message seen;
+    arena_reset(looking->scratch);
+    if (!look_read(looking, record, looking->scratch, &seen) || seen.kind != TALK_ANSWER ||
+        seen.answer.ask != looking->question->ask ||
+        seen.answer.number != looking->question->number)
+        return;
     struct talk_message *message = arena_alloc(looking->arena, sizeof *message);
     assert_non_null(message);
-    if (look_read(looking, record, message) && message->kind == TALK_ANSWER &&
-        message->answer.ask == looking->question->ask &&
-        message->answer.number == looking->question->number)
-        looking->answer = &message->answer;
+    assert_true(look_read(looking, record, looking->arena, message));
+    looking->answer = &message->answer;
 }
 
 static const struct talk_answer *
 answer_within(const struct asking *asking, const struct talk_question *question, int64_t limit_ms)
 {
     static struct arena arena;
-    struct looking looking = {.question = question, .arena = &arena};
+    struct arena scratch;
+    struct looking looking = {.question = question, .arena = &arena, .scratch = &scratch};
     if (arena.size_max == 0)
         arena_init(&arena, ARENA_BYTES);
+    arena_init(&scratch, ARENA_BYTES);
     for (int64_t waited_us = 0; looking.answer == NULL && waited_us < limit_ms * 1000;
          waited_us += POLL_US) {
         (void)kafka_consume_all(asking->kafka, talk_topic(), look_for_answer, &looking);
@@ -131,6 +138,7 @@ answer_within(const struct asking *asking, const struct talk_question *question,
         if (looking.answer == NULL)
             (void)usleep(POLL_US);
     }
+    arena_done(&scratch);
     return looking.answer;
 }
 
@@ -138,7 +146,8 @@ const struct talk_answer *asking_answer(const struct asking *asking,
                                         const struct talk_question *question)
 {
     const struct talk_answer *answer = NULL;
-    for (int i = 0; answer == NULL && i < ANSWER_MS / KEEP_MS; i++) {
+    int64_t limit_ms = asking->seconds * 1000 > ANSWER_MS ? asking->seconds * 1000 : ANSWER_MS;
+    for (int64_t i = 0; answer == NULL && i < limit_ms / KEEP_MS; i++) {
         struct asking kept = *asking;
         const struct talk_question keep = asking_next(&kept, TALK_KEEP);
         if (i > 0)
@@ -163,6 +172,7 @@ const struct talk_answer *asking_begin(struct asking *asking, int64_t seconds)
     for (int i = 0; answer == NULL && i < MEMBER_MS / LISTEN_MS; i++) {
         uuid_v7(asking->id);
         asking->number = 0;
+        asking->seconds = seconds;
         struct talk_question stamp = asking_next(asking, TALK_STAMP);
         stamp.seconds = seconds;
         asking_ask(asking, &stamp);
@@ -183,8 +193,8 @@ static void look_for_rows(const struct kafka_record *record, void *context)
 {
     struct row_lines *lines = context;
     struct talk_message message;
-    if (!look_read(&lines->looking, record, &message) || message.kind != TALK_PART ||
-        message.part.number != lines->looking.question->number)
+    if (!look_read(&lines->looking, record, lines->looking.arena, &message) ||
+        message.kind != TALK_PART || message.part.number != lines->looking.question->number)
         return;
     for (size_t i = 0; i < message.part.row_count; i++) {
         const struct talk_row *row = &message.part.rows[i];

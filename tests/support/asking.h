@@ -12,7 +12,8 @@ struct asking {
     const char *desk;  /* SERVICE/COPY/INSTANCE */
     const char *topic; /* of the entity type "item" */
     char id[UUID_TEXT_SIZE];
-    int64_t number; /* of the last question */
+    int64_t number;  /* of the last question */
+    int64_t seconds; /* that the session may last */
 };
 
 /** Begin to ask the sidecar of a service about the type "item". Waits until it has reported. */
