@@ -1,24 +1,32 @@
 #!/usr/bin/env bash
 # Runs the test programs of one build folder and counts their tests.
 #
-#   tests/run_tests.sh [--label LABEL] [--totals FILE] [--name NAME]... BUILD TIER...
+#   tests/run_tests.sh [--title TITLE] [--label LABEL] [--results FOLDER] [--name NAME]... BUILD TIER...
 #
 # TIER: unit, conformance, tidy, model, e2e, fuzz. A program has a label if its source says "labels: LABEL"
 # in a comment. With --label only such programs run. One labelled "alone" runs when no other does,
 # because it measures under a load of its own. One labelled "early" takes long, and begins first.
-# With --totals the counts are added to FILE, and the caller prints them. Without it the last line is
-# "N passed, N failed, N skipped". A tier's summary has the reasons of skipped tests, and the lines
-# "note: TEXT" that programs print.
+#
+# The programs of all tiers share the places: TEST_JOBS of them, twice the processors by default,
+# because most programs mostly wait. Several of these scripts share the places of a pipe that has a
+# byte for each free one, and whose descriptor TEST_PLACES names.
+#
+# A program that fails is told at once, with all that it printed. The reasons come once more at the end.
+# With --results both the counts and these reasons are added to FOLDER, and the caller prints them.
+# Without it the last line is "N passed, N failed, N skipped". A tier's summary has the reasons of
+# skipped tests, the lines "note: TEXT" that programs print, and the programs that took longest.
 set -uo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+title=
 label=
-totals=
+results=
 names=()
 while [[ ${1:-} == --* ]]; do
     case $1 in
+    --title) title="$2, " ;;
     --label) label=$2 ;;
-    --totals) totals=$2 ;;
+    --results) results=$2 ;;
     --name) names+=("$2") ;;
     *) echo "run_tests.sh: unknown option $1" >&2 && exit 64 ;;
     esac
@@ -30,6 +38,8 @@ shift
 logs=$(mktemp -d "${TMPDIR:-/tmp}/keepstep-logs-XXXXXX")
 trap 'rm -rf "$logs"' EXIT
 SLOW_SECONDS=30 # programs that take this long are listed
+REASON_LINES=40 # of a failed test that are repeated at the end
+jobs=${TEST_JOBS:-$(($(nproc) * 2))}
 all_passed=0 all_failed=0 all_skipped=0
 
 has_label() { # SOURCE LABEL
@@ -45,21 +55,24 @@ limit_of() { # TIER: seconds for one program
     esac
 }
 
-programs_of() { # TIER: one line "NAME PROGRAM" each
-    local source name
-    case $1 in
-    tidy | model) set -- "$root/tests/$1"/check*.sh ;;
+programs_of() { # TIER: one line "ORDER TIER NAME PROGRAM" each
+    local tier=$1 source name order
+    case $tier in
+    tidy | model) set -- "$root/tests/$tier"/check*.sh ;;
     fuzz) set -- "$root"/tests/fuzz/fuzz_*.c ;;
-    *) set -- "$root/tests/$1"/test_*.c ;;
+    *) set -- "$root/tests/$tier"/test_*.c ;;
     esac
     for source in "$@"; do
         [ -e "$source" ] || continue
         [ -z "$label" ] || has_label "$source" "$label" || continue
         name=$(basename "${source%.*}")
         [ "${#names[@]}" -eq 0 ] || [[ " ${names[*]} " == *" $name "* ]] || continue
+        order=normal
+        if has_label "$source" early; then order=early; fi
+        if has_label "$source" alone; then order=alone; fi
         case $source in
-        *.sh) echo "$name $source" ;;
-        *) echo "$name $build/tests/$(basename "$(dirname "$source")")/$name" ;;
+        *.sh) echo "$order $tier $name $source" ;;
+        *) echo "$order $tier $name $build/tests/$tier/$name" ;;
         esac
     done
 }
@@ -99,87 +112,129 @@ count() {
         END { print passed + 0, failed + 0, skipped + 0, finished + 0 }' "$1"
 }
 
+# Prints what each failed test has printed and, of a program that did not finish, its last lines.
+reasons() { # LOG
+    awk -v most="$REASON_LINES" '
+        function show(from) {
+            for (from = count > most ? count - most : 0; from < count; from++)
+                print lines[from]
+            count = 0
+            shown = 1
+        }
+        /^\[=+\] [0-9]+ test\(s\) run/ { finished = 1; count = 0 }
+        finished && shown { next }
+        /^\[ +(RUN|OK|SKIPPED) +\] / { count = 0 }
+        { lines[count++] = $0 }
+        /^\[ +FAILED +\] / { show() }
+        END {
+            if (!finished || !shown)
+                show()
+        }' "$1"
+}
+
+# Tells of it in one piece, because others tell of theirs.
+tell_failure() { # TIER/NAME LOG CODE
+    {
+        echo "--- $title$1 (exit code $3):"
+        reasons "$2"
+    } >"$2.failed"
+    (
+        flock 7
+        echo "--- $title$1 failed (exit code $3):"
+        cat "$2"
+        echo "--- end of $title$1"
+    ) 7>"${results:-$logs}/telling"
+}
+
 run_one() { # TIER NAME PROGRAM
-    local started=$SECONDS
-    run_program "$1" "$2" "$3" >"$logs/$2.log" 2>&1 </dev/null
-    echo $? >"$logs/$2.code"
-    echo "$((SECONDS - started)) $2" >>"$logs/seconds"
+    local log=$logs/$1.$2.log code p f s finished
+    local TIMEFORMAT='%0R %U %S'
+    { time run_program "$1" "$2" "$3" >"$log" 2>&1 </dev/null; } 2>"$log.time" 6>&- 8>&-
+    code=$?
+    read -r p f s finished < <(count "$log")
+    # A crash, the program's time limit or a leak at exit fails the program, though no test does.
+    if [ "$finished" = 0 ]; then
+        grep -q '^\[  FAILED  \] .*(over its time limit)$' "$log" || f=$((f + 1))
+    elif [ "$code" -ne 0 ] && [ "$f" -eq 0 ]; then
+        f=1
+    fi
+    echo "$p $f $s" >"$log.counts"
+    [ "$f" -eq 0 ] || tell_failure "$1/$2" "$log" "$code"
 }
 
-jobs_of() { # TIER: how many programs run at a time; most of them mostly wait
-    case $1 in
-    fuzz) nproc ;;
-    e2e) echo $(($(nproc) * 2)) ;;
-    *) echo $(($(nproc) + 1)) ;;
-    esac
+open_places() {
+    if [ -n "${TEST_PLACES:-}" ]; then
+        exec 8<&"$TEST_PLACES" 8>&"$TEST_PLACES"
+        return
+    fi
+    mkfifo "$logs/places"
+    exec 8<>"$logs/places"
+    leave_places "$jobs"
 }
 
-run_all() { # TIER PROGRAM...: "NAME PROGRAM" each
-    local tier=$1 name program most
-    most=${TEST_JOBS:-$(jobs_of "$1")}
-    local -a alone=() early=() rest=()
-    shift
-    for program in "$@"; do
-        name=$root/tests/$tier/${program%% *}.c
-        if has_label "$name" alone 2>/dev/null; then
-            alone+=("$program")
-        elif has_label "$name" early 2>/dev/null; then
-            early+=("$program")
-        else
-            rest+=("$program")
-        fi
-    done
-    for program in ${early[@]+"${early[@]}"} ${rest[@]+"${rest[@]}"}; do
-        [ "$(jobs -rp | wc -l)" -lt "$most" ] || wait -n
-        run_one "$tier" "${program%% *}" "${program#* }" &
-    done
+take_places() { # COUNT
+    read -r -N "$1" -u 8 _
+}
+
+leave_places() { # COUNT
+    printf '%*s' "$1" '' >&8
+}
+
+run_all() { # PROGRAM...: lines of programs_of()
+    local line order tier name program
+    open_places
+    while read -r order tier name program; do
+        take_places 1
+        {
+            run_one "$tier" "$name" "$program"
+            leave_places 1
+        } &
+    done < <(printf '%s\n' "$@" | grep '^early'; printf '%s\n' "$@" | grep '^normal')
     wait
-    for program in ${alone[@]+"${alone[@]}"}; do
-        run_one "$tier" "${program%% *}" "${program#* }"
-    done
+    exec 6>"${results:-$logs}/alone"
+    while read -r order tier name program; do
+        flock 6 # two that each have some of the places would wait for each other
+        take_places "$jobs"
+        run_one "$tier" "$name" "$program"
+        leave_places "$jobs"
+        flock -u 6
+    done < <(printf '%s\n' "$@" | grep '^alone')
 }
 
-run_tier() { # TIER
-    local tier=$1 started=$SECONDS passed=0 failed=0 skipped=0 name program code p f s finished
-    local -a programs
-    mapfile -t programs < <(programs_of "$tier")
-    [ "${#programs[@]}" -gt 0 ] || return 0
-    : >"$logs/notes"
-    : >"$logs/seconds"
-    run_all "$tier" "${programs[@]}"
-    while read -r name program; do
-        code=$(cat "$logs/$name.code")
-        read -r p f s finished < <(count "$logs/$name.log")
-        # A crash, the program's time limit or a leak at exit fails the program, though no test does.
-        if [ "$finished" = 0 ]; then
-            grep -q '^\[  FAILED  \] .*(over its time limit)$' "$logs/$name.log" || f=$((f + 1))
-        elif [ "$code" -ne 0 ] && [ "$f" -eq 0 ]; then
-            f=1
-        fi
+sum_up() { # TIER
+    local log passed=0 failed=0 skipped=0 p f s name
+    for log in "$logs/$1".*.log; do
+        [ -e "$log" ] || return 0
+        read -r p f s <"$log.counts"
         passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-        sed -n "s/^skip: /  skipped: $name: /p; s/^note: /  $name: /p" "$logs/$name.log" \
-            >>"$logs/notes"
-        if [ "$f" -gt 0 ]; then
-            echo "--- $tier/$name failed (exit code $code):"
-            cat "$logs/$name.log"
-            echo "--- end of $tier/$name"
-        fi
-    done < <(printf '%s\n' "${programs[@]}")
-    echo "$tier: $passed passed, $failed failed, $skipped skipped in $((SECONDS - started)) s"
-    cat "$logs/notes"
-    sort -rn "$logs/seconds" |
-        awk -v least="$SLOW_SECONDS" '$1 >= least { printf "  %s: %d s\n", $2, $1 }'
+    done
+    echo "$title$1: $passed passed, $failed failed, $skipped skipped"
+    for log in "$logs/$1".*.log; do
+        name=$(basename "${log%.log}")
+        name=${name#*.}
+        sed -n "s/^skip: /  skipped: $name: /p; s/^note: /  $name: /p" "$log"
+    done
+    for log in "$logs/$1".*.log; do
+        name=$(basename "${log%.log}")
+        echo "$(cat "$log.time") ${name#*.}"
+    done | sort -rn | awk -v least="$SLOW_SECONDS" \
+        '$1 >= least { printf "  %s: %d s (%d s of a processor)\n", $4, $1, $2 + $3 }'
     all_passed=$((all_passed + passed))
     all_failed=$((all_failed + failed))
     all_skipped=$((all_skipped + skipped))
 }
 
+mapfile -t programs < <(for tier in "$@"; do programs_of "$tier"; done)
+[ "${#programs[@]}" -eq 0 ] || run_all "${programs[@]}"
 for tier in "$@"; do
-    run_tier "$tier"
+    sum_up "$tier"
 done
-if [ -n "$totals" ]; then
-    echo "$all_passed $all_failed $all_skipped" >>"$totals"
+echo "${title}all of these: $SECONDS s"
+if [ -n "$results" ]; then
+    echo "$all_passed $all_failed $all_skipped" >>"$results/counts"
+    cat "$logs"/*.failed >>"$results/failures" 2>/dev/null
 else
+    cat "$logs"/*.failed 2>/dev/null
     echo "$all_passed passed, $all_failed failed, $all_skipped skipped"
 fi
 [ "$all_failed" -eq 0 ]

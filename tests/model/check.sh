@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Searches all interleavings of the models in this folder, within small bounds, with SPIN. A model with
 # a rule switched off must fail: otherwise its assertions would prove nothing. It prints what a test
-# program prints.
+# program prints. labels: early
 #
 #   tests/model/check.sh                  every search below
 #   tests/model/check.sh MODEL SWITCH...  one search, with the interleaving that fails
