@@ -154,7 +154,7 @@ static void create_server(void)
     give_to_server_user();
     start_watch();
     port = free_port();
-    if (run(test_format("%s/initdb -D %s/data -U postgres -A trust -E UTF8 --locale=C.UTF-8",
+    if (run(test_format("%s/initdb -N -D %s/data -U postgres -A trust -E UTF8 --locale=C.UTF-8",
                         programs, directory)) != 0)
         test_fail("initdb failed: see %s/log", directory);
     if (run(test_format("printf \"listen_addresses = localhost\\nport = %d\\n"
