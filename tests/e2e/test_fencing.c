@@ -1,5 +1,5 @@
 /* Two agents or two relays on one database, copies of databases, and processes that were stopped
- * and go on. labels: alone */
+ * and go on. labels: early */
 #include "tests/support/database.h"
 #include "tests/support/load.h"
 #include "tests/support/witness.h"
