@@ -18,6 +18,12 @@
 /* Bytes between the stack of a test and what is called behind it: enough to print a failure. */
 #define STACK_GAP ((size_t)128 * 1024)
 
+/* How often test_wait() looks. A look may cost a connection, so who has waited long is less
+ * impatient: the pause is this part of it, between these bounds. */
+#define WAIT_PARTS    20
+#define WAIT_LEAST_US 20000
+#define WAIT_MOST_US  100000
+
 /* The thread sanitizer makes a program about ten times slower. */
 #define LIMIT_FACTOR (TEST_SANITIZES_THREADS ? 10U : 1U)
 
@@ -303,11 +309,15 @@ const char *test_protocol_example(void)
 
 bool test_wait(bool (*holds)(void *context), void *context, int64_t limit_ms)
 {
-    int64_t end = clock_monotonic_us() + limit_ms * 1000;
+    int64_t begun_us = clock_monotonic_us();
     while (!holds(context)) {
-        if (clock_monotonic_us() > end)
+        int64_t waited_us = clock_monotonic_us() - begun_us;
+        if (waited_us > limit_ms * 1000)
             return false;
-        clock_sleep_us(20000);
+        int64_t pause_us = waited_us / WAIT_PARTS;
+        clock_sleep_us(pause_us < WAIT_LEAST_US  ? WAIT_LEAST_US
+                       : pause_us < WAIT_MOST_US ? pause_us
+                                                 : WAIT_MOST_US);
     }
     return true;
 }
