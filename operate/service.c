@@ -190,6 +190,7 @@ enum status service_open_outbox(const struct service *service, bool read_only,
     const struct outbox_options options = {.path = config->database_path,
                                            .service = config->service,
                                            .instance = config->instance,
-                                           .read_only = read_only};
+                                           .read_only = read_only,
+                                           .for_operator = true};
     return ops->open(&options, ret_outbox, err);
 }

@@ -32,7 +32,6 @@ static const char *const STATEMENTS[OUTBOX_STATEMENT_COUNT] = {
     [STATEMENT_SIGNATURE] = SQL_SIGNATURE,
     [STATEMENT_COUNT_FITTING] = SQL_COUNT_FITTING,
     [STATEMENT_COUNT_FITTING_SETS] = SQL_COUNT_FITTING_SETS,
-    [STATEMENT_IS_PREPARED] = SQL_IS_PREPARED,
     OUTBOX_STATEMENTS(OUTBOX_STATEMENT_TEXT)};
 
 static enum status outbox_mariadb_open(const struct outbox_options *options,
@@ -45,7 +44,9 @@ static enum status outbox_mariadb_open(const struct outbox_options *options,
     self->shared.session = &self->session.base;
     self->session.base.ops = &sql_mariadb_ops;
     self->session.base.options.texts = STATEMENTS;
-    self->session.base.options.setup = "SET SESSION autocommit = 1";
+    self->session.base.options.setup = options->for_operator
+                                           ? "SET SESSION autocommit = 1, max_statement_time = 0"
+                                           : "SET SESSION autocommit = 1";
     return outbox_sql_open(&self->shared, options, ret_outbox, err);
 }
 

@@ -49,8 +49,9 @@ AND (NOT EXISTS (SELECT 1 FROM outbox FORCE INDEX (outbox_set_aside) WHERE block
     AND s.position < o.position))
 ORDER BY o.position LIMIT ?1
 
--- All rows that wait, and of each the last position that waits with its identity. As above each index
--- is named.
+-- All rows that wait, and of each the last position that waits with its identity, and of its entity
+-- the last one before it that is set aside. As above each index is named. A record of joint
+-- transactions is in no set.
 -- name: load_sets
 SELECT o.position, o.id, o.aggregatetype, o.aggregateid, o.type,
   IF(OCTET_LENGTH(o.payload) <= ?2, o.payload, NULL),
@@ -61,21 +62,21 @@ SELECT o.position, o.id, o.aggregatetype, o.aggregateid, o.type,
     AND sequence IS NULL AND position <= ?4 ORDER BY position LIMIT ?6) AS b),
   IF(o.changeset <> '', (SELECT s.position FROM outbox AS s FORCE INDEX (outbox_changeset)
     WHERE s.changeset = o.changeset AND s.kafka_partition IS NULL AND s.set_aside IS NULL
-    ORDER BY s.position DESC LIMIT 1), o.position),
-  EXISTS (SELECT 1 FROM outbox AS s FORCE INDEX (outbox_set_aside)
+    AND s.aggregatetype <> 'keepstep.joint' ORDER BY s.position DESC LIMIT 1), o.position),
+  (SELECT s.position FROM outbox AS s FORCE INDEX (outbox_set_aside)
     WHERE s.blocks = UNHEX(MD5(CONCAT(o.aggregatetype, ' ', o.aggregateid)))
     AND s.aggregatetype = o.aggregatetype AND s.aggregateid = o.aggregateid
-    AND s.position < o.position),
+    AND s.position < o.position ORDER BY s.position DESC LIMIT 1),
   o.aggregatetype IN (SELECT entity_type FROM keepstep_paused)
 FROM outbox AS o FORCE INDEX (outbox_claimed)
 WHERE o.kafka_partition IS NULL AND o.sequence IS NULL AND o.set_aside IS NULL AND o.position > ?4
 ORDER BY o.position LIMIT ?1
 
--- Whether the outbox has the column and, where ?1 is 1, the index that this version needs.
+-- Whether the outbox has the column that this version needs, and the index of whole transactions.
 -- name: is_prepared
 SELECT EXISTS (SELECT 1 FROM information_schema.columns WHERE table_schema = DATABASE()
     AND table_name = 'outbox' AND column_name = 'changeset_end'),
-  ?1 = 0 OR EXISTS (SELECT 1 FROM information_schema.statistics WHERE table_schema = DATABASE()
+  EXISTS (SELECT 1 FROM information_schema.statistics WHERE table_schema = DATABASE()
     AND table_name = 'outbox' AND index_name = 'outbox_changeset')
 
 -- How many rows of load_sets fit.
@@ -202,11 +203,26 @@ SET o.set_aside = r.reason, o.aggregateid = r.entity_key,
   o.changeset = COALESCE(r.changeset, o.changeset)
 WHERE o.sequence IS NULL
 
--- The rows of the same set that were not loaded.
+-- Whether the row that others are to wait for is set aside, which nobody ends before they are.
+-- name: hold_set_aside
+SELECT 1 FROM outbox FORCE INDEX (PRIMARY) WHERE position = ?1 AND set_aside IS NOT NULL FOR UPDATE
+
+-- The rows of the same set that were not loaded. An identity is ASCII: in the parameter's character
+-- set it would fit no index.
 -- name: set_aside_rest
-UPDATE outbox SET set_aside = ?3, changeset = ?4
-WHERE kafka_partition IS NULL AND sequence IS NULL AND set_aside IS NULL AND changeset = ?1
-  AND position <= ?2
+UPDATE outbox FORCE INDEX (outbox_changeset) SET set_aside = ?4, changeset = ?5
+WHERE changeset = CONVERT(?1 USING ascii) COLLATE ascii_bin AND kafka_partition IS NULL
+  AND position > ?2 AND position <= ?3 AND sequence IS NULL AND set_aside IS NULL
+  AND aggregatetype <> 'keepstep.joint'
+
+-- name: load_group
+SELECT position, id, aggregatetype, aggregateid, type, NULL,
+  DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key, kafka_partition,
+  sequence, set_aside, changeset, changeset_end, NULL
+FROM outbox FORCE INDEX (outbox_changeset)
+WHERE changeset = CONVERT(?1 USING ascii) COLLATE ascii_bin AND kafka_partition IS NULL
+  AND position > ?2 AND position <= ?3 AND sequence IS NULL AND set_aside IS NULL
+  AND aggregatetype <> 'keepstep.joint' ORDER BY position LIMIT ?4
 
 -- name: write_keys
 UPDATE JSON_TABLE(?1, '$[*]' COLUMNS (position BIGINT PATH '$[0]',

@@ -53,15 +53,18 @@ enum status outbox_sql_read_lease(struct outbox *outbox, struct lease *ret_lease
     return outbox_sql_fetch_lease(outbox_sql_of(outbox), STATEMENT_READ_LEASE, ret_lease, err);
 }
 
-/* An outbox of an earlier version, or one for single changes, lacks what the statements name. Who
- * only reads may not see all columns. */
-static enum status outbox_sql_check_prepared(const struct outbox_sql *self, struct error *err)
+/* An outbox of an earlier version, or one for single changes, lacks what the statements name. One
+ * for whole transactions has sets that single changes would tear. Who only reads may not see all
+ * columns.
+ */
+static enum status outbox_sql_check_prepared(const struct outbox_sql *self,
+                                             const struct outbox_options *options,
+                                             struct error *err)
 {
     struct sql_session *session = self->session;
-    const struct sql_parameter whole = sql_integer(self->whole);
-    if (session->options.read_only || sql_statement_text(session, STATEMENT_IS_PREPARED) == NULL)
+    if (options->read_only)
         return STATUS_OK;
-    enum status status = sql_first(session, STATEMENT_IS_PREPARED, &whole, 1, err);
+    enum status status = sql_first(session, STATEMENT_IS_PREPARED, NULL, 0, err);
     if (!session->has_row)
         return status;
     bool has_column = sql_column_bool(session, 0);
@@ -70,10 +73,15 @@ static enum status outbox_sql_check_prepared(const struct outbox_sql *self, stru
     if (!has_column)
         status = error_set(error_config(err), STATUS_FATAL,
                            "the outbox was made by an earlier version: run `keepstep init`");
-    else if (!has_index)
+    else if (options->whole && !has_index)
         status = error_set(error_config(err), STATUS_FATAL,
                            "the outbox does not tell transactions apart yet, as `transactions: "
                            "whole` needs: run `keepstep init`");
+    else if (!options->whole && has_index && !options->for_operator)
+        status = error_set(error_config(err), STATUS_FATAL,
+                           "the outbox was made for `transactions: whole`, which is not set, and "
+                           "single changes would tear transactions that wait: set it, or run "
+                           "`keepstep init`");
     return status;
 }
 
@@ -90,6 +98,7 @@ enum status outbox_sql_open(struct outbox_sql *self, const struct outbox_options
     session->options.url = self->url;
     session->options.application = "keepstep relay";
     session->options.read_only = options->read_only;
+    session->options.lasting = options->for_operator;
     session->options.text_count = OUTBOX_STATEMENT_COUNT;
     session->options.lost_count = &self->base.session;
     if (self->url == NULL || self->origin == NULL || self->instance == NULL)
@@ -99,7 +108,7 @@ enum status outbox_sql_open(struct outbox_sql *self, const struct outbox_options
     if (status == STATUS_OK)
         status = outbox_sql_read_lease(&self->base, &lease, err);
     if (status == STATUS_OK)
-        status = outbox_sql_check_prepared(self, err);
+        status = outbox_sql_check_prepared(self, options, err);
     if (status == STATUS_OK) {
         *ret_outbox = &self->base;
         return STATUS_OK;
@@ -198,18 +207,28 @@ enum status outbox_sql_run_fenced(struct outbox_sql *self, const struct lease *l
                                : status;
 }
 
-enum status outbox_sql_run_counted(struct outbox_sql *self, const struct lease *lease,
-                                   const struct sql_step *steps, size_t count, struct error *err)
+enum status outbox_sql_begin_fenced(struct outbox_sql *self, const struct lease *lease,
+                                    struct error *err)
 {
     const struct sql_session_ops *ops = self->session->ops;
     struct sql_parameter renewed[2];
     const struct sql_step renewal = outbox_sql_renewal(self, lease, renewed);
     enum status status = outbox_sql_same_session(self, lease, err);
+    if (status == STATUS_OK)
+        status = ops->begin(self->session, err);
     if (status != STATUS_OK)
         return status;
-    status = ops->begin(self->session, err);
-    if (status == STATUS_OK)
-        status = ops->run_step(self->session, &renewal, err);
+    status = ops->run_step(self->session, &renewal, err);
+    return status == STATUS_OK ? status : ops->end(self->session, status, err);
+}
+
+enum status outbox_sql_run_counted(struct outbox_sql *self, const struct lease *lease,
+                                   const struct sql_step *steps, size_t count, struct error *err)
+{
+    const struct sql_session_ops *ops = self->session->ops;
+    enum status status = outbox_sql_begin_fenced(self, lease, err);
+    if (status != STATUS_OK)
+        return status;
     for (size_t i = 0; status == STATUS_OK && i < count; i++)
         status = ops->run_step(self->session, &steps[i], err);
     uint64_t changed = self->session->changed;

@@ -17,6 +17,7 @@ struct outbox_options {
     const char *instance; /* who holds the lease */
     bool read_only;
     bool whole; /* `transactions: whole`: load_waiting tells sets, and `init` has prepared for it */
+    bool for_operator; /* nothing is published; a statement may take as long as it takes */
 };
 
 /** The lease of rule 10. */
@@ -71,7 +72,7 @@ struct outbox_row {
     int64_t
         last_of_group;  /* the largest position that waits with its `changeset`; its own: alone */
     bool behind;        /* a row of its set waits that was not loaded */
-    bool blocked;       /* an earlier row of its entity is set aside */
+    int64_t blocked_by; /* position of the last earlier row of its entity that is set aside; 0 */
     bool paused;        /* its set must wait: it, or one before it, has a row of a paused type */
     int64_t created_us; /* wall clock; 0: created_at was not read yet */
     int64_t left_out_bytes; /* of a payload that was too large to be loaded; 0: it was */
@@ -84,6 +85,7 @@ struct outbox_rows {
     /** Of load_waiting behind a claim: up to `extent->after` no row lacks a number, but for those
      * that are being claimed. False where no row was loaded. */
     bool complete;
+    bool cut; /* the arena was full: more rows may be there than were loaded */
 };
 
 /** How much to load at once, and behind which rows. */
@@ -119,6 +121,7 @@ struct outbox_set {
     const struct outbox_row *rows; /* in the order of their positions */
     size_t count;
     const char *reason;
+    int64_t behind; /* position of the row that it waits for; 0: the reason is its own */
 };
 
 /** What an operator does with a set that is set aside. */
@@ -236,9 +239,15 @@ struct outbox_ops {
                              struct error *err);
     /** Set waiting rows aside with a reason, as one set, and store the entity_key of each, which
      * the relay made canonical where it could; also begins with the lease row. Rows that were not
-     * loaded go with them where they have the same `changeset` and that is not `shared`. */
+     * loaded go with them where they have the same `changeset` and that is not `shared`.
+     * @param ret_done  false: the row that the set is `behind` is not set aside any more, and
+     * nothing was changed. */
     enum status (*set_aside)(struct outbox *outbox, const struct lease *lease,
-                             const struct outbox_set *set, struct error *err);
+                             const struct outbox_set *set, bool *ret_done, struct error *err);
+    /** Read of rows that wait with one `changeset`, behind the position of extent->after, those up
+     * to its last_of_group, without payloads and in the order of their positions. */
+    enum status (*load_group)(struct outbox *outbox, const struct outbox_row *row, size_t limit,
+                              struct arena *arena, struct outbox_rows *ret_rows, struct error *err);
     /** Store the canonical entity_key of rows that still wait (`rekeyed`, all of them), so that
      * load_waiting can compare them with those set aside; one transaction that begins with the
      * lease row. ABORT where a row does not wait. */

@@ -2,6 +2,7 @@
 #include "common/clock.h"
 #include "common/wakeup.h"
 #include "schemas/event_id.h"
+#include "schemas/joint_record.h"
 #include "producer/outbox/sql.h"
 
 #include <inttypes.h>
@@ -10,6 +11,7 @@
 #define PAUSE_MAX_US  (50 * 1000)
 #define PAUSE_DIVISOR 8
 #define ROWS_FIRST    64
+#define ROWS_MANY     4096 /* from here on there is room for all that are asked for */
 
 /* Behind the columns that every statement has. */
 #define COLUMN_BYTES    14 /* where the payload is left out */
@@ -25,6 +27,7 @@ struct outbox_query {
     const struct sql_parameter *parameters;
     size_t count;
     size_t bytes_max; /* reading ends once the payloads reach it; 0: never */
+    size_t rows_max;  /* no more rows come; 0: any number */
     bool waiting;     /* it has outbox_rows' `complete` */
     bool sets;        /* it tells sets */
 };
@@ -48,6 +51,14 @@ static bool outbox_row_derive_id(const char *origin, struct arena *arena, struct
     return true;
 }
 
+/* @return whether the identity's last word says that several transactions may have it. */
+static bool outbox_identity_is_shared(struct slice identity)
+{
+    size_t length = identity.length;
+    return length > 0 && identity.data[length - 1] == OUTBOX_SHARED[0] &&
+           (length == 1 || identity.data[length - 2] == ' ');
+}
+
 /* @return false where the arena is full. */
 static bool outbox_sql_fetch_row(const struct outbox_sql *self, struct arena *arena,
                                  struct outbox_row *ret_row)
@@ -68,6 +79,7 @@ static bool outbox_sql_fetch_row(const struct outbox_sql *self, struct arena *ar
         if (!sql_column_text(session, texts[i].column, arena, texts[i].text))
             return false;
     }
+    row.shared = outbox_identity_is_shared(row.changeset);
     if (row.payload.data == NULL)
         row.left_out_bytes = sql_column_integer(session, COLUMN_BYTES);
     if (!outbox_row_derive_id(self->origin, arena, &row))
@@ -76,24 +88,22 @@ static bool outbox_sql_fetch_row(const struct outbox_sql *self, struct arena *ar
     return true;
 }
 
-/* @return whether the identity's last word says that several transactions may have it. */
-static bool outbox_identity_is_shared(struct slice identity)
-{
-    size_t length = identity.length;
-    return length > 0 && identity.data[length - 1] == OUTBOX_SHARED[0] &&
-           (length == 1 || identity.data[length - 2] == ' ');
-}
-
+/* A record of joint transactions is alone in its topic: it belongs to no set (rule 71). */
 static void outbox_sql_fetch_set(const struct sql_session *session, struct outbox_row *row)
 {
-    row->shared = outbox_identity_is_shared(row->changeset);
-    row->last_of_group = sql_column_integer(session, COLUMN_LAST);
-    row->blocked = sql_column_bool(session, COLUMN_BLOCKED);
+    bool is_joint = slice_is(row->entity_type, JOINT_ENTITY_TYPE);
+    row->last_of_group = is_joint ? row->position : sql_column_integer(session, COLUMN_LAST);
+    row->blocked_by = sql_column_integer(session, COLUMN_BLOCKED);
     row->paused = sql_column_bool(session, COLUMN_PAUSED);
+    if (is_joint) {
+        row->changeset = slice_of("");
+        row->shared = false;
+    }
 }
 
 /* A type that is paused stops the topic in front of the first set that has a row of it, as it stops
- * an agent: what follows may depend on that set. Sets go in the order of their last positions. */
+ * an agent: what follows may depend on that set. Sets go in the order of their last positions.
+ * Joint transactions do not stand still with data: others wait for their votes. */
 static void outbox_rows_judge_sets(struct outbox_rows *rows)
 {
     int64_t loaded_to = rows->count == 0 ? 0 : rows->rows[rows->count - 1].position;
@@ -105,15 +115,20 @@ static void outbox_rows_judge_sets(struct outbox_rows *rows)
             paused_from = row->last_of_group;
     }
     for (size_t i = 0; i < rows->count; i++)
-        rows->rows[i].paused = rows->rows[i].last_of_group >= paused_from;
+        rows->rows[i].paused = rows->rows[i].last_of_group >= paused_from &&
+                               !slice_is(rows->rows[i].entity_type, JOINT_ENTITY_TYPE);
 }
 
-/* Makes room for one row more. @return false where the arena is full. */
-static bool outbox_rows_grow(struct outbox_rows *rows, size_t *size, struct arena *arena)
+/* Makes room for one row more; where there are many not by doubling, because an arena keeps what
+ * was too small. @return false where the arena is full. */
+static bool outbox_rows_grow(struct outbox_rows *rows, size_t *size, size_t rows_max,
+                             struct arena *arena)
 {
     if (rows->count < *size)
         return true;
     size_t larger = *size == 0 ? ROWS_FIRST : *size * 2;
+    if (larger > ROWS_MANY && larger < rows_max)
+        larger = rows_max;
     struct outbox_row *more = arena_alloc(arena, larger * sizeof *more);
     if (more == NULL)
         return false;
@@ -143,7 +158,7 @@ static enum status outbox_sql_rows(struct outbox *outbox, const struct outbox_qu
         status = session->ops->next(session, err);
         if (status != STATUS_OK || !session->has_row)
             break;
-        full = !outbox_rows_grow(ret_rows, &size, arena) ||
+        full = !outbox_rows_grow(ret_rows, &size, query->rows_max, arena) ||
                !outbox_sql_fetch_row(self, arena, &ret_rows->rows[ret_rows->count]);
         if (full)
             break;
@@ -153,6 +168,7 @@ static enum status outbox_sql_rows(struct outbox *outbox, const struct outbox_qu
         ret_rows->complete = query->waiting && sql_column_bool(session, COLUMN_COMPLETE);
     }
     session->ops->finish(session);
+    ret_rows->cut = full;
     if (query->sets)
         outbox_rows_judge_sets(ret_rows);
     if (full && (query->bytes_max == 0 || ret_rows->count == 0))
@@ -182,9 +198,25 @@ enum status outbox_sql_load_waiting(struct outbox *outbox, const struct outbox_e
                                        .parameters = values,
                                        .count = OUTBOX_EXTENT_VALUES,
                                        .bytes_max = extent->total_bytes,
+                                       .rows_max = extent->rows,
                                        .waiting = true,
                                        .sets = self->whole};
     outbox_sql_fill_extent(extent, values);
+    return outbox_sql_rows(outbox, &query, arena, ret_rows, err);
+}
+
+enum status outbox_sql_load_group(struct outbox *outbox, const struct outbox_row *row, size_t limit,
+                                  struct arena *arena, struct outbox_rows *ret_rows,
+                                  struct error *err)
+{
+    const struct sql_parameter values[] = {sql_text(row->changeset), sql_integer(row->position),
+                                           sql_integer(row->last_of_group),
+                                           sql_integer((int64_t)limit)};
+    const struct outbox_query query = {.statement = STATEMENT_LOAD_GROUP,
+                                       .parameters = values,
+                                       .count = sizeof values / sizeof *values,
+                                       .bytes_max = SIZE_MAX,
+                                       .rows_max = limit};
     return outbox_sql_rows(outbox, &query, arena, ret_rows, err);
 }
 

@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define IDENTITY_SIZE 64
+#define IDENTITY_SIZE  64
+#define REST_POSITIONS 20000 /* of a statement: a larger one might not end in its time */
 
 /* @return whether all rows have one identity, which is not empty. */
 static bool set_has_identity(const struct outbox_set *set)
@@ -33,9 +34,44 @@ static bool set_rename(const struct outbox_set *set, bool shared,
     return true;
 }
 
-enum status outbox_sql_set_aside(struct outbox *outbox, const struct lease *lease,
-                                 const struct outbox_set *set, struct error *err)
+/* Sees whether the set still has what it waits for. From then on nobody lets that wait again, and
+ * all behind it, before this transaction has ended. */
+static enum status set_hold_blocker(struct sql_session *session, const struct outbox_set *set,
+                                    bool *ret_held, struct error *err)
 {
+    const struct sql_parameter behind = sql_integer(set->behind);
+    *ret_held = true;
+    if (set->behind == 0)
+        return STATUS_OK;
+    enum status status = sql_first(session, STATEMENT_HOLD_SET_ASIDE, &behind, 1, err);
+    *ret_held = session->has_row;
+    session->ops->finish(session);
+    return status;
+}
+
+/* Sets the rows aside that have the identity of `first` and were not loaded. */
+static enum status set_aside_rest(struct sql_session *session, const struct outbox_row *first,
+                                  const struct sql_parameter reason_and_name[static 2],
+                                  struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (int64_t from = first->position - 1, to; status == STATUS_OK && from < first->last_of_group;
+         from = to) {
+        int64_t left = first->last_of_group - from;
+        to = from + (left < REST_POSITIONS ? left : REST_POSITIONS);
+        const struct sql_parameter rest[] = {sql_text(first->changeset), sql_integer(from),
+                                             sql_integer(to), reason_and_name[0],
+                                             reason_and_name[1]};
+        status = sql_run(session, STATEMENT_SET_ASIDE_REST, rest, 5, err);
+    }
+    return status;
+}
+
+enum status outbox_sql_set_aside(struct outbox *outbox, const struct lease *lease,
+                                 const struct outbox_set *set, bool *ret_done, struct error *err)
+{
+    struct outbox_sql *self = outbox_sql_of(outbox);
+    struct sql_session *session = self->session;
     char identity[IDENTITY_SIZE];
     const struct outbox_row *first = &set->rows[0];
     bool one = set_has_identity(set);
@@ -52,17 +88,25 @@ enum status outbox_sql_set_aside(struct outbox *outbox, const struct lease *leas
         rows[i][3] = name;
     }
     outbox_sql_sort(rows, set->count, 4);
-    const struct sql_parameter rest[] = {sql_text(first->changeset),
-                                         sql_integer(first->last_of_group), reason, name};
-    const struct sql_step steps[] = {
-        {.statement = STATEMENT_JOIN_BY_HASH, .rows = set->count > 1},
-        {.statement = STATEMENT_SET_ASIDE, .parameters = rows[0], .columns = 4, .rows = set->count},
-        {.statement = STATEMENT_SET_ASIDE_REST,
-         .parameters = rest,
-         .columns = 4,
-         .rows = one && !first->shared}};
-    enum status status = outbox_sql_run_fenced(outbox_sql_of(outbox), lease, steps,
-                                               sizeof steps / sizeof *steps, err);
+    const struct sql_parameter reason_and_name[] = {reason, name};
+    const struct sql_step join = {.statement = STATEMENT_JOIN_BY_HASH, .rows = set->count > 1};
+    const struct sql_step step = {
+        .statement = STATEMENT_SET_ASIDE, .parameters = rows[0], .columns = 4, .rows = set->count};
+    *ret_done = false;
+    enum status status = outbox_sql_begin_fenced(self, lease, err);
+    if (status != STATUS_OK)
+        goto out;
+    bool held = false;
+    status = set_hold_blocker(session, set, &held, err);
+    if (status == STATUS_OK && held)
+        status = session->ops->run_step(session, &join, err);
+    if (status == STATUS_OK && held)
+        status = session->ops->run_step(session, &step, err);
+    if (status == STATUS_OK && held && one && !first->shared)
+        status = set_aside_rest(session, first, reason_and_name, err);
+    status = session->ops->end(session, status, err);
+    *ret_done = status == STATUS_OK && held;
+out:
     free(rows);
     return status;
 }

@@ -59,9 +59,13 @@ enum status outbox_sql_run_fenced(struct outbox_sql *self, const struct lease *l
                                   const struct sql_step *steps, size_t count,
                                   struct error *err) MUST_CHECK;
 
+/** Begin such a transaction, which the caller ends. It is for steps that need answers.
+ * @return as outbox_sql_run_fenced(). */
+enum status outbox_sql_begin_fenced(struct outbox_sql *self, const struct lease *lease,
+                                    struct error *err) MUST_CHECK;
+
 /** The same, a step at a time, so that the session's `changed` is of the last step in every
- * database that reads old rows by a scan (MariaDB's run_steps() does not count). Not for
- * PostgreSQL. */
+ * database that reads old rows by a scan (MariaDB's run_steps() does not count). */
 enum status outbox_sql_run_counted(struct outbox_sql *self, const struct lease *lease,
                                    const struct sql_step *steps, size_t count,
                                    struct error *err) MUST_CHECK;
@@ -110,7 +114,10 @@ enum status outbox_sql_note_read(struct outbox *outbox, const struct lease *leas
                                  const struct relay_partition *partitions, size_t count,
                                  struct error *err);
 enum status outbox_sql_set_aside(struct outbox *outbox, const struct lease *lease,
-                                 const struct outbox_set *set, struct error *err);
+                                 const struct outbox_set *set, bool *ret_done, struct error *err);
+enum status outbox_sql_load_group(struct outbox *outbox, const struct outbox_row *row, size_t limit,
+                                  struct arena *arena, struct outbox_rows *ret_rows,
+                                  struct error *err);
 enum status outbox_sql_write_keys(struct outbox *outbox, const struct lease *lease,
                                   const struct outbox_row *rows, size_t count, struct error *err);
 enum status outbox_sql_find(struct outbox *outbox, struct slice id, struct arena *arena,
@@ -147,10 +154,11 @@ enum status outbox_sql_resolve_set_aside(struct outbox *outbox, int64_t position
     .release_lease = outbox_sql_release_lease, .load_partitions = outbox_sql_load_partitions,      \
     .move_type = outbox_sql_move_type, .load_claimed = outbox_sql_load_claimed,                    \
     .acknowledge = outbox_sql_acknowledge, .note_read = outbox_sql_note_read,                      \
-    .set_aside = outbox_sql_set_aside, .write_keys = outbox_sql_write_keys,                        \
-    .find = outbox_sql_find, .purge = outbox_sql_purge, .held_back = outbox_sql_held_back,         \
-    .unread = outbox_sql_unread, .list = outbox_sql_list, .count = outbox_sql_count,               \
-    .resolve_set_aside = outbox_sql_resolve_set_aside, .token = outbox_sql_token,                  \
-    .read_lease = outbox_sql_read_lease, .list_paused = outbox_sql_list_paused
+    .set_aside = outbox_sql_set_aside, .load_group = outbox_sql_load_group,                        \
+    .write_keys = outbox_sql_write_keys, .find = outbox_sql_find, .purge = outbox_sql_purge,       \
+    .held_back = outbox_sql_held_back, .unread = outbox_sql_unread, .list = outbox_sql_list,       \
+    .count = outbox_sql_count, .resolve_set_aside = outbox_sql_resolve_set_aside,                  \
+    .token = outbox_sql_token, .read_lease = outbox_sql_read_lease,                                \
+    .list_paused = outbox_sql_list_paused
 
 #endif

@@ -24,7 +24,9 @@
     X(ACKNOWLEDGE)                                                                                 \
     X(NOTE_READ)                                                                                   \
     X(SET_ASIDE)                                                                                   \
+    X(HOLD_SET_ASIDE)                                                                              \
     X(SET_ASIDE_REST)                                                                              \
+    X(LOAD_GROUP)                                                                                  \
     X(WRITE_KEYS)                                                                                  \
     X(FIND_ROW)                                                                                    \
     X(HELD_BACK)                                                                                   \
@@ -39,7 +41,8 @@
     X(PAUSED_LIST)                                                                                 \
     X(TOKEN)                                                                                       \
     X(HAS_POSITION_TABLE)                                                                          \
-    X(HAS_WAIT_TABLES)
+    X(HAS_WAIT_TABLES)                                                                             \
+    X(IS_PREPARED)
 
 enum outbox_statement {
 #define OUTBOX_STATEMENT(name) STATEMENT_##name,
@@ -61,7 +64,6 @@ enum outbox_statement {
     STATEMENT_CLAIM_ROW,
     STATEMENT_CLAIM_PARTITION,
     STATEMENT_SIGNATURE,     /* a text that is another one once another session has committed */
-    STATEMENT_IS_PREPARED,   /* servers: whether the outbox has what this version needs */
     STATEMENT_COUNT_FITTING, /* MariaDB: how many rows of LOAD_WAITING fit */
     STATEMENT_COUNT_FITTING_SETS, /* MariaDB: the same of LOAD_SETS */
     STATEMENT_JOIN_BY_HASH,       /* PostgreSQL: before statements over unnest() */

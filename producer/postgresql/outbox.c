@@ -14,7 +14,7 @@ static const char *const STATEMENTS[OUTBOX_STATEMENT_COUNT] = {
     [STATEMENT_PURGE_APPLIED] = SQL_PURGE_APPLIED, [STATEMENT_CLAIM_ROW] = SQL_CLAIM_ROW,
     [STATEMENT_JOIN_BY_HASH] = SQL_JOIN_BY_HASH,   [STATEMENT_SLEEP] = SQL_SLEEP,
     [STATEMENT_OLDER_ENDED] = SQL_OLDER_ENDED,     [STATEMENT_AWAKE] = SQL_AWAKE,
-    [STATEMENT_IS_PREPARED] = SQL_IS_PREPARED,     OUTBOX_STATEMENTS(OUTBOX_STATEMENT_TEXT)};
+    OUTBOX_STATEMENTS(OUTBOX_STATEMENT_TEXT)};
 
 static enum status outbox_postgresql_open(const struct outbox_options *options,
                                           struct outbox **ret_outbox, struct error *err)
@@ -27,8 +27,9 @@ static enum status outbox_postgresql_open(const struct outbox_options *options,
     self->session.base.ops = &sql_postgresql_ops;
     self->session.base.options.texts = STATEMENTS;
     self->session.base.options.setup = options->read_only ? POSTGRESQL_OUTBOX_PLANNER
-                                                          : POSTGRESQL_OUTBOX_PLANNER
-                                           "; LISTEN keepstep_outbox";
+                                       : options->for_operator
+                                           ? POSTGRESQL_OUTBOX_PLANNER "; SET statement_timeout = 0"
+                                           : POSTGRESQL_OUTBOX_PLANNER "; LISTEN keepstep_outbox";
     return outbox_sql_open(&self->shared, options, ret_outbox, err);
 }
 

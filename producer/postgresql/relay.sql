@@ -53,8 +53,9 @@ FROM (SELECT *, octet_length(payload) AS bytes, sum(octet_length(payload))
   ORDER BY position LIMIT $1::bigint) AS w
 WHERE before IS NULL OR before < $3::bigint ORDER BY position
 
--- All rows that wait, and of each the last position that waits with its identity. The comparison of
--- rows fits no other index than outbox_changeset, whatever the planner believes.
+-- All rows that wait, and of each the last position that waits with its identity, and of its entity
+-- the last one before it that is set aside. The comparison of rows fits no other index than
+-- outbox_changeset, whatever the planner believes. A record of joint transactions is in no set.
 -- name: load_sets
 SELECT position, id, aggregatetype, aggregateid, type,
   CASE WHEN bytes <= $2::bigint THEN payload END,
@@ -65,14 +66,15 @@ SELECT position, id, aggregatetype, aggregateid, type,
     ORDER BY position LIMIT $6::bigint) AS b),
   CASE WHEN changeset <> '' THEN (SELECT s.position FROM outbox AS s
     WHERE s.sequence IS NULL AND s.changeset <> '' AND s.set_aside IS NULL
+    AND s.aggregatetype <> 'keepstep.joint'
     AND (s.changeset COLLATE "C", s.position) >= (w.changeset COLLATE "C", w.position)
     AND (s.changeset COLLATE "C", s.position) <= (w.changeset COLLATE "C", 9223372036854775807)
     ORDER BY s.changeset COLLATE "C" DESC, s.position DESC LIMIT 1) ELSE position END AS last,
-  EXISTS (SELECT 1 FROM outbox AS s WHERE s.set_aside IS NOT NULL
+  (SELECT s.position FROM outbox AS s WHERE s.set_aside IS NOT NULL
     AND hashtextextended(s.aggregateid, hashtextextended(s.aggregatetype, 0)) =
       hashtextextended(w.aggregateid, hashtextextended(w.aggregatetype, 0))
     AND s.aggregatetype = w.aggregatetype AND s.aggregateid = w.aggregateid
-    AND s.position < w.position),
+    AND s.position < w.position ORDER BY s.position DESC LIMIT 1),
   aggregatetype = ANY (ARRAY(SELECT entity_type FROM keepstep_paused))
 FROM (SELECT *, octet_length(payload) AS bytes, sum(octet_length(payload))
     FILTER (WHERE octet_length(payload) <= $2::bigint)
@@ -82,11 +84,11 @@ FROM (SELECT *, octet_length(payload) AS bytes, sum(octet_length(payload))
   ORDER BY position LIMIT $1::bigint) AS w
 WHERE before IS NULL OR before < $3::bigint ORDER BY position
 
--- Whether the outbox has the column and, where $1 is 1, the index that this version needs.
+-- Whether the outbox has the column that this version needs, and the index of whole transactions.
 -- name: is_prepared
 SELECT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('outbox')
     AND attname = 'changeset_end' AND NOT attisdropped),
-  $1::integer = 0 OR to_regclass('outbox_changeset') IS NOT NULL
+  to_regclass('outbox_changeset') IS NOT NULL
 
 -- Until the transaction's end: a nested loop over rows that the planner takes for one is quadratic.
 -- name: join_by_hash
@@ -178,10 +180,26 @@ FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[])
 WHERE o.position = r.position AND o.sequence IS NULL
   AND o.position BETWEEN ($1::bigint[])[1] AND ($1::bigint[])[cardinality($1::bigint[])]
 
+-- Whether the row that others are to wait for is set aside, which nobody ends before they are.
+-- name: hold_set_aside
+SELECT 1 FROM outbox WHERE position = $1::bigint AND set_aside IS NOT NULL FOR UPDATE
+
 -- The rows of the same set that were not loaded.
 -- name: set_aside_rest
-UPDATE outbox SET set_aside = $3, changeset = $4 WHERE sequence IS NULL AND set_aside IS NULL
-  AND changeset <> '' AND changeset COLLATE "C" = $1 AND position <= $2::bigint
+UPDATE outbox SET set_aside = $4, changeset = $5 WHERE sequence IS NULL AND set_aside IS NULL
+  AND aggregatetype <> 'keepstep.joint' AND changeset <> ''
+  AND (changeset COLLATE "C", position) > ($1 COLLATE "C", $2::bigint)
+  AND (changeset COLLATE "C", position) <= ($1 COLLATE "C", $3::bigint)
+
+-- name: load_group
+SELECT position, id, aggregatetype, aggregateid, type, NULL,
+  to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
+  partition_key, kafka_partition, sequence, set_aside, changeset, changeset_end, NULL
+FROM outbox WHERE sequence IS NULL AND set_aside IS NULL
+  AND aggregatetype <> 'keepstep.joint' AND changeset <> ''
+  AND (changeset COLLATE "C", position) > ($1 COLLATE "C", $2::bigint)
+  AND (changeset COLLATE "C", position) <= ($1 COLLATE "C", $3::bigint)
+ORDER BY changeset COLLATE "C", position LIMIT $4::bigint
 
 -- name: write_keys
 WITH k AS (UPDATE outbox AS o SET aggregateid = r.entity_key

@@ -238,6 +238,12 @@ static enum status sql_postgresql_run_step(struct sql_session *session, const st
     arguments_init(&arguments, session->options.texts[step->statement], step);
     status = sql_postgresql_send(self, step->statement, &arguments, err);
     arguments_done(&arguments);
+    const char *sqlstate = PQresultErrorField(self->result, PG_DIAG_SQLSTATE);
+    if (status != STATUS_OK && step->if_missed != NULL && sqlstate != NULL &&
+        strcmp(sqlstate, SQLSTATE_DIVISION_BY_ZERO) == 0) {
+        error_clear(err);
+        status = error_set(err, STATUS_ABORT, "%s", step->if_missed);
+    }
     return sql_postgresql_judge(self, status, err);
 }
 

@@ -47,15 +47,18 @@ static void relay_log_set_aside(const struct outbox_set *set)
                   SLICE_ARGS(row->entity_key), set->reason);
 }
 
-enum status relay_set_aside(struct relay *relay, const struct outbox_set *set, struct error *err)
+enum status relay_set_aside(struct relay *relay, const struct outbox_set *set, bool *ret_done,
+                            struct error *err)
 {
-    relay_log_set_aside(set);
     relay->waiting.has_set_aside = true;
-    enum status status = relay->outbox->ops->set_aside(relay->outbox, &relay->lease.row, set, err);
-    if (status == STATUS_OK) {
+    enum status status = relay->outbox->ops->set_aside(relay->outbox, &relay->lease.row, set,
+                                                       ret_done, err);
+    if (status != STATUS_OK || *ret_done)
+        relay_log_set_aside(set);
+    if (status == STATUS_OK && *ret_done) {
         atomic_fetch_add(&relay->options.metrics->set_aside, (int_fast64_t)set->count);
         atomic_fetch_add(&relay->options.metrics->set_aside_now, (int_fast64_t)set->count);
-    } else {
+    } else if (status != STATUS_OK) {
         relay->waiting.set_aside_in_doubt = true;
     }
     return status;
@@ -106,7 +109,9 @@ static enum status relay_select(struct relay *relay, struct outbox_rows *loaded,
         if (relay_is_excluded(&excluded, &rows[i], written))
             continue;
         if (verdict == STATUS_REJECT) {
-            status = relay_set_aside(relay, &(struct outbox_set){&rows[i], 1, reason.text}, err);
+            const struct outbox_set set = {.rows = &rows[i], .count = 1, .reason = reason.text};
+            bool done = false;
+            status = relay_set_aside(relay, &set, &done, err);
             if (status != STATUS_OK)
                 return status;
             excluded.rows[excluded.count] = rows[i];
@@ -138,8 +143,8 @@ static enum status relay_number(struct relay *relay, const struct relay_choice *
     size_t count = choice->count;
     size_t lane_count = relay_count_lanes(relay);
     size_t size = lane_count < count ? lane_count : count;
-    struct relay_lane **lanes = arena_alloc(&relay->arena, size * sizeof(struct relay_lane *));
-    struct relay_partition *partitions = arena_alloc(&relay->arena, size * sizeof *partitions);
+    struct relay_lane **lanes = arena_alloc(&relay->sets, size * sizeof(struct relay_lane *));
+    struct relay_partition *partitions = arena_alloc(&relay->sets, size * sizeof *partitions);
     if (lanes == NULL || partitions == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
     size_t moved = 0;
@@ -227,6 +232,7 @@ static enum status relay_load_sets(struct relay *relay, struct relay_choice *ret
     struct outbox_extent extent = relay_extent(relay);
     for (;;) {
         struct outbox_rows rows = {0};
+        arena_reset(&relay->sets);
         enum status status = relay_load_rows(relay, &extent, &rows, err);
         if (status == STATUS_OK)
             status = relay_check_rows(relay, &rows, err);
@@ -235,6 +241,7 @@ static enum status relay_load_sets(struct relay *relay, struct relay_choice *ret
         if (status != STATUS_OK || ret_choice->wanted == 0)
             return status;
         extent.rows = ret_choice->wanted;
+        extent.total_bytes = ret_choice->wanted_bytes;
         status = relay_keep_lease(relay, err);
         if (status != STATUS_OK)
             return status;
@@ -246,7 +253,7 @@ static enum status relay_choose(struct relay *relay, struct relay_choice *ret_ch
                                 struct error *err)
 {
     struct outbox_rows rows = {0};
-    const struct outbox_extent extent = relay_extent(relay);
+    arena_reset(&relay->sets);
     bool ahead = relay_take_ahead(relay, &rows);
     enum status status = STATUS_OK;
     if (relay->lease.row.session != relay->outbox->session)
@@ -256,7 +263,7 @@ static enum status relay_choose(struct relay *relay, struct relay_choice *ret_ch
         return STATUS_OK;
     }
     if (ahead)
-        status = relay_choose_sets(relay, &rows, &extent, ret_choice, err);
+        status = relay_choose_sets(relay, &rows, NULL, ret_choice, err);
     if (status != STATUS_OK || (ahead && ret_choice->wanted == 0))
         return status;
     return relay_is_whole(relay) ? relay_load_sets(relay, ret_choice, err)

@@ -47,7 +47,9 @@ struct relay_lane {
     size_t set_rows;                  /* of the set that is being ended: its rows here */
     uint64_t set_end;                 /* and the last number of one */
     uint64_t open_end; /* where the set ends of which the last rows have no numbers; 0: none has */
-    uint64_t void_end; /* where the set ends that had the last void; 0: that was alone */
+    uint64_t open_group; /* digest of the `changeset` of its last row that has one; 0: it may have
+                          * several */
+    uint64_t void_end;   /* where the set ends that had the last void; 0: that was alone */
 };
 
 /** A topic that the relay publishes to. A former topic is one that no type has any more, although
@@ -70,7 +72,8 @@ struct relay_choice {
     struct change_set *sets; /* of these rows; NULL: each row is alone */
     size_t set_count;
     size_t wanted; /* nothing can be chosen before so many rows are loaded; 0: that is not so */
-    int64_t first_left; /* position of the first row that was loaded and not chosen; 0: none */
+    size_t wanted_bytes; /* and so many bytes of payloads */
+    int64_t first_left;  /* position of the first row that was loaded and not chosen; 0: none */
 };
 
 /** Rows that are claimed together. They stand in the relay's arena until they are sent. */
@@ -218,6 +221,7 @@ struct relay {
     struct relay_trouble trouble;
     bool spread_logged;   /* latch: that a set lies in several partitions was logged */
     struct arena arena;   /* of the rows that were loaded last */
+    struct arena sets;    /* of what was found out about these rows */
     struct arena headers; /* of one record, or of one acknowledgement */
 };
 
@@ -270,8 +274,10 @@ void relay_drop_producer(struct relay *relay);
 enum status relay_claim(struct relay *relay, struct error *err) MUST_CHECK;
 /** Send the batch, once its claim is durable. */
 enum status relay_send_batch(struct relay *relay, struct error *err) MUST_CHECK;
-/** Set waiting rows aside, as one set. @return OK; RETRY (it is in doubt); ABORT (lease lost). */
-enum status relay_set_aside(struct relay *relay, const struct outbox_set *set,
+/** Set waiting rows aside, as one set.
+ * @param ret_done  false: what it would wait for does not wait any more; it is to be judged again.
+ * @return OK; RETRY (it is in doubt); ABORT (lease lost). */
+enum status relay_set_aside(struct relay *relay, const struct outbox_set *set, bool *ret_done,
                             struct error *err) MUST_CHECK;
 
 /* whole.c */
@@ -283,11 +289,16 @@ bool relay_is_whole(const struct relay *relay);
 enum status relay_check_rows(struct relay *relay, struct outbox_rows *loaded,
                              struct error *err) MUST_CHECK;
 /** Choose of checked rows the sets that can be claimed, and set aside what cannot be published.
- * @param extent  that the rows were loaded with.
+ * @param extent  that the rows were loaded with; NULL: they were loaded ahead, which is less.
  * @return OK; RETRY; ABORT (lease lost). */
 enum status relay_choose_sets(struct relay *relay, struct outbox_rows *loaded,
                               const struct outbox_extent *extent, struct relay_choice *ret_choice,
                               struct error *err) MUST_CHECK;
+/** Say how much memory is needed for what is found out about the rows of the largest load. */
+size_t relay_sets_bytes(const struct config *config);
+
+/* set_ends.c */
+
 /** Find sets of which the database has lost a part of the claim: the log has their first records.
  * @return OK; RETRY. */
 enum status relay_find_open_sets(struct relay *relay, struct error *err) MUST_CHECK;

@@ -14,6 +14,7 @@
 
 #define ARENA_BYTES   ((size_t)64 * 1024 * 1024)
 #define ARENA_EVENT   ((size_t)4096) /* more for each change of the largest set: see WINDOW_SETS */
+#define ARENA_SETS    4              /* payloads of so many of the largest sets: see WINDOW_SETS */
 #define REST_S        10             /* without an order for that long the session is closed */
 #define HEADERS_BYTES ((size_t)4 * 1024 * 1024)
 
@@ -99,7 +100,9 @@ void loader_free(struct loader *loader)
 size_t loader_arena_bytes(const struct config *config)
 {
     bool whole = config->transactions == TRANSACTIONS_WHOLE;
-    return ARENA_BYTES + (whole ? (size_t)config->limits.changeset_events * ARENA_EVENT : 0);
+    return ARENA_BYTES + (whole ? (size_t)config->limits.changeset_events * ARENA_EVENT +
+                                      ARENA_SETS * (size_t)config->limits.changeset_bytes
+                                : 0);
 }
 
 bool loader_is_full(const struct outbox_extent *extent, const struct outbox_rows *rows)
@@ -107,7 +110,7 @@ bool loader_is_full(const struct outbox_extent *extent, const struct outbox_rows
     size_t bytes = 0;
     for (size_t i = 0; i < rows->count; i++)
         bytes += rows->rows[i].payload.length;
-    return rows->count == extent->rows || bytes >= extent->total_bytes;
+    return rows->cut || rows->count == extent->rows || bytes >= extent->total_bytes;
 }
 
 static void loader_close(struct loader *loader)

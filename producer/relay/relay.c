@@ -91,6 +91,7 @@ enum status relay_new(const struct relay_options *options, struct relay **ret_re
     relay->wakeup = -1;
     relay->lease.duration_us = options->lease_us == 0 ? RELAY_LEASE_US : options->lease_us;
     arena_init(&relay->arena, loader_arena_bytes(config));
+    arena_init(&relay->sets, relay_sets_bytes(config));
     arena_init(&relay->headers, HEADERS_SIZE);
     buffer_init(&relay->waiting.read_topics, READ_TOPICS_MAX);
     buffer_init(&relay->waiting.both_topics, READ_TOPICS_MAX);
@@ -143,6 +144,7 @@ void relay_free(struct relay *relay)
     free(relay->record_bytes_max);
     free(relay->ahead.claimed);
     arena_done(&relay->arena);
+    arena_done(&relay->sets);
     arena_done(&relay->headers);
     buffer_done(&relay->waiting.read_topics);
     buffer_done(&relay->waiting.both_topics);

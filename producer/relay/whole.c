@@ -1,14 +1,17 @@
 /* Which change sets are claimed under `transactions: whole`, and which are set aside: always all
  * rows of one (rules 52, 54 and 58). sets.c has put them together. */
 #include "producer/relay/internal.h"
-#include "producer/relay/joint_row.h"
 
 #include "common/log.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
-#define WINDOW_SETS 4 /* a load has at most so many times the rows of the largest set */
-#define WINDOW_STEP 4 /* and so many times the rows of the load before it */
+#define WINDOW_SETS 4 /* a load has at most so many times the rows and bytes of the largest set */
+#define WINDOW_STEP 4 /* and so many times those of the load before it */
+#define ROW_BYTES   ((size_t)1024) /* of what is found out about a row: less than that */
+#define SETS_BYTES  ((size_t)64 * 1024 * 1024)
+#define REST_ROWS   2000 /* of a set that was not loaded to its end, at once */
 
 /* The judging of one load. */
 struct judging {
@@ -21,15 +24,23 @@ struct judging {
     bool *waits;  /* of each entity: a row of it waits, because a type is paused */
     bool *guilty; /* room for a mark of each group */
     struct relay_choice *choice;
+    bool cut;      /* there was no memory for all rows of the load */
+    size_t loaded; /* bytes of the payloads of all rows */
     size_t bytes;  /* of the payloads of what is kept */
-    bool moved;    /* a set was kept or set aside */
+    bool moved;    /* a set was kept or set aside, or is to be judged again */
     bool has_wait; /* a set waits, because a type is paused */
     bool ended;    /* what follows is for the next load */
     struct error *err;
 };
 
 /* What is to become of a set. */
-enum set_outcome { SET_PUBLISHED, SET_REFUSED, SET_BEHIND, SET_PAUSED };
+enum set_outcome { SET_PUBLISHED, SET_REFUSED, SET_BEHIND };
+
+/* Why a set is not published. */
+struct refusal {
+    char reason[ERROR_TEXT_SIZE];
+    int64_t behind; /* position of the row that it waits for; 0: it has a reason of its own */
+};
 
 bool relay_is_whole(const struct relay *relay)
 {
@@ -42,29 +53,81 @@ static struct set_limits relay_set_limits(const struct relay *relay)
     return (struct set_limits){(size_t)limits->changeset_events, (size_t)limits->changeset_bytes};
 }
 
+size_t relay_sets_bytes(const struct config *config)
+{
+    bool whole = config->transactions == TRANSACTIONS_WHOLE;
+    return SETS_BYTES +
+           (whole ? WINDOW_SETS * (size_t)config->limits.changeset_events * ROW_BYTES : 0);
+}
+
 static size_t set_end(const struct change_set *set)
 {
     return set->first + set->count;
 }
 
-/* Sets all rows of a set aside. Where it was merged and has rows that were refused, the reason is
- * for the groups of these, and the other groups wait behind them. */
-static enum status judging_set_aside(struct judging *judging, const struct change_set *set,
-                                     bool all, const char *reason)
+/* Makes the keys canonical of the rows that stand behind the last one that was loaded of a set,
+ * where it was not loaded to its end. They are set aside with it, and what comes later of their
+ * entities is found by their keys. */
+static enum status judging_rekey_rest(struct judging *judging, const struct outbox_row *last)
+{
+    struct relay *relay = judging->relay;
+    const struct outbox_ops *ops = relay->outbox->ops;
+    struct outbox_row at = *last;
+    struct outbox_rows rows = {0};
+    struct arena arena;
+    enum status status = STATUS_OK;
+    arena_init(&arena, SETS_BYTES);
+    while (status == STATUS_OK && at.position < at.last_of_group) {
+        size_t changed = 0;
+        arena_reset(&arena);
+        status = ops->load_group(relay->outbox, &at, REST_ROWS, &arena, &rows, judging->err);
+        if (status != STATUS_OK || rows.count == 0)
+            break;
+        at.position = rows.rows[rows.count - 1].position;
+        for (size_t i = 0; i < rows.count; i++) {
+            struct error unreadable = ERROR_INIT; /* such a key stays as it is */
+            struct outbox_row row = rows.rows[i];
+            if (record_make_canonical(&relay->maker, &row, &arena, &unreadable) == STATUS_OK &&
+                row.rekeyed)
+                rows.rows[changed++] = row;
+        }
+        if (changed > 0)
+            status = ops->write_keys(relay->outbox, &relay->lease.row, rows.rows, changed,
+                                     judging->err);
+        if (status == STATUS_OK)
+            status = relay_keep_lease(relay, judging->err);
+    }
+    arena_done(&arena);
+    return status;
+}
+
+/* Sets rows aside, which are in the order of their positions. */
+static enum status judging_set_rows_aside(struct judging *judging, const struct outbox_set *set,
+                                          bool *ret_done)
+{
+    const struct outbox_row *last = &set->rows[set->count - 1];
+    enum status status = STATUS_OK;
+    if (last->behind && !last->shared)
+        status = judging_rekey_rest(judging, last);
+    return status == STATUS_OK ? relay_set_aside(judging->relay, set, ret_done, judging->err)
+                               : status;
+}
+
+/* The same where only some groups of the set have rows that were refused: the others wait behind
+ * these. */
+static enum status judging_divide(struct judging *judging, const struct change_set *set,
+                                  const char *reason, bool *ret_done)
 {
     char behind[ERROR_TEXT_SIZE];
-    struct relay *relay = judging->relay;
-    struct outbox_row *rows = arena_alloc(&relay->arena, set->count * sizeof *rows);
+    struct outbox_row *rows = calloc(set->count, sizeof *rows);
     size_t own = 0;
     size_t others = 0;
-    judging->moved = true;
     if (rows == NULL)
         return error_set(judging->err, STATUS_RETRY, "no memory");
     memset(judging->guilty, 0, judging->sets.group_count * sizeof *judging->guilty);
     for (size_t i = set->first; i < set_end(set); i++) {
         bool *guilty = &judging->guilty[judging->sets.groups[i]];
-        *guilty = *guilty || all || judging->rows[i].set_aside.data != NULL;
-        judging->behind[judging->sets.entities[i]] = judging->rows[i].position;
+        *guilty = *guilty || judging->rows[i].set_aside.data != NULL;
     }
     for (size_t i = set->first; i < set_end(set); i++) {
         if (judging->guilty[judging->sets.groups[i]])
@@ -74,50 +137,85 @@ static enum status judging_set_aside(struct judging *judging, const struct chang
         if (!judging->guilty[judging->sets.groups[i]])
             rows[own + others++] = judging->rows[i];
     }
-    const struct outbox_set first = {rows, own, reason};
-    const struct outbox_set second = {rows + own, others, behind};
+    const struct outbox_set first = {.rows = rows, .count = own, .reason = reason};
+    const struct outbox_set second = {
+        .rows = rows + own, .count = others, .reason = behind, .behind = rows[0].position};
     (void)snprintf(behind, sizeof behind, OUTBOX_BEHIND "outbox row %lld",
                    (long long)rows[0].position);
-    enum status status = relay_set_aside(relay, &first, judging->err);
-    if (status == STATUS_OK && others > 0)
-        status = relay_set_aside(relay, &second, judging->err);
-    if (status == STATUS_OK)
-        atomic_fetch_add(&relay->options.metrics->sets_set_aside, 1);
+    enum status status = judging_set_rows_aside(judging, &first, ret_done);
+    if (status == STATUS_OK && others > 0) {
+        bool follows = false; /* else the first ones wait again already */
+        status = judging_set_rows_aside(judging, &second, &follows);
+    }
+    free(rows);
     return status;
 }
 
-/* @param ret_reason  a buffer of ERROR_TEXT_SIZE. */
-static enum set_outcome judging_find(const struct judging *judging, const struct change_set *set,
-                                     char *ret_reason)
+/* Sets all rows of a set aside. What it would be behind may have been released since the load: then
+ * it waits, and what shares an entity with it too, and the next load judges anew. */
+static enum status judging_set_aside(struct judging *judging, const struct change_set *set,
+                                     const struct refusal *refusal, bool divides)
 {
-    enum set_outcome outcome = SET_PUBLISHED;
-    for (size_t i = set->first; i < set_end(set); i++) {
-        if (judging->rows[i].paused || judging->waits[judging->sets.entities[i]])
-            return SET_PAUSED;
+    struct relay *relay = judging->relay;
+    bool done = false;
+    enum status status = STATUS_OK;
+    judging->moved = true;
+    for (size_t i = set->first; i < set_end(set); i++)
+        judging->behind[judging->sets.entities[i]] = judging->rows[i].position;
+    if (divides && set->groups > 1) {
+        status = judging_divide(judging, set, refusal->reason, &done);
+    } else {
+        const struct outbox_set all = {.rows = &judging->rows[set->first],
+                                       .count = set->count,
+                                       .reason = refusal->reason,
+                                       .behind = refusal->behind};
+        status = judging_set_rows_aside(judging, &all, &done);
     }
+    if (status == STATUS_OK && done)
+        atomic_fetch_add(&relay->options.metrics->sets_set_aside, 1);
+    relay->waiting.more = relay->waiting.more || !done;
+    return status;
+}
+
+/* @return whether a row of the set waits with its type, or behind such a set; then what shares an
+ * entity with it waits too. */
+static bool judging_waits(struct judging *judging, const struct change_set *set)
+{
+    bool waits = false;
+    for (size_t i = set->first; i < set_end(set); i++)
+        waits = waits || judging->rows[i].paused || judging->waits[judging->sets.entities[i]];
+    for (size_t i = set->first; waits && i < set_end(set); i++)
+        judging->waits[judging->sets.entities[i]] = true;
+    judging->has_wait = judging->has_wait || waits;
+    return waits;
+}
+
+static enum set_outcome judging_find(const struct judging *judging, const struct change_set *set,
+                                     struct refusal *ret_refusal)
+{
+    int64_t behind = 0;
     for (size_t i = set->first; i < set_end(set); i++) {
         const struct outbox_row *row = &judging->rows[i];
         size_t entity = judging->sets.entities[i];
         if (row->set_aside.data != NULL) {
             if (set->count == 1)
-                (void)snprintf(ret_reason, ERROR_TEXT_SIZE, "%s", row->set_aside.data);
+                (void)snprintf(ret_refusal->reason, ERROR_TEXT_SIZE, "%s", row->set_aside.data);
             else
-                (void)snprintf(ret_reason, ERROR_TEXT_SIZE, "outbox row %lld (%.*s %.*s): %s",
-                               (long long)row->position, SLICE_ARGS(row->entity_type),
-                               SLICE_ARGS(row->entity_key), row->set_aside.data);
+                (void)snprintf(ret_refusal->reason, ERROR_TEXT_SIZE,
+                               "outbox row %lld (%.*s %.*s): %s", (long long)row->position,
+                               SLICE_ARGS(row->entity_type), SLICE_ARGS(row->entity_key),
+                               row->set_aside.data);
             return SET_REFUSED;
         }
-        if (outcome != SET_BEHIND && judging->behind[entity] != 0)
-            (void)snprintf(ret_reason, ERROR_TEXT_SIZE, OUTBOX_BEHIND "outbox row %lld",
-                           (long long)judging->behind[entity]);
-        else if (outcome != SET_BEHIND && row->blocked)
-            (void)snprintf(ret_reason, ERROR_TEXT_SIZE,
-                           OUTBOX_BEHIND "an earlier change of %.*s %.*s that is set aside",
-                           SLICE_ARGS(row->entity_type), SLICE_ARGS(row->entity_key));
-        if (judging->behind[entity] != 0 || row->blocked)
-            outcome = SET_BEHIND;
+        if (behind == 0)
+            behind = judging->behind[entity] != 0 ? judging->behind[entity] : row->blocked_by;
     }
-    return outcome;
+    if (behind == 0)
+        return SET_PUBLISHED;
+    ret_refusal->behind = behind;
+    (void)snprintf(ret_refusal->reason, ERROR_TEXT_SIZE, OUTBOX_BEHIND "outbox row %lld",
+                   (long long)behind);
+    return SET_BEHIND;
 }
 
 static void judging_keep(struct judging *judging, const struct change_set *set)
@@ -135,6 +233,8 @@ static void judging_keep(struct judging *judging, const struct change_set *set)
     choice->sets[choice->set_count] = *set;
     choice->sets[choice->set_count++].first = choice->count;
     choice->count += set->count;
+    if (set->groups > 1)
+        atomic_fetch_add(&judging->relay->options.metrics->sets_merged, 1);
     if ((int64_t)set->count > atomic_load(&judging->relay->options.metrics->sets_largest))
         atomic_store(&judging->relay->options.metrics->sets_largest, (int_fast64_t)set->count);
 }
@@ -142,22 +242,15 @@ static void judging_keep(struct judging *judging, const struct change_set *set)
 /* Keeps a set for the claim, sets it aside, or lets it wait. */
 static enum status judging_take(struct judging *judging, const struct change_set *set)
 {
-    char reason[ERROR_TEXT_SIZE] = "";
-    enum set_outcome outcome = judging_find(judging, set, reason);
-    switch (outcome) {
-    case SET_PUBLISHED:
-        judging_keep(judging, set);
+    struct refusal refusal = {.reason = ""};
+    enum set_outcome outcome = SET_PUBLISHED;
+    if (judging_waits(judging, set))
         return STATUS_OK;
-    case SET_PAUSED:
-        judging->has_wait = true;
-        for (size_t i = set->first; i < set_end(set); i++)
-            judging->waits[judging->sets.entities[i]] = true;
-        return STATUS_OK;
-    case SET_REFUSED:
-    case SET_BEHIND:
-        break;
-    }
-    return judging_set_aside(judging, set, outcome == SET_BEHIND, reason);
+    outcome = judging_find(judging, set, &refusal);
+    if (outcome != SET_PUBLISHED)
+        return judging_set_aside(judging, set, &refusal, outcome == SET_REFUSED);
+    judging_keep(judging, set);
+    return STATUS_OK;
 }
 
 static bool judging_fits(const struct judging *judging, const struct change_set *set)
@@ -168,20 +261,36 @@ static bool judging_fits(const struct judging *judging, const struct change_set 
 /* Sets a transaction aside that is too large, or that lies among too many changes of others. */
 static enum status judging_refuse_large(struct judging *judging, const struct change_set *set)
 {
-    char reason[ERROR_TEXT_SIZE];
+    struct refusal refusal = {.reason = ""};
     long long position = (long long)judging->rows[set->first].position;
+    if (judging_waits(judging, set))
+        return STATUS_OK;
     if (judging_fits(judging, set))
-        (void)snprintf(reason, sizeof reason,
-                       "a transaction that lies among more than %zu changes of others: retry it "
-                       "with `keepstep outbox retry %lld`",
-                       WINDOW_SETS * judging->limits.events, position);
+        (void)snprintf(refusal.reason, sizeof refusal.reason,
+                       "a transaction that lies among more than %zu changes or %zu bytes of "
+                       "others: retry it with `keepstep outbox retry %lld`",
+                       WINDOW_SETS * judging->limits.events, WINDOW_SETS * judging->limits.bytes,
+                       position);
     else
-        (void)snprintf(reason, sizeof reason,
+        (void)snprintf(refusal.reason, sizeof refusal.reason,
                        "a transaction of more than %zu changes or %zu bytes: raise "
                        "limits.changeset_events or limits.changeset_bytes and retry it, or "
                        "publish its changes one by one with `keepstep outbox cut %lld`",
                        judging->limits.events, judging->limits.bytes, position);
-    return judging_set_aside(judging, set, true, reason);
+    return judging_set_aside(judging, set, &refusal, false);
+}
+
+/* Counts a set that was cut, once its first part is published. */
+static void judging_note_cut(const struct judging *judging, const struct change_set *set)
+{
+    log_warning("relay",
+                "%zu changes that could not be told apart by transaction are published in parts of "
+                "at most %zu changes and %zu bytes: copies may show a transaction in two parts "
+                "(outbox rows %lld to %lld)",
+                set->count, judging->limits.events, judging->limits.bytes,
+                (long long)judging->rows[set->first].position,
+                (long long)judging->rows[set_end(set) - 1].position);
+    atomic_fetch_add(&judging->relay->options.metrics->sets_split, 1);
 }
 
 /* Cuts rows that are not known to be one transaction into sets that are not too large. */
@@ -189,87 +298,133 @@ static enum status judging_cut(struct judging *judging, const struct change_set 
 {
     enum status status = STATUS_OK;
     size_t end = set_end(set);
-    log_warning("relay",
-                "%zu changes that could not be told apart by transaction are published in parts of "
-                "at most %zu changes and %zu bytes: copies may show a transaction in two parts "
-                "(outbox rows %lld to %lld)",
-                set->count, judging->limits.events, judging->limits.bytes,
-                (long long)judging->rows[set->first].position,
-                (long long)judging->rows[end - 1].position);
-    atomic_fetch_add(&judging->relay->options.metrics->sets_split, 1);
+    size_t kept = judging->choice->count;
     for (size_t at = set->first; status == STATUS_OK && !judging->ended && at < end;) {
         struct change_set part = *set;
         part.first = at;
         part.count = sets_fit(judging->rows, at, end, &judging->limits);
-        at += part.count;
+        part.groups = at == set->first ? set->groups : 1; /* a merged one is counted once */
         status = judging_take(judging, &part);
+        if (at == set->first && judging->choice->count > kept)
+            judging_note_cut(judging, set);
+        at += part.count;
     }
     return status;
 }
 
 static enum status judging_judge(struct judging *judging, const struct change_set *set)
 {
-    if (set->groups > 1)
-        atomic_fetch_add(&judging->relay->options.metrics->sets_merged, 1);
     if (judging_fits(judging, set))
         return judging_take(judging, set);
     return set->groups > 1 || set->shared ? judging_cut(judging, set)
                                           : judging_refuse_large(judging, set);
 }
 
+/* @return how many rows of a group stand in the rest before the first one that must not be
+ * published yet, because an earlier row of its entity belongs to another group; SIZE_MAX without
+ * memory. */
+static size_t judging_count_free(struct judging *judging, size_t group)
+{
+    const struct change_sets *sets = &judging->sets;
+    const struct change_set *rest = &sets->rest;
+    size_t count = 0;
+    bool *others = arena_alloc(&judging->relay->sets, sets->entity_count * sizeof *others);
+    if (others == NULL)
+        return SIZE_MAX;
+    for (size_t i = rest->first; i < set_end(rest); i++) {
+        bool *other = &others[sets->entities[i]];
+        if (sets->groups[i] == group && *other)
+            break;
+        *other = sets->groups[i] != group;
+        count += sets->groups[i] == group;
+    }
+    return count;
+}
+
+/* Moves the first rows of a group to the beginning of the rest. What stood there is not looked at
+ * any more in this load. */
+static void judging_gather(struct judging *judging, size_t group, size_t count)
+{
+    const struct change_sets *sets = &judging->sets;
+    size_t to = sets->rest.first;
+    for (size_t i = to; to < sets->rest.first + count; i++) {
+        if (sets->groups[i] != group)
+            continue;
+        judging->rows[to] = judging->rows[i];
+        sets->groups[to] = group;
+        sets->entities[to++] = sets->entities[i];
+    }
+}
+
 /* The load has no complete set, although it is as large as may be. Of all groups the one with the
- * most rows is in the way: it is cut, or what was loaded of it is set aside, and the rest waits. */
+ * most rows is in the way: what was loaded of it is cut, or set aside, and the rest waits. Where
+ * not even its first row may go before the others', all are cut. */
 static enum status judging_clear_way(struct judging *judging)
 {
     const struct change_set *rest = &judging->sets.rest;
-    size_t *counts = arena_alloc(&judging->relay->arena,
-                                 judging->sets.group_count * sizeof *counts);
+    size_t *counts = arena_alloc(&judging->relay->sets, judging->sets.group_count * sizeof *counts);
     if (counts == NULL)
         return error_set(judging->err, STATUS_RETRY, "no memory");
     size_t group = sets_largest_group(&judging->sets, rest, counts);
-    size_t moved = 0;
-    if (judging->sets.shared[group])
+    bool shared = judging->sets.shared[group];
+    size_t count = shared ? judging_count_free(judging, group) : counts[group];
+    if (count == SIZE_MAX)
+        return error_set(judging->err, STATUS_RETRY, "no memory");
+    if (count == 0)
         return judging_cut(judging, rest);
-    for (size_t i = rest->first; i < set_end(rest); i++) {
-        if (judging->sets.groups[i] != group)
-            continue;
-        judging->rows[rest->first + moved] = judging->rows[i];
-        judging->sets.groups[rest->first + moved] = group;
-        judging->sets.entities[rest->first + moved++] = judging->sets.entities[i];
-    }
-    const struct change_set set = {.first = rest->first, .count = moved, .groups = 1};
-    return judging_refuse_large(judging, &set);
+    judging_gather(judging, group, count);
+    const struct change_set set = {
+        .first = rest->first, .count = count, .groups = 1, .shared = shared};
+    return shared ? judging_cut(judging, &set) : judging_refuse_large(judging, &set);
 }
 
-/* @return how many rows the next load must have to reach the end of a set; 0: more do not help.
- * Positions are whole numbers, so no more rows than positions lie before that end. */
-static size_t judging_reach(const struct judging *judging, const struct outbox_extent *extent)
+/* Says how large the next load must be to reach the end of a set: in rows, or in bytes where it was
+ * these that ended the load. Positions are whole numbers, so no more rows than positions lie before
+ * that end. @return false: more do not help, or there is no memory for more. */
+static bool judging_reach(const struct judging *judging, const struct outbox_extent *extent,
+                          struct relay_choice *choice)
 {
     const struct change_sets *sets = &judging->sets;
     size_t most = sets->first_shared ? judging->limits.events
                                      : WINDOW_SETS * judging->limits.events;
+    size_t most_bytes = WINDOW_SETS * judging->limits.bytes;
     size_t wanted = most;
-    if (judging->has_wait) /* all that a longer load could complete ends behind what is paused */
-        return 0;
+    choice->wanted_bytes = extent->total_bytes;
+    if (judging->cut)
+        return false;
+    if (judging->loaded >= extent->total_bytes) {
+        choice->wanted = extent->rows;
+        choice->wanted_bytes = WINDOW_STEP * extent->total_bytes;
+        choice->wanted_bytes = choice->wanted_bytes < most_bytes ? choice->wanted_bytes
+                                                                 : most_bytes;
+        return choice->wanted_bytes > extent->total_bytes;
+    }
     if (sets->rest.count > 0)
         wanted = (size_t)(sets->first_end - judging->rows[sets->rest.first].position) + 1;
     wanted = wanted < WINDOW_STEP * extent->rows ? wanted : WINDOW_STEP * extent->rows;
-    wanted = wanted < most ? wanted : most;
-    return wanted > extent->rows ? wanted : 0;
+    choice->wanted = wanted < most ? wanted : most;
+    return choice->wanted > extent->rows;
 }
 
 /* Nothing of this load can be claimed, and more rows wait behind it. */
 static enum status judging_go_on(struct judging *judging, const struct outbox_extent *extent)
 {
     struct relay_choice *choice = judging->choice;
-    choice->wanted = judging_reach(judging, extent);
-    if (choice->wanted > 0)
-        return STATUS_OK;
-    if (judging->has_wait || judging->sets.rest.count == 0) {
-        judging->relay->waiting.more = false; /* nothing changes before the type is resumed */
+    if (extent == NULL) {
+        choice->wanted = 1; /* a load of the usual size comes first */
         return STATUS_OK;
     }
-    return judging_clear_way(judging);
+    /* All that a longer load could complete ends behind what is paused. */
+    if (!judging->has_wait && judging_reach(judging, extent, choice))
+        return STATUS_OK;
+    choice->wanted = 0;
+    if (!judging->has_wait && judging->sets.rest.count > 0) {
+        enum status status = judging_clear_way(judging);
+        if (status != STATUS_OK || judging->moved)
+            return status;
+    }
+    judging->relay->waiting.more = false; /* nothing changes before the type is resumed */
+    return STATUS_OK;
 }
 
 enum status relay_check_rows(struct relay *relay, struct outbox_rows *loaded, struct error *err)
@@ -277,15 +432,16 @@ enum status relay_check_rows(struct relay *relay, struct outbox_rows *loaded, st
     for (size_t i = 0; i < loaded->count; i++) {
         struct error reason = ERROR_INIT;
         struct outbox_row *row = &loaded->rows[i];
-        enum status verdict = record_check(&relay->maker, row, &relay->arena, &reason);
+        enum status verdict = record_check(&relay->maker, row, &relay->sets, &reason);
         if (verdict == STATUS_REJECT) {
-            row->set_aside = arena_copy(&relay->arena, slice_of(reason.text));
+            row->set_aside = arena_copy(&relay->sets, slice_of(reason.text));
             verdict = row->set_aside.data == NULL ? STATUS_RETRY : STATUS_OK;
         }
         if (verdict != STATUS_OK && i == 0)
             return error_set(err, verdict, "%s", reason.text);
         if (verdict != STATUS_OK) {
             loaded->count = i;
+            loaded->cut = true;
             relay->waiting.more = true;
         }
     }
@@ -301,7 +457,7 @@ static enum status relay_store_keys(struct relay *relay, const struct outbox_row
     *ret_stored = false;
     if (!relay->waiting.has_set_aside)
         return STATUS_OK;
-    struct outbox_row *rows = arena_alloc(&relay->arena, (loaded->count + 1) * sizeof *rows);
+    struct outbox_row *rows = arena_alloc(&relay->sets, (loaded->count + 1) * sizeof *rows);
     if (rows == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
     for (size_t i = 0; i < loaded->count; i++) {
@@ -316,7 +472,7 @@ static enum status relay_store_keys(struct relay *relay, const struct outbox_row
 
 static bool judging_init(struct judging *judging)
 {
-    struct arena *arena = &judging->relay->arena;
+    struct arena *arena = &judging->relay->sets;
     const struct change_sets *sets = &judging->sets;
     size_t rows = sets->rest.first + sets->rest.count + 1;
     judging->behind = arena_alloc(arena, rows * sizeof *judging->behind);
@@ -335,15 +491,18 @@ enum status relay_choose_sets(struct relay *relay, struct outbox_rows *loaded,
                               .rows = loaded->rows,
                               .limits = relay_set_limits(relay),
                               .choice = ret_choice,
+                              .cut = loaded->cut,
                               .err = err};
     bool stored = false;
+    for (size_t i = 0; i < loaded->count; i++)
+        judging.loaded += loaded->rows[i].payload.length;
     *ret_choice = (struct relay_choice){.rows = loaded->rows};
     enum status status = relay_store_keys(relay, loaded, &stored, err);
     if (status != STATUS_OK || stored) {
         relay->waiting.more = true;
         return status;
     }
-    status = sets_arrange(loaded->rows, loaded->count, &relay->arena, &judging.sets, err);
+    status = sets_arrange(loaded->rows, loaded->count, &relay->sets, &judging.sets, err);
     if (status == STATUS_OK && !judging_init(&judging))
         status = error_set(err, STATUS_RETRY, "no memory");
     if (status != STATUS_OK)
@@ -358,95 +517,4 @@ enum status relay_choose_sets(struct relay *relay, struct outbox_rows *loaded,
         status = judging_go_on(&judging, extent);
     relay->waiting.more = relay->waiting.more || judging.ended;
     return status;
-}
-
-enum status relay_find_open_sets(struct relay *relay, struct error *err)
-{
-    struct relay_cursor at = {0};
-    struct relay_lane *lane;
-    enum status status = STATUS_OK;
-    while (status == STATUS_OK && (lane = relay_next_lane(relay, &at)) != NULL) {
-        const struct relay_partition *state = &lane->state;
-        struct outbox_row row = {0};
-        lane->open_end = 0;
-        if (!relay_is_whole(relay) || state->last_sequence == 0)
-            continue;
-        arena_reset(&relay->arena);
-        status = relay->outbox->ops->find(relay->outbox, slice_of(state->last_id), &relay->arena,
-                                          &row, err);
-        if (status == STATUS_OK && row.changeset_end > state->last_sequence)
-            lane->open_end = row.changeset_end;
-    }
-    return status;
-}
-
-/* What was lost waits again, and in the order of sets it is first: all that was before it has its
- * numbers. Only a transaction that came to light later could be before it. */
-enum status relay_check_open_sets(struct relay *relay, const struct relay_choice *choice,
-                                  struct error *err)
-{
-    struct relay_cursor at = {0};
-    const struct relay_lane *lane;
-    while ((lane = relay_next_lane(relay, &at)) != NULL) {
-        size_t rows = 0;
-        for (size_t s = 0; lane->open_end != 0 && s < choice->set_count && rows == 0; s++) {
-            const struct change_set *set = &choice->sets[s];
-            for (size_t i = set->first; i < set_end(set); i++)
-                rows += relay_lane_of(relay, &choice->rows[i]) == lane;
-        }
-        if (rows > 0 && lane->state.last_sequence + rows != lane->open_end)
-            return error_set(
-                error_config(err), STATUS_FATAL,
-                "%s [%d]: the log has a part of a transaction whose numbers end at %llu, but the "
-                "database lost them, and what waits now is not its rest (%zu changes behind number "
-                "%llu): begin a new history with `keepstep init --new-incarnation`",
-                lane->state.topic, (int)lane->state.partition, (unsigned long long)lane->open_end,
-                rows, (unsigned long long)lane->state.last_sequence);
-    }
-    return STATUS_OK;
-}
-
-/* Counts a set that lies in several partitions; each of its parts is a set there. */
-static void relay_note_spread(struct relay *relay)
-{
-    atomic_fetch_add(&relay->options.metrics->sets_split, 1);
-    if (!relay->spread_logged)
-        log_warning("relay", "a transaction has changes in several partitions: copies show its "
-                             "parts one after the other; this is counted, and not logged again");
-    relay->spread_logged = true;
-}
-
-/* @return the lane where the row is in a set; NULL for a record of joint transactions: in its topic
- * each is alone. */
-static struct relay_lane *relay_lane_of_set(struct relay *relay, const struct outbox_row *row)
-{
-    return joint_row_is(row) ? NULL : relay_lane_of(relay, row);
-}
-
-void relay_end_sets(struct relay *relay, const struct relay_choice *choice)
-{
-    for (size_t s = 0; s < choice->set_count; s++) {
-        const struct change_set *set = &choice->sets[s];
-        struct relay_lane *lane;
-        size_t lanes = 0;
-        for (size_t i = set->first; i < set_end(set); i++) {
-            lane = relay_lane_of_set(relay, &choice->rows[i]);
-            if (lane == NULL)
-                continue;
-            lanes += lane->set_rows++ == 0;
-            lane->set_end = choice->rows[i].sequence;
-        }
-        for (size_t i = set->first; i < set_end(set); i++) {
-            lane = relay_lane_of_set(relay, &choice->rows[i]);
-            bool in_set = lane != NULL && (lane->set_rows > 1 || lane->open_end != 0);
-            choice->rows[i].changeset_end = in_set ? lane->set_end : 0;
-        }
-        for (size_t i = set->first; i < set_end(set); i++) {
-            lane = relay_lane_of(relay, &choice->rows[i]);
-            lane->set_rows = 0;
-            lane->open_end = 0;
-        }
-        if (lanes > 1)
-            relay_note_spread(relay);
-    }
 }

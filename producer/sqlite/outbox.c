@@ -34,13 +34,20 @@ static bool outbox_sqlite_reads_agent(unsigned statement)
            statement == STATEMENT_UNREAD || statement == STATEMENT_PURGE_SCAN_APPLIED;
 }
 
+/* These name the index of whole transactions. */
+static bool outbox_sqlite_reads_sets(unsigned statement)
+{
+    return statement == STATEMENT_LOAD_SETS || statement == STATEMENT_LOAD_GROUP ||
+           statement == STATEMENT_SET_ASIDE_REST;
+}
+
 /* Preparing costs no round trip here. So an outbox that lacks a table is refused before anything is
  * done with it. */
 static enum status outbox_sqlite_prepare(struct outbox_sqlite *self, struct error *err)
 {
     enum status status = STATUS_OK;
     for (unsigned i = 0; status == STATUS_OK && i < OUTBOX_STATEMENT_COUNT; i++) {
-        if (!outbox_sqlite_reads_agent(i) && (i != STATEMENT_LOAD_SETS || self->shared.whole))
+        if (!outbox_sqlite_reads_agent(i) && (self->shared.whole || !outbox_sqlite_reads_sets(i)))
             status = sql_sqlite_prepare(&self->session, i, err);
     }
     if (status != STATUS_OK)

@@ -39,7 +39,8 @@ AND aggregatetype NOT IN (SELECT entity_type FROM keepstep_paused) AND NOT EXIST
   AND s.aggregateid = o.aggregateid AND s.position < o.position)
 ORDER BY position LIMIT ?1
 
--- All rows that wait, and of each the last position that waits with its identity.
+-- All rows that wait, and of each the last position that waits with its identity, and of its entity
+-- the last one before it that is set aside. A record of joint transactions is in no set.
 -- name: load_sets
 SELECT position, id, aggregatetype, aggregateid, type,
   CASE WHEN length(CAST(payload AS BLOB)) <= ?2 THEN payload END, created_at, traceparent,
@@ -50,14 +51,20 @@ SELECT position, id, aggregatetype, aggregateid, type,
     WHERE sequence IS NULL AND position <= ?4 ORDER BY position LIMIT ?6)),
   CASE WHEN changeset <> '' THEN (SELECT s.position FROM outbox AS s INDEXED BY outbox_changeset
     WHERE s.changeset = o.changeset AND s.sequence IS NULL AND s.changeset <> ''
-    AND s.set_aside IS NULL ORDER BY s.position DESC LIMIT 1) ELSE position END,
-  EXISTS (SELECT 1 FROM outbox AS s WHERE s.set_aside IS NOT NULL
+    AND s.set_aside IS NULL AND s.aggregatetype <> 'keepstep.joint'
+    ORDER BY s.position DESC LIMIT 1) ELSE position END,
+  (SELECT s.position FROM outbox AS s WHERE s.set_aside IS NOT NULL
     AND s.aggregatetype = o.aggregatetype AND s.aggregateid = o.aggregateid
-    AND s.position < o.position),
+    AND s.position < o.position ORDER BY s.position DESC LIMIT 1),
   aggregatetype IN (SELECT entity_type FROM keepstep_paused)
 FROM outbox AS o INDEXED BY outbox_waiting
 WHERE sequence IS NULL AND set_aside IS NULL AND position > ?4
 ORDER BY position LIMIT ?1
+
+-- Whether the outbox has the column that this version needs, and the index of whole transactions.
+-- name: is_prepared
+SELECT EXISTS (SELECT 1 FROM pragma_table_info('outbox') WHERE name = 'changeset_end'),
+  EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = 'outbox_changeset')
 
 -- name: claim_rows
 UPDATE outbox SET kafka_partition = ?2, sequence = ?3, changeset_end = nullif(?4, 0)
@@ -115,10 +122,22 @@ ON CONFLICT (topic, partition) DO UPDATE SET read_offset = excluded.read_offset
 UPDATE outbox SET set_aside = ?2, aggregateid = ?3, changeset = coalesce(?4, changeset)
 WHERE position = ?1 AND sequence IS NULL
 
+-- Whether the row that others are to wait for is set aside.
+-- name: hold_set_aside
+SELECT 1 FROM outbox WHERE position = ?1 AND set_aside IS NOT NULL
+
 -- The rows of the same set that were not loaded.
 -- name: set_aside_rest
-UPDATE outbox SET set_aside = ?3, changeset = ?4
-WHERE sequence IS NULL AND set_aside IS NULL AND changeset = ?1 AND position <= ?2
+UPDATE outbox INDEXED BY outbox_changeset SET set_aside = ?4, changeset = ?5
+WHERE sequence IS NULL AND changeset <> '' AND changeset = ?1 AND position > ?2 AND position <= ?3
+AND set_aside IS NULL AND aggregatetype <> 'keepstep.joint'
+
+-- name: load_group
+SELECT position, id, aggregatetype, aggregateid, type, NULL, created_at, traceparent,
+  partition_key, kafka_partition, sequence, set_aside, changeset, changeset_end, NULL
+FROM outbox INDEXED BY outbox_changeset
+WHERE sequence IS NULL AND changeset <> '' AND changeset = ?1 AND position > ?2 AND position <= ?3
+AND set_aside IS NULL AND aggregatetype <> 'keepstep.joint' ORDER BY position LIMIT ?4
 
 -- name: write_keys
 UPDATE outbox SET aggregateid = ?2 WHERE position = ?1 AND sequence IS NULL

@@ -135,9 +135,10 @@ static void a_row_set_aside_blocks_its_entity_until_it_is_released(void)
     outbox_case_write("order", 1, 1);
     assert_int_equal(outbox_case_waiting(outbox, &rows), 3);
     int64_t position = rows[0].position;
-    assert_int_equal(outbox->ops->set_aside(
-                         outbox, &lease, &(struct outbox_set){&rows[0], 1, "too \"long\""}, &err),
-                     STATUS_OK);
+    const struct outbox_set set = {.rows = &rows[0], .count = 1, .reason = "too \"long\""};
+    bool done = false;
+    assert_int_equal(outbox->ops->set_aside(outbox, &lease, &set, &done, &err), STATUS_OK);
+    assert_true(done);
     assert_int_equal(outbox_case_waiting(outbox, &rows), 1);
     assert_true(slice_is(rows[0].entity_key, "{\"id\":2}"));
     assert_int_equal(outbox->ops->count(outbox, &counts, &err), STATUS_OK);
@@ -213,8 +214,9 @@ static void a_row_of_a_long_key_can_be_set_aside_and_blocks_its_entity(void)
                         key));
     outbox_case_write("order", 1, 1);
     assert_int_equal(outbox_case_waiting(outbox, &rows), 3);
-    if (outbox->ops->set_aside(outbox, &lease, &(struct outbox_set){&rows[0], 1, "no JSON"},
-                               &err) != STATUS_OK)
+    const struct outbox_set set = {.rows = &rows[0], .count = 1, .reason = "no JSON"};
+    bool done = false;
+    if (outbox->ops->set_aside(outbox, &lease, &set, &done, &err) != STATUS_OK)
         test_fail("%s", err.text);
     assert_int_equal(outbox_case_waiting(outbox, &rows), 1);
     assert_true(slice_is(rows[0].entity_key, "{\"id\":1}"));

@@ -2,8 +2,14 @@
  * database and with the rights of a relay's role. */
 #include "tests/support/outbox_case.h"
 
+#include "common/clock.h"
+#include "tests/support/session.h"
+
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#define WAIT_US (100 * 1000) /* until a session waits for a lock, most often */
 
 static struct outbox *outbox;
 static struct lease lease;
@@ -54,7 +60,7 @@ static const char *told(size_t limit)
         length += (size_t)snprintf(
             text + length, sizeof text - length, "%s%lld>%lld%s%s%s%s", i == 0 ? "" : " ",
             (long long)row->position, (long long)row->last_of_group, row->behind ? "b" : "",
-            row->blocked ? "B" : "", row->paused ? "p" : "", row->shared ? "s" : "");
+            row->blocked_by != 0 ? "B" : "", row->paused ? "p" : "", row->shared ? "s" : "");
     }
     return text;
 }
@@ -111,12 +117,20 @@ static void a_paused_type_stops_all_that_ends_behind_its_first_set(void)
     end();
 }
 
-static void set_aside(const struct outbox_row *rows, size_t count, const char *reason)
+/* @return whether they are set aside now. */
+static bool is_set_aside(const struct outbox_set *set)
 {
     struct error err = ERROR_INIT;
-    if (outbox->ops->set_aside(outbox, &lease, &(struct outbox_set){rows, count, reason}, &err) !=
-        STATUS_OK)
+    bool done = false;
+    if (outbox->ops->set_aside(outbox, &lease, set, &done, &err) != STATUS_OK)
         test_fail("%s", err.text);
+    return done;
+}
+
+static void set_aside(const struct outbox_row *rows, size_t count, const char *reason)
+{
+    const struct outbox_set set = {.rows = rows, .count = count, .reason = reason};
+    assert_true(is_set_aside(&set));
 }
 
 static const char *waiting_and_aside(void)
@@ -157,6 +171,57 @@ static void what_waits_behind_a_set_is_released_with_it(void)
     write_chain();
     resolve(1, OUTBOX_RETRY);
     assert_string_equal(told(100), "1>1 2>3 3>3 4>5 5>5 6>6");
+    end();
+}
+
+/* The relay has loaded while the blocker was set aside. */
+static void a_set_is_not_set_aside_behind_one_that_is_not_any_more(void)
+{
+    static const enum outbox_resolution resolutions[] = {OUTBOX_RETRY, OUTBOX_DROP};
+    for (size_t i = 0; i < 2; i++) {
+        struct outbox_set set = {.count = 2, .reason = OUTBOX_BEHIND "outbox row 1", .behind = 1};
+        begin();
+        write("a", 1, "1");
+        write("a", 1, "2");
+        write("b", 1, "2");
+        set_aside(load(100).rows, 1, "no schema");
+        set.rows = load(100).rows;
+        assert_int_equal(set.rows[0].blocked_by, 1);
+        resolve(1, resolutions[i]);
+        assert_false(is_set_aside(&set));
+        assert_string_equal(told(100), i == 0 ? "1>1 2>3 3>3" : "2>3 3>3");
+        end();
+    }
+}
+
+static void *set_aside_behind_the_first(void *context)
+{
+    static bool done;
+    done = is_set_aside(context);
+    return &done;
+}
+
+/* The operator's transaction is not committed yet. */
+static void a_set_waits_until_it_is_known_whether_its_blocker_stays_set_aside(void)
+{
+    struct outbox_set set = {.count = 1, .reason = OUTBOX_BEHIND "outbox row 1", .behind = 1};
+    pthread_t thread;
+    void *done = NULL;
+    begin();
+    write("a", 1, "1");
+    write("a", 1, "2");
+    set_aside(load(100).rows, 1, "no schema");
+    set.rows = load(100).rows;
+    struct session *session = session_open(outbox_case_url);
+    session_run(session, "START TRANSACTION", NULL);
+    session_run(session, "UPDATE outbox SET set_aside = NULL WHERE position = 1", NULL);
+    assert_int_equal(pthread_create(&thread, NULL, set_aside_behind_the_first, &set), 0);
+    clock_sleep_us(WAIT_US);
+    session_run(session, "COMMIT", NULL);
+    (void)pthread_join(thread, &done);
+    assert_false(*(bool *)done);
+    session_close(session);
+    assert_string_equal(told(100), "1>1 2>2");
     end();
 }
 
@@ -219,6 +284,46 @@ static void the_rest_of_a_large_set_is_set_aside_with_it(void)
     assert_string_equal(told(100), "2>8 4>8 6>8 8>8 9>9");
     resolve(7, OUTBOX_RETRY);
     assert_string_equal(told(100), "1>7 2>8 3>7 4>8 5>7 6>8 7>7 8>8 9>9");
+    end();
+}
+
+/* The rest is read, and set aside, in pieces. A record of joint transactions is no part of a set.
+ */
+static void the_rest_of_a_set_is_found_by_its_identity(void)
+{
+    struct error err = ERROR_INIT;
+    struct outbox_rows rest = {0};
+    begin();
+    for (int i = 1; i <= 4; i++) {
+        write("order", i, "x");
+        write(i == 3 ? "keepstep.joint" : "line", i, i == 3 ? "x" : "y");
+    }
+    const struct outbox_row first = load(1).rows[0];
+    assert_int_equal(first.last_of_group, 7);
+    assert_int_equal(outbox->ops->load_group(outbox, &first, 2, &outbox_case_arena, &rest, &err),
+                     STATUS_OK);
+    assert_int_equal(rest.count, 2);
+    assert_int_equal(rest.rows[0].position, 3);
+    assert_true(slice_is(rest.rows[1].entity_key, "{\"id\":3}"));
+    assert_true(slice_is(rest.rows[1].entity_type, "order"));
+    set_aside(&first, 1, "too large");
+    assert_string_equal(outbox_case_ask("SELECT position FROM outbox WHERE set_aside IS NULL "
+                                        "ORDER BY position"),
+                        "2\n4\n6\n8\n");
+    end();
+}
+
+/* Others wait for a vote, and what is voted on does not wait for it. */
+static void a_pause_stops_no_record_of_joint_transactions(void)
+{
+    begin();
+    write("order", 1, "x");
+    write("keepstep.joint", 1, "x");
+    write("keepstep.joint", 2, "y");
+    write("line", 1, "x");
+    (void)outbox_case_ask(
+        "INSERT INTO keepstep_paused VALUES ('order', 5, 'anna@host', 'rebuilt')");
+    assert_string_equal(told(100), "1>4p 2>2 3>3 4>4p");
     end();
 }
 
@@ -319,6 +424,10 @@ CASE(each_row_says_where_its_set_ends)
 CASE(a_set_that_reaches_beyond_what_was_loaded_says_so)
 CASE(a_paused_type_stops_all_that_ends_behind_its_first_set)
 CASE(what_waits_behind_a_set_is_released_with_it)
+CASE(a_set_is_not_set_aside_behind_one_that_is_not_any_more)
+CASE_OF_SERVERS(a_set_waits_until_it_is_known_whether_its_blocker_stays_set_aside)
+CASE(the_rest_of_a_set_is_found_by_its_identity)
+CASE(a_pause_stops_no_record_of_joint_transactions)
 CASE(dropping_a_set_drops_all_of_it_and_releases_what_waits)
 CASE(a_set_that_is_cut_becomes_single_changes)
 CASE(rows_that_are_alone_are_set_aside_alone)
@@ -335,6 +444,10 @@ int main(void)
         ALL(a_set_that_reaches_beyond_what_was_loaded_says_so),
         ALL(a_paused_type_stops_all_that_ends_behind_its_first_set),
         ALL(what_waits_behind_a_set_is_released_with_it),
+        ALL(a_set_is_not_set_aside_behind_one_that_is_not_any_more),
+        SERVERS(a_set_waits_until_it_is_known_whether_its_blocker_stays_set_aside),
+        ALL(the_rest_of_a_set_is_found_by_its_identity),
+        ALL(a_pause_stops_no_record_of_joint_transactions),
         ALL(dropping_a_set_drops_all_of_it_and_releases_what_waits),
         ALL(a_set_that_is_cut_becomes_single_changes),
         ALL(rows_that_are_alone_are_set_aside_alone),

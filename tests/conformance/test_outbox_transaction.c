@@ -71,7 +71,9 @@ static enum status run_set_aside(struct outbox *outbox, const struct lease *leas
                                  struct error *err)
 {
     const struct outbox_row row = {.position = 100 + number, .entity_key = slice_of("k")};
-    return outbox->ops->set_aside(outbox, lease, &(struct outbox_set){&row, 1, "no reason"}, err);
+    const struct outbox_set set = {.rows = &row, .count = 1, .reason = "no reason"};
+    bool done = false;
+    return outbox->ops->set_aside(outbox, lease, &set, &done, err);
 }
 
 static enum status run_write_keys(struct outbox *outbox, const struct lease *lease, int number,
@@ -352,10 +354,9 @@ static void any_text_arrives_as_it_is(void)
             .position = (int64_t)i + 1, .entity_key = ODD_TEXTS[i], .rekeyed = true};
     if (outbox->ops->write_keys(outbox, &lease, rows, ODD_COUNT, &err) != STATUS_OK)
         test_fail("%s", err.text);
-    assert_int_equal(outbox->ops->set_aside(outbox, &lease,
-                                            &(struct outbox_set){&rows[1], 1, ODD_TEXTS[3].data},
-                                            &err),
-                     STATUS_OK);
+    const struct outbox_set set = {.rows = &rows[1], .count = 1, .reason = ODD_TEXTS[3].data};
+    bool done = false;
+    assert_int_equal(outbox->ops->set_aside(outbox, &lease, &set, &done, &err), STATUS_OK);
     outbox->ops->close(outbox);
     mariadb_execute(outbox_case_url, NORMAL_SETTINGS);
     for (size_t i = 0; i < ODD_COUNT; i++)

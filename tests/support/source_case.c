@@ -155,9 +155,9 @@ void source_case_set_aside(struct source_case *self, int64_t position)
     const char *key = source_case_text(
         self, test_format("SELECT aggregateid FROM outbox WHERE position = %" PRId64, position));
     const struct outbox_row row = {.position = position, .entity_key = {key, strcspn(key, "\n")}};
-    must(self->outbox->ops->set_aside(self->outbox, &self->lease,
-                                      &(struct outbox_set){&row, 1, "because"}, &err),
-         &err);
+    const struct outbox_set set = {.rows = &row, .count = 1, .reason = "because"};
+    bool done = false;
+    must(self->outbox->ops->set_aside(self->outbox, &self->lease, &set, &done, &err), &err);
 }
 
 void source_case_snapshot(struct source_case *self, bool begin)

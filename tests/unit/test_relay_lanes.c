@@ -78,9 +78,40 @@ static void a_topic_that_was_left_is_none_that_the_database_has_forgotten(void *
     free(relay.topics);
 }
 
+/* The log has four of five changes; the database has lost the number of the last one. A claim that
+ * is not durable is made again. */
+static void the_rest_of_a_lost_set_gets_its_end_each_time_that_it_is_claimed(void **state)
+{
+    struct config_entry entry = {.topic = (char *)"now", .partitions = 1};
+    struct relay_lane lane = {.state = {.last_sequence = 4}, .open_end = 5};
+    struct relay_topic topic = {.name = "now", .entry = &entry, .lane_count = 1, .lanes = &lane};
+    struct outbox_row rows[] = {{.topic = "now"}, {.topic = "now"}, {.topic = "now"}};
+    struct change_set sets[] = {{.count = 1, .groups = 1}, {.first = 1, .count = 1, .groups = 1}};
+    const struct relay_choice choice = {.rows = rows, .count = 2, .sets = sets, .set_count = 2};
+    struct relay relay = {.topics = &topic, .topic_count = 1};
+    struct error err = ERROR_INIT;
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(relay_check_open_sets(&relay, &choice, &err), STATUS_OK);
+        for (size_t r = 0; r < choice.count; r++) {
+            rows[r].sequence = 5 + r;
+            rows[r].changeset_end = 99;
+        }
+        relay_end_sets(&relay, &choice);
+        assert_int_equal(rows[0].changeset_end, 5);
+        assert_int_equal(rows[1].changeset_end, 0);
+    }
+    sets[0].count = 2; /* once more it would be too many */
+    assert_int_equal(relay_check_open_sets(&relay, &choice, &err), STATUS_FATAL);
+    error_clear(&err);
+    lane.state.last_sequence = 5; /* it is durable now */
+    assert_int_equal(relay_check_open_sets(&relay, &choice, &err), STATUS_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(the_rest_of_a_lost_set_gets_its_end_each_time_that_it_is_claimed),
         TEST(a_topic_that_was_left_is_none_that_the_database_has_forgotten),
     };
     return TEST_RUN(tests);

@@ -3,12 +3,14 @@
 #include "tests/support/relay_shop.h"
 
 #include "common/buffer.h"
+#include "common/clock.h"
 #include "producer/init/init.h"
 
 #include <stdio.h>
 
 #define LOG_BYTES_MAX ((size_t)4 * 1024 * 1024)
 #define LIMIT_MS      20000
+#define WAIT_US       (INT64_C(1500) * 1000) /* in which the relay looks more than once */
 
 /* One change of a transaction. */
 struct write {
@@ -374,6 +376,62 @@ static void what_the_database_lost_of_a_sets_numbers_is_given_again_up_to_the_sa
     relay_shop_done(&shop);
 }
 
+/* As many rows as the rest has, but of another transaction, which was committed before that one's
+ * last row and came to light later. */
+static void another_transaction_does_not_get_the_numbers_of_a_lost_rest(void **state)
+{
+    static const struct write writes[] = {
+        {"a", 1, "\"x\""}, {"a", 2, "\"x\""}, {"a", 3, "\"x\""}, {"b", 4, "\"x\""},
+        {"b", 5, "\"x\""}, {"a", 6, "\"x\""}, {"a", 7, "\"x\""},
+    };
+    struct relay_shop shop;
+    (void)state;
+    make_whole(&shop);
+    write_rows(&shop, writes, 7);
+    (void)sqlite_format(shop.path,
+                        "UPDATE outbox SET kafka_partition = 0, sequence = position, changeset_end "
+                        "= 5 WHERE position <= 3; INSERT INTO keepstep_relay_type VALUES "
+                        "('order', 'order'); "
+                        "INSERT INTO keepstep_relay_partition VALUES ('order', 0, 3, '%s', 0, -1, "
+                        "'')",
+                        id_of(&shop, 3));
+    relay_shop_start(&shop);
+    (void)pthread_join(shop.thread, NULL);
+    assert_int_equal(shop.status, STATUS_FATAL);
+    assert_non_null(strstr(shop.err.text, "what waits now is not its rest"));
+    assert_string_equal(sqlite_text(shop.path, "SELECT count(*) FROM outbox WHERE sequence > 3"),
+                        "0\n");
+    relay_shop_done(&shop);
+}
+
+/* Too large, too; a set that waits with its type is neither set aside nor cut. */
+static void a_paused_type_holds_sets_of_every_size(void **state)
+{
+    static const struct write writes[] = {
+        {"a", 1, "\"x\""}, {"a", 2, "\"x\""}, {"a", 3, "\"x\""},
+        {"-", 4, "\"x\""}, {"-", 5, "\"x\""}, {"-", 6, "\"x\""},
+    };
+    struct relay_shop shop;
+    (void)state;
+    make_whole(&shop);
+    shop.config.limits.changeset_events = 2;
+    (void)sqlite_text(shop.path,
+                      "INSERT INTO keepstep_paused VALUES ('order', 5, 'anna@host', 'rebuilt')");
+    write_rows(&shop, writes, 6);
+    relay_shop_start(&shop);
+    relay_shop_expect(&shop, "SELECT epoch > 0 FROM keepstep_relay", "1\n");
+    write_rows(&shop, &writes[5], 1); /* each look of the relay finds more */
+    clock_sleep_us(WAIT_US);
+    assert_int_equal(atomic_load(&shop.metrics.sets_split), 0);
+    assert_int_equal(atomic_load(&shop.metrics.sets_set_aside), 0);
+    (void)sqlite_text(shop.path, "DELETE FROM keepstep_paused");
+    relay_shop_expect_acknowledged(&shop, 4);
+    relay_shop_stop(&shop);
+    assert_int_equal(atomic_load(&shop.metrics.sets_split), 1);
+    assert_int_equal(atomic_load(&shop.metrics.sets_set_aside), 1);
+    relay_shop_done(&shop);
+}
+
 static void the_void_of_a_refused_record_names_the_end_of_its_set_too(void **state)
 {
     struct relay_shop shop;
@@ -472,6 +530,8 @@ int main(void)
         TEST(a_takeover_after_the_first_record_sends_the_rest_under_the_same_end),
         TEST(a_takeover_before_the_last_record_sends_it_under_the_same_end),
         TEST(what_the_database_lost_of_a_sets_numbers_is_given_again_up_to_the_same_end),
+        TEST(another_transaction_does_not_get_the_numbers_of_a_lost_rest),
+        TEST(a_paused_type_holds_sets_of_every_size),
         TEST(the_void_of_a_refused_record_names_the_end_of_its_set_too),
         TEST(another_services_record_in_the_topic_of_whole_transactions_ends_the_relay),
         TEST(types_that_were_numbered_in_another_topic_cannot_be_published_whole),

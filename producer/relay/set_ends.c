@@ -1,0 +1,120 @@
+/* Where each set ends in the numbers of its partition, also where the database has lost a part of
+ * its claim (rule 53). */
+#include "producer/relay/internal.h"
+#include "producer/relay/joint_row.h"
+
+#include "common/digest.h"
+#include "common/log.h"
+
+enum status relay_find_open_sets(struct relay *relay, struct error *err)
+{
+    struct relay_cursor at = {0};
+    struct relay_lane *lane;
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && (lane = relay_next_lane(relay, &at)) != NULL) {
+        const struct relay_partition *state = &lane->state;
+        struct outbox_row row = {0};
+        lane->open_end = lane->open_group = 0;
+        if (!relay_is_whole(relay) || state->last_sequence == 0)
+            continue;
+        arena_reset(&relay->arena);
+        status = relay->outbox->ops->find(relay->outbox, slice_of(state->last_id), &relay->arena,
+                                          &row, err);
+        if (status != STATUS_OK || row.changeset_end <= state->last_sequence)
+            continue;
+        lane->open_end = row.changeset_end;
+        if (row.changeset.length > 0 && !row.shared)
+            lane->open_group = digest_64(row.changeset);
+    }
+    return status;
+}
+
+/* @return the lane where the row is in a set; NULL for a record of joint transactions: in its topic
+ * each is alone. */
+static struct relay_lane *relay_lane_of_set(struct relay *relay, const struct outbox_row *row)
+{
+    return joint_row_is(row) ? NULL : relay_lane_of(relay, row);
+}
+
+/* @return whether the set's rows of a lane are the rest of the set that is open there. */
+static bool relay_is_rest(struct relay *relay, const struct relay_lane *lane,
+                          const struct relay_choice *choice, const struct change_set *set,
+                          size_t *ret_rows)
+{
+    bool same = true;
+    *ret_rows = 0;
+    for (size_t i = set->first; i < set->first + set->count; i++) {
+        const struct outbox_row *row = &choice->rows[i];
+        if (relay_lane_of_set(relay, row) != lane)
+            continue;
+        ++*ret_rows;
+        same = same && (lane->open_group == 0 || digest_64(row->changeset) == lane->open_group);
+    }
+    return same && lane->state.last_sequence + *ret_rows == lane->open_end;
+}
+
+/* What was lost waits again, and in the order of sets it is first: all that was before it has its
+ * numbers. Only a transaction that came to light later could be before it. Of a set that was merged
+ * the rest may have another `changeset` than its last row that has a number: that ends the relay
+ * too.
+ */
+enum status relay_check_open_sets(struct relay *relay, const struct relay_choice *choice,
+                                  struct error *err)
+{
+    struct relay_cursor at = {0};
+    const struct relay_lane *lane;
+    while ((lane = relay_next_lane(relay, &at)) != NULL) {
+        size_t rows = 0;
+        bool is_rest = false;
+        if (lane->state.last_sequence >= lane->open_end)
+            continue;
+        for (size_t s = 0; s < choice->set_count && rows == 0; s++)
+            is_rest = relay_is_rest(relay, lane, choice, &choice->sets[s], &rows);
+        if (rows > 0 && !is_rest)
+            return error_set(
+                error_config(err), STATUS_FATAL,
+                "%s [%d]: the log has a part of a transaction whose numbers end at %llu, but the "
+                "database lost them, and what waits now is not its rest (%zu changes behind number "
+                "%llu): begin a new history with `keepstep init --new-incarnation`",
+                lane->state.topic, (int)lane->state.partition, (unsigned long long)lane->open_end,
+                rows, (unsigned long long)lane->state.last_sequence);
+    }
+    return STATUS_OK;
+}
+
+/* Counts a set that lies in several partitions; each of its parts is a set there. */
+static void relay_note_spread(struct relay *relay)
+{
+    atomic_fetch_add(&relay->options.metrics->sets_split, 1);
+    if (!relay->spread_logged)
+        log_warning("relay", "a transaction has changes in several partitions: copies show its "
+                             "parts one after the other; this is counted, and not logged again");
+    relay->spread_logged = true;
+}
+
+void relay_end_sets(struct relay *relay, const struct relay_choice *choice)
+{
+    for (size_t s = 0; s < choice->set_count; s++) {
+        const struct change_set *set = &choice->sets[s];
+        struct relay_lane *lane;
+        size_t lanes = 0;
+        for (size_t i = set->first; i < set->first + set->count; i++) {
+            lane = relay_lane_of_set(relay, &choice->rows[i]);
+            if (lane == NULL)
+                continue;
+            lanes += lane->set_rows++ == 0;
+            lane->set_end = choice->rows[i].sequence;
+        }
+        for (size_t i = set->first; i < set->first + set->count; i++) {
+            lane = relay_lane_of_set(relay, &choice->rows[i]);
+            bool in_set = lane != NULL && (lane->set_rows > 1 || lane->set_end == lane->open_end);
+            choice->rows[i].changeset_end = in_set ? lane->set_end : 0;
+        }
+        for (size_t i = set->first; i < set->first + set->count; i++) {
+            lane = relay_lane_of(relay, &choice->rows[i]);
+            lane->set_rows = 0;
+        }
+        if (lanes > 1)
+            relay_note_spread(relay);
+    }
+}
