@@ -1,6 +1,7 @@
 /* Reads the log from its beginning and lets it win over an outbox from a backup (rule 13). */
 #include "producer/init/forward.h"
 #include "common/clock.h"
+#include "producer/init/forward_sets.h"
 #include "producer/relay/kafka_log_reader.h"
 #include "producer/relay/kafka_producer.h"
 #include "schemas/change.h"
@@ -16,6 +17,7 @@ struct forward {
     struct origin *origin;
     const struct config *config;
     struct arena arena; /* of one record */
+    struct forward_sets sets;
 };
 
 static bool forward_applies(const struct config *config, const struct config_entry *entry)
@@ -78,6 +80,12 @@ static const struct entity_schema *forward_no_schema(void *context, struct slice
     return NULL;
 }
 
+static enum status forward_note(void *context, const struct origin_note *note, struct error *err)
+{
+    struct origin *origin = context;
+    return origin->ops->note_in_log(origin, note, err);
+}
+
 /* Whether a record is malformed is for its readers to judge. */
 static enum status forward_visit(void *context, struct log_range *range,
                                  const struct record *record, struct error *err)
@@ -86,7 +94,6 @@ static enum status forward_visit(void *context, struct log_range *range,
     struct error malformed = ERROR_INIT;
     struct change change = {0};
     const struct decoder decoder = {{forward_no_schema, NULL}, &forward->arena, NULL};
-    (void)range;
     arena_reset(&forward->arena);
     if (record_decode(record, &decoder, &change, &malformed) == STATUS_RETRY)
         return error_set(err, STATUS_RETRY, "%s", malformed.text);
@@ -101,7 +108,8 @@ static enum status forward_visit(void *context, struct log_range *range,
         if (slice_is(change.record.headers[i].name, "ce_time"))
             note.created_at = change.record.headers[i].value;
     }
-    return forward->origin->ops->note_in_log(forward->origin, &note, err);
+    const struct forward_record noted = {.partition = range, .change = &change, .note = note};
+    return forward_sets_add(&forward->sets, &noted, forward_note, forward->origin, err);
 }
 
 /* The relay waits only where the service's own agent reads the topic. */
@@ -199,5 +207,6 @@ enum status init_forward_read(struct origin *origin, const struct config *config
     if (status == STATUS_OK && config->publish_count > 0)
         status = forward_read_log(&forward, err);
     arena_done(&forward.arena);
+    forward_sets_done(&forward.sets);
     return status;
 }

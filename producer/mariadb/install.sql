@@ -93,8 +93,9 @@ END
 DROP TRIGGER IF EXISTS keepstep_outbox_changeset
 
 -- Where a transaction can write a table without transactions, or a sequence, @@last_gtid moves in the
--- middle of it. So each time that it has moved the session's counters say whether a transaction has
--- begun or ended since; that costs 0.2 ms. Of a statement without a transaction the clock says it.
+-- middle of it. So the session's counters say whether a transaction has begun or ended since: once a
+-- statement, as what was rolled back moves nothing else, and each time that @@last_gtid has moved. That
+-- costs 0.2 ms. Of a statement without a transaction the clock says it.
 -- name: set_changeset_careful
 CREATE OR REPLACE TRIGGER keepstep_outbox_changeset_careful BEFORE INSERT ON outbox FOR EACH ROW
 BEGIN
@@ -106,15 +107,15 @@ BEGIN
     IF @keepstep_connection IS NULL THEN
       SET @keepstep_connection = UUID(), @keepstep_gtid = NULL, @keepstep_now = NULL;
     END IF;
-    IF NOT (@keepstep_gtid <=> @@last_gtid) THEN
+    IF NOT (@keepstep_gtid <=> @@last_gtid AND @keepstep_now <=> NOW(6)) THEN
       IF @@in_transaction THEN
         SET @keepstep_changeset = (SELECT GROUP_CONCAT(variable_value ORDER BY variable_name)
           FROM information_schema.session_status WHERE variable_name IN
-          ('COM_BEGIN', 'COM_COMMIT', 'COM_ROLLBACK', 'COM_XA_START')), @keepstep_now = NULL;
+          ('COM_BEGIN', 'COM_COMMIT', 'COM_ROLLBACK', 'COM_XA_START'));
       ELSEIF NOT (@keepstep_now <=> NOW(6)) THEN
-        SET @keepstep_changeset = @@last_gtid, @keepstep_now = NOW(6);
+        SET @keepstep_changeset = @@last_gtid;
       END IF;
-      SET @keepstep_gtid = @@last_gtid;
+      SET @keepstep_gtid = @@last_gtid, @keepstep_now = NOW(6);
     END IF;
     SET NEW.changeset = CONCAT(@keepstep_connection, ' ', @keepstep_changeset);
   END IF;
@@ -392,7 +393,8 @@ DELETE FROM keepstep_relay_wait
 -- name: forward_wait
 INSERT INTO keepstep_relay_wait SELECT topic, `partition`, until_offset FROM keepstep_log_end
 
--- A new incarnation starts its sequences again: what was acknowledged is dropped, the rest waits.
+-- A new incarnation starts its sequences again: what was acknowledged is dropped, the rest waits. Copies
+-- pass a set without its end (rule 56), so such a set waits whole.
 -- name: restart_relay
 UPDATE keepstep_relay SET origin = ?1, incarnation = ?2, epoch = epoch + 1, holder = '',
   lease_until_us = 0
@@ -404,7 +406,8 @@ JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
 LEFT JOIN keepstep_relay_moved AS m ON m.position = o.position
 JOIN keepstep_relay_partition AS p ON p.topic = COALESCE(m.topic, t.topic)
   AND p.`partition` = COALESCE(m.`partition`, o.kafka_partition)
-WHERE o.sequence IS NOT NULL AND o.sequence <= p.acknowledged_sequence
+WHERE o.sequence IS NOT NULL
+  AND COALESCE(o.changeset_end, o.sequence) <= p.acknowledged_sequence
 
 -- name: restart_unclaim
 SET STATEMENT max_statement_time = 0 FOR

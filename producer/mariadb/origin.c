@@ -30,8 +30,8 @@ static const struct origin_object OBJECTS[] = {
      .of_sets = true,
      .drop = SQL_UNSET_CHANGESET_CAREFUL,
      .note = "the server has tables without transactions, or sequences: so that a write to one of "
-             "them does not look like the end of a transaction, each transaction of the service "
-             "that is published takes 0.2 ms longer"},
+             "them does not look like the end of a transaction, each statement of the service that "
+             "writes a published table in a transaction takes 0.2 ms longer"},
     ORIGIN_RELAY_TABLES,
     {.kind = "table", .name = "keepstep_existing", .sql = SQL_CREATE_EXISTING},
     {.kind = "table", .name = "keepstep_existing_key", .sql = SQL_CREATE_EXISTING_KEY},

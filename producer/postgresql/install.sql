@@ -89,6 +89,20 @@ CREATE INDEX IF NOT EXISTS outbox_changeset ON outbox (changeset COLLATE "C", po
 -- name: drop_outbox_changeset
 DROP INDEX IF EXISTS outbox_changeset
 
+-- The same where an outbox is there already that has not told transactions apart so far.
+-- name: find_changeset_index
+SELECT i.indexrelid IS NOT NULL FROM pg_attribute AS a LEFT JOIN pg_index AS i
+  ON i.indrelid = a.attrelid AND i.indexrelid = to_regclass('outbox_changeset')
+WHERE a.attrelid = to_regclass('outbox') AND a.attname = 'changeset' AND NOT a.attisdropped
+  AND obj_description(a.attrelid, 'pg_class') LIKE 'Keepstep%' AND i.indisvalid IS NOT TRUE
+
+-- name: drop_unfinished_changeset
+DROP INDEX CONCURRENTLY outbox_changeset
+
+-- name: build_changeset_index
+CREATE INDEX CONCURRENTLY outbox_changeset ON outbox (changeset COLLATE "C", position)
+  WHERE sequence IS NULL AND changeset <> ''
+
 -- A row where an outbox of an earlier version lacks the index: is there one that an `init` left
 -- unfinished?
 -- name: find_id_index
@@ -294,7 +308,8 @@ SET LOCAL statement_timeout = 0
 -- name: forward_drop
 DELETE FROM outbox WHERE position IN (SELECT position FROM pg_temp.keepstep_in_log WHERE same)
 
--- A new incarnation starts its sequences again: what was acknowledged is dropped, the rest waits.
+-- A new incarnation starts its sequences again: what was acknowledged is dropped, the rest waits. Copies
+-- pass a set without its end (rule 56), so such a set waits whole.
 -- name: restart_relay
 UPDATE keepstep_relay SET origin = $1, incarnation = $2, epoch = epoch + 1, holder = '',
   lease_until_us = 0
@@ -306,7 +321,7 @@ DELETE FROM keepstep_relay_wait
 INSERT INTO keepstep_relay_wait SELECT topic, partition, until_offset FROM pg_temp.keepstep_log_end
 
 -- name: restart_drop_acknowledged
-DELETE FROM outbox WHERE sequence IS NOT NULL AND sequence <= coalesce((
+DELETE FROM outbox WHERE sequence IS NOT NULL AND coalesce(changeset_end, sequence) <= coalesce((
   SELECT p.acknowledged_sequence FROM keepstep_relay_partition AS p
   JOIN keepstep_relay_type AS t ON t.topic = p.topic
   WHERE t.entity_type = outbox.aggregatetype AND p.partition = outbox.kafka_partition), (

@@ -79,45 +79,73 @@ static enum status origin_postgresql_take_turn(PGconn *connection, struct error 
         if (status != STATUS_OK || taken)
             return status;
         if (clock_monotonic_us() > until)
-            return error_set(err, STATUS_RETRY, "another `keepstep init` still makes outbox_id");
+            return error_set(err, STATUS_RETRY,
+                             "another `keepstep init` still makes an index of the outbox");
         clock_sleep_us(TURN_PAUSE_US);
     }
 }
 
-/* Makes the index where it is lacking, and makes it again where it was left unfinished. */
-static enum status origin_postgresql_make_id_index(PGconn *connection, struct error *err)
+/* An index that an outbox of an earlier version, or of another use, lacks. */
+struct late_index {
+    const char *find;  /* a row where it is lacking: whether one was left unfinished */
+    const char *drop;  /* that one */
+    const char *build; /* while the service writes on */
+};
+
+/* @return whether it is lacking, and in *ret_unfinished whether one was left unfinished. */
+static enum status late_index_find(PGconn *connection, const struct late_index *index,
+                                   bool *ret_lacking, bool *ret_unfinished, struct error *err)
 {
     PGresult *result = NULL;
-    enum status status = postgresql_session_query(connection, SQL_FIND_ID_INDEX, NO_SLICES, &result,
-                                                  err);
-    bool lacking = status == STATUS_OK && PQntuples(result) > 0;
-    if (lacking)
-        status = postgresql_session_execute(connection, SQL_WAIT_FOR_WRITERS, err);
-    if (lacking && status == STATUS_OK && PQgetvalue(result, 0, 0)[0] == 't')
-        status = postgresql_session_execute(connection, SQL_DROP_ID_INDEX, err);
-    if (lacking && status == STATUS_OK)
-        status = postgresql_session_execute(connection, SQL_BUILD_ID_INDEX, err);
+    enum status status = postgresql_session_query(connection, index->find, NO_SLICES, &result, err);
+    *ret_lacking = status == STATUS_OK && PQntuples(result) > 0;
+    *ret_unfinished = *ret_lacking && PQgetvalue(result, 0, 0)[0] == 't';
     PQclear(result);
     return status;
 }
 
+/* Makes the index where it is lacking, and makes it again where it was left unfinished. */
+static enum status late_index_make(PGconn *connection, const struct late_index *index,
+                                   struct error *err)
+{
+    bool lacking = false;
+    bool unfinished = false;
+    enum status status = late_index_find(connection, index, &lacking, &unfinished, err);
+    if (status != STATUS_OK || !lacking)
+        return status;
+    status = postgresql_session_execute(connection, SQL_WAIT_FOR_WRITERS, err);
+    if (status == STATUS_OK && unfinished)
+        status = postgresql_session_execute(connection, index->drop, err);
+    return status == STATUS_OK ? postgresql_session_execute(connection, index->build, err) : status;
+}
+
 /* An index that is made in a transaction keeps the service's writers out while it is made. An
- * outbox of an earlier version may have many rows, so it gets its index before the transaction. */
-static enum status origin_postgresql_index_ids(struct origin_postgresql *self, struct error *err)
+ * outbox that is there may have many rows, so it gets its index before the transaction. */
+static enum status origin_postgresql_index(struct origin_postgresql *self,
+                                           const struct late_index *index, struct error *err)
 {
     PGconn *connection = self->session.connection;
-    PGresult *result = NULL;
-    enum status status = postgresql_session_query(connection, SQL_FIND_ID_INDEX, NO_SLICES, &result,
-                                                  err);
-    bool lacking = status == STATUS_OK && PQntuples(result) > 0;
-    PQclear(result);
-    if (!lacking)
+    bool lacking = false;
+    bool unfinished = false;
+    enum status status = late_index_find(connection, index, &lacking, &unfinished, err);
+    if (status != STATUS_OK || !lacking)
         return status;
     status = origin_postgresql_take_turn(connection, err);
     if (status == STATUS_OK)
-        status = origin_postgresql_make_id_index(connection, err);
+        status = late_index_make(connection, index, err);
     return status == STATUS_OK ? postgresql_session_execute(connection, SQL_END_INDEX_TURN, err)
                                : status;
+}
+
+static enum status origin_postgresql_index_outbox(struct origin_postgresql *self, struct error *err)
+{
+    static const struct late_index ids = {SQL_FIND_ID_INDEX, SQL_DROP_ID_INDEX, SQL_BUILD_ID_INDEX};
+    static const struct late_index changesets = {
+        SQL_FIND_CHANGESET_INDEX, SQL_DROP_UNFINISHED_CHANGESET, SQL_BUILD_CHANGESET_INDEX};
+    enum status status = origin_postgresql_index(self, &ids, err);
+    if (status == STATUS_OK && self->shared.config->transactions == TRANSACTIONS_WHOLE)
+        status = origin_postgresql_index(self, &changesets, err);
+    return status;
 }
 
 static enum status origin_postgresql_open(const struct config *config, enum origin_mode mode,
@@ -142,7 +170,7 @@ static enum status origin_postgresql_open(const struct config *config, enum orig
     if (status == STATUS_OK)
         status = origin_postgresql_find_schema(self, err);
     if (status == STATUS_OK && mode == ORIGIN_INSTALL)
-        status = origin_postgresql_index_ids(self, err);
+        status = origin_postgresql_index_outbox(self, err);
     return status;
 }
 

@@ -208,13 +208,14 @@ INSERT INTO keepstep_relay_wait SELECT topic, partition, until_offset FROM temp.
 INSERT INTO keepstep_relay (single, origin, incarnation) VALUES (1, ?1, ?2)
   ON CONFLICT (single) DO NOTHING
 
--- A new incarnation starts its sequences again: what was acknowledged is dropped, the rest waits.
+-- A new incarnation starts its sequences again: what was acknowledged is dropped, the rest waits. Copies
+-- pass a set without its end (rule 56), so such a set waits whole.
 -- name: restart_relay
 UPDATE keepstep_relay SET origin = ?1, incarnation = ?2, epoch = epoch + 1, holder = '',
   lease_until_us = 0
 
 -- name: restart_drop_acknowledged
-DELETE FROM outbox WHERE sequence IS NOT NULL AND sequence <= coalesce((
+DELETE FROM outbox WHERE sequence IS NOT NULL AND coalesce(changeset_end, sequence) <= coalesce((
   SELECT p.acknowledged_sequence FROM keepstep_relay_partition p
   JOIN keepstep_relay_type t ON t.topic = p.topic
   WHERE t.entity_type = outbox.aggregatetype AND p.partition = outbox.kafka_partition), (

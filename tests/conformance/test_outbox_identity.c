@@ -118,6 +118,24 @@ static const struct identity_case CAREFUL_CASES[] = {
     {"a statement that takes from a sequence for each row",
      {"INSERT INTO t VALUES (100 + NEXTVAL(numbers)), (200 + NEXTVAL(numbers))", "1"},
      "aab"},
+    {"a write outside of transactions behind a transaction that was rolled back",
+     {"BEGIN", "1", "ROLLBACK", "BEGIN", "2", "INSERT INTO aside () VALUES ()", "3", "COMMIT", "4"},
+     "aab"},
+    {"a sequence behind what was rolled back, autocommit off",
+     {"SET autocommit = 0", "1", "ROLLBACK", "2", "SELECT NEXTVAL(numbers)", "3", "COMMIT",
+      "SET autocommit = 1"},
+     "aa"},
+    {"a write outside of transactions behind a statement that failed",
+     {"1", "!INSERT INTO t VALUES (2), (1)", "BEGIN", "3", "INSERT INTO aside () VALUES ()", "4",
+      "COMMIT"},
+     "abb"},
+    {"a sequence for each row behind a statement that failed",
+     {"1", "!INSERT INTO t VALUES (2), (1)",
+      "INSERT INTO t VALUES (100 + NEXTVAL(numbers)), (200 + NEXTVAL(numbers))", "3"},
+     "abbc"},
+    {"a transaction of a procedure behind one that was rolled back",
+     {"BEGIN", "5", "ROLLBACK", "CALL aside_between()", "9"},
+     "aab"},
 };
 
 static const struct identity_case UNLOGGED_CASES[] = {
@@ -267,8 +285,11 @@ static void a_write_outside_of_transactions_does_not_end_one(void **state)
     const char *said = make(2, "SET GLOBAL innodb_force_primary_key = 0;" ASIDE);
     assert_non_null(strstr(said, "keepstep_outbox_changeset_careful"));
     assert_non_null(strstr(said, "NOTE     the server has tables without transactions"));
+    (void)outbox_case_ask("CREATE PROCEDURE aside_between() BEGIN START TRANSACTION; "
+                          "INSERT INTO t VALUES (1); INSERT INTO aside () VALUES (); "
+                          "INSERT INTO t VALUES (2); COMMIT; END");
     RUN(CAREFUL_CASES);
-    (void)outbox_case_ask("DROP TABLE aside");
+    (void)outbox_case_ask("DROP PROCEDURE aside_between; DROP TABLE aside");
     assert_null(strstr(outbox_case_init(), "dropped"));
     (void)outbox_case_ask("DROP SEQUENCE numbers");
     said = outbox_case_init();
@@ -340,6 +361,10 @@ static void a_service_of_single_changes_has_nothing_of_it(void)
     size_t product = (size_t)(outbox_case_product - outbox_products);
     (void)make(product, NULL);
     outbox_case_whole = false;
+    assert_int_equal(outbox_case_open_as("1", &outbox, &err), STATUS_FATAL); /* before `init` */
+    assert_int_equal(err.exit_code, 78);
+    assert_non_null(strstr(err.text, "was made for `transactions: whole`, which is not set"));
+    error_clear(&err);
     assert_non_null(strstr(outbox_case_init(), "dropped  index   outbox_changeset"));
     assert_null(strstr(outbox_case_init(), "dropped"));
     assert_null(strstr(outbox_case_init(), "changed"));
@@ -356,6 +381,32 @@ static void a_service_of_single_changes_has_nothing_of_it(void)
         "1\n");
 }
 CASE(a_service_of_single_changes_has_nothing_of_it)
+
+/* An index that is made in a transaction keeps writers out. One that an `init` was killed over is made
+ * again. */
+static void postgresql_indexes_an_outbox_that_is_there_while_the_service_writes(void **state)
+{
+    (void)state;
+    (void)make(1, NULL);
+    outbox_case_whole = false;
+    (void)outbox_case_init();
+    outbox_case_whole = true;
+    (void)outbox_case_ask("CREATE INDEX outbox_changeset ON outbox (changeset COLLATE \"C\", "
+                          "position) WHERE sequence IS NULL AND changeset <> '';"
+                          "UPDATE pg_index SET indisvalid = false WHERE indexrelid = "
+                          "'outbox_changeset'::regclass");
+    (void)outbox_case_init();
+    assert_string_equal(outbox_case_ask("SELECT indisvalid FROM pg_index WHERE indexrelid = "
+                                        "'outbox_changeset'::regclass"),
+                        "t\n");
+    outbox_case_whole = false;
+    (void)outbox_case_init();
+    outbox_case_whole = true;
+    (void)outbox_case_init();
+    assert_string_equal(outbox_case_ask("SELECT pg_get_indexdef('outbox_changeset'::regclass) LIKE "
+                                        "'%(changeset COLLATE \"C\", \"position\") WHERE%'"),
+                        "t\n");
+}
 
 static void an_outbox_of_an_earlier_version_learns_of_sets(void)
 {
@@ -382,7 +433,7 @@ static void an_outbox_of_an_earlier_version_learns_of_sets(void)
 CASE(an_outbox_of_an_earlier_version_learns_of_sets)
 
 /* A database that was restored gives the same numbers again. */
-static void a_new_incarnation_keeps_the_sets_that_wait_apart_from_later_ones(void)
+static void a_new_incarnation_keeps_sets_whole_and_apart_from_later_ones(void)
 {
     struct error err = ERROR_INIT;
     struct origin *origin = NULL;
@@ -400,7 +451,13 @@ static void a_new_incarnation_keeps_the_sets_that_wait_apart_from_later_ones(voi
         "('order', '1', 'order.created', '{}', '7', NULL, NULL, NULL), "
         "('order', '2', 'order.created', '{}', '', NULL, NULL, NULL), "
         "('order', '3', 'order.created', '{}', '-', 1, 0, 2), "
-        "('order', '4', 'order.created', '{}', 'inc-x 7', NULL, NULL, NULL)");
+        "('order', '4', 'order.created', '{}', 'inc-x 7', NULL, NULL, NULL), "
+        "('order', '5', 'order.created', '{}', '', 10, 1, NULL), "
+        "('order', '6', 'order.created', '{}', '8', 11, 1, 12), "
+        "('order', '7', 'order.created', '{}', '8', 12, 1, 12)");
+    (void)outbox_case_ask("INSERT INTO keepstep_relay_type VALUES ('order', 'shop')");
+    (void)outbox_case_ask("INSERT INTO keepstep_relay_partition VALUES ('shop', 1, 12, 'c', 11, 5, "
+                          "'b')"); /* the log has a part of the last set, as far as is known */
     const struct origin_ops *ops = origin_find(outbox_case_url);
     if (ops->open(&config, ORIGIN_INSTALL, &origin, &err) != STATUS_OK ||
         ops->begin(origin, &err) != STATUS_OK ||
@@ -412,20 +469,23 @@ static void a_new_incarnation_keeps_the_sets_that_wait_apart_from_later_ones(voi
                                         "ORDER BY position"),
                         "inc-018f0000-0000-7000-8000-000000000001 7|NULL|NULL\n|NULL|NULL\n"
                         "inc-018f0000-0000-7000-8000-000000000001 -|NULL|NULL\n"
-                        "inc-x 7|NULL|NULL\n");
+                        "inc-x 7|NULL|NULL\n"
+                        "inc-018f0000-0000-7000-8000-000000000001 8|NULL|NULL\n"
+                        "inc-018f0000-0000-7000-8000-000000000001 8|NULL|NULL\n");
 }
-CASE(a_new_incarnation_keeps_the_sets_that_wait_apart_from_later_ones)
+CASE(a_new_incarnation_keeps_sets_whole_and_apart_from_later_ones)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(in_sqlite_a_service_marks_its_transactions),
         TEST(postgresql_tells_transactions_apart),
+        TEST(postgresql_indexes_an_outbox_that_is_there_while_the_service_writes),
         TEST(without_a_binary_log_mariadb_tells_nothing_apart),
         ALL(the_relays_look_finds_that_transactions_are_not_told_apart),
         ALL(a_service_of_single_changes_has_nothing_of_it),
         ALL(an_outbox_of_an_earlier_version_learns_of_sets),
-        ALL(a_new_incarnation_keeps_the_sets_that_wait_apart_from_later_ones),
+        ALL(a_new_incarnation_keeps_sets_whole_and_apart_from_later_ones),
         TEST(mariadb_tells_transactions_apart),
         TEST(a_write_outside_of_transactions_does_not_end_one),
         TEST(no_session_after_a_restart_has_the_identity_of_one_before),
