@@ -44,7 +44,7 @@ static enum status outbox_mariadb_open(const struct outbox_options *options,
     self->shared.session = &self->session.base;
     self->session.base.ops = &sql_mariadb_ops;
     self->session.base.options.texts = STATEMENTS;
-    self->session.base.options.setup = options->for_operator
+    self->session.base.options.setup = options->for_operator && !options->read_only
                                            ? "SET SESSION autocommit = 1, max_statement_time = 0"
                                            : "SET SESSION autocommit = 1";
     return outbox_sql_open(&self->shared, options, ret_outbox, err);

@@ -98,7 +98,7 @@ enum status outbox_sql_open(struct outbox_sql *self, const struct outbox_options
     session->options.url = self->url;
     session->options.application = "keepstep relay";
     session->options.read_only = options->read_only;
-    session->options.lasting = options->for_operator;
+    session->options.lasting = options->for_operator && !options->read_only;
     session->options.text_count = OUTBOX_STATEMENT_COUNT;
     session->options.lost_count = &self->base.session;
     if (self->url == NULL || self->origin == NULL || self->instance == NULL)

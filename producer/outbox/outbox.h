@@ -17,7 +17,7 @@ struct outbox_options {
     const char *instance; /* who holds the lease */
     bool read_only;
     bool whole; /* `transactions: whole`: load_waiting tells sets, and `init` has prepared for it */
-    bool for_operator; /* nothing is published; a statement may take as long as it takes */
+    bool for_operator; /* nothing is published; what it writes may take as long as it takes */
 };
 
 /** The lease of rule 10. */
@@ -244,9 +244,10 @@ struct outbox_ops {
      * nothing was changed. */
     enum status (*set_aside)(struct outbox *outbox, const struct lease *lease,
                              const struct outbox_set *set, bool *ret_done, struct error *err);
-    /** Read of rows that wait with one `changeset`, behind the position of extent->after, those up
-     * to its last_of_group, without payloads and in the order of their positions. */
-    enum status (*load_group)(struct outbox *outbox, const struct outbox_row *row, size_t limit,
+    /** Read the rows that wait with a row's `changeset`, behind it and up to its last_of_group, in
+     * the order of their positions and without payloads. No more than a statement can have: none
+     * are left once none is returned. */
+    enum status (*load_group)(struct outbox *outbox, const struct outbox_row *row,
                               struct arena *arena, struct outbox_rows *ret_rows, struct error *err);
     /** Store the canonical entity_key of rows that still wait (`rekeyed`, all of them), so that
      * load_waiting can compare them with those set aside; one transaction that begins with the

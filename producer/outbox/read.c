@@ -11,6 +11,7 @@
 #define PAUSE_MAX_US  (50 * 1000)
 #define PAUSE_DIVISOR 8
 #define ROWS_FIRST    64
+#define GROUP_ROWS    2000
 #define ROWS_MANY     4096 /* from here on there is room for all that are asked for */
 
 /* Behind the columns that every statement has. */
@@ -205,18 +206,18 @@ enum status outbox_sql_load_waiting(struct outbox *outbox, const struct outbox_e
     return outbox_sql_rows(outbox, &query, arena, ret_rows, err);
 }
 
-enum status outbox_sql_load_group(struct outbox *outbox, const struct outbox_row *row, size_t limit,
+enum status outbox_sql_load_group(struct outbox *outbox, const struct outbox_row *row,
                                   struct arena *arena, struct outbox_rows *ret_rows,
                                   struct error *err)
 {
     const struct sql_parameter values[] = {sql_text(row->changeset), sql_integer(row->position),
                                            sql_integer(row->last_of_group),
-                                           sql_integer((int64_t)limit)};
+                                           sql_integer(GROUP_ROWS)};
     const struct outbox_query query = {.statement = STATEMENT_LOAD_GROUP,
                                        .parameters = values,
                                        .count = sizeof values / sizeof *values,
                                        .bytes_max = SIZE_MAX,
-                                       .rows_max = limit};
+                                       .rows_max = GROUP_ROWS};
     return outbox_sql_rows(outbox, &query, arena, ret_rows, err);
 }
 

@@ -115,7 +115,7 @@ enum status outbox_sql_note_read(struct outbox *outbox, const struct lease *leas
                                  struct error *err);
 enum status outbox_sql_set_aside(struct outbox *outbox, const struct lease *lease,
                                  const struct outbox_set *set, bool *ret_done, struct error *err);
-enum status outbox_sql_load_group(struct outbox *outbox, const struct outbox_row *row, size_t limit,
+enum status outbox_sql_load_group(struct outbox *outbox, const struct outbox_row *row,
                                   struct arena *arena, struct outbox_rows *ret_rows,
                                   struct error *err);
 enum status outbox_sql_write_keys(struct outbox *outbox, const struct lease *lease,

@@ -74,7 +74,7 @@ SELECT position, id, aggregatetype, aggregateid, type,
     AND hashtextextended(s.aggregateid, hashtextextended(s.aggregatetype, 0)) =
       hashtextextended(w.aggregateid, hashtextextended(w.aggregatetype, 0))
     AND s.aggregatetype = w.aggregatetype AND s.aggregateid = w.aggregateid
-    AND s.position < w.position ORDER BY s.position DESC LIMIT 1),
+    AND s.position < w.position ORDER BY s.position DESC LIMIT 1) AS blocked_by,
   aggregatetype = ANY (ARRAY(SELECT entity_type FROM keepstep_paused))
 FROM (SELECT *, octet_length(payload) AS bytes, sum(octet_length(payload))
     FILTER (WHERE octet_length(payload) <= $2::bigint)

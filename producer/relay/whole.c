@@ -11,7 +11,6 @@
 #define WINDOW_STEP 4 /* and so many times those of the load before it */
 #define ROW_BYTES   ((size_t)1024) /* of what is found out about a row: less than that */
 #define SETS_BYTES  ((size_t)64 * 1024 * 1024)
-#define REST_ROWS   2000 /* of a set that was not loaded to its end, at once */
 
 /* The judging of one load. */
 struct judging {
@@ -80,7 +79,7 @@ static enum status judging_rekey_rest(struct judging *judging, const struct outb
     while (status == STATUS_OK && at.position < at.last_of_group) {
         size_t changed = 0;
         arena_reset(&arena);
-        status = ops->load_group(relay->outbox, &at, REST_ROWS, &arena, &rows, judging->err);
+        status = ops->load_group(relay->outbox, &at, &arena, &rows, judging->err);
         if (status != STATUS_OK || rows.count == 0)
             break;
         at.position = rows.rows[rows.count - 1].position;

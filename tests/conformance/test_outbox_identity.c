@@ -382,8 +382,8 @@ static void a_service_of_single_changes_has_nothing_of_it(void)
 }
 CASE(a_service_of_single_changes_has_nothing_of_it)
 
-/* An index that is made in a transaction keeps writers out. One that an `init` was killed over is made
- * again. */
+/* An index that is made in a transaction keeps writers out. One that an `init` was killed over is
+ * made again. */
 static void postgresql_indexes_an_outbox_that_is_there_while_the_service_writes(void **state)
 {
     (void)state;
