@@ -89,6 +89,22 @@ BEGIN
   END IF;
 END
 
+-- Whether a change of the outbox is written to the log: one that is not moves no @@last_gtid.
+-- name: check_logged
+BEGIN NOT ATOMIC
+  DECLARE gtid_before TEXT DEFAULT @@last_gtid;
+  IF @@log_bin AND @@sql_log_bin THEN
+    START TRANSACTION;
+    INSERT INTO outbox (aggregatetype, aggregateid, type, payload, changeset) VALUES ('', '', '', '', '');
+    DELETE FROM outbox WHERE position = LAST_INSERT_ID();
+    COMMIT;
+    IF @@last_gtid = gtid_before THEN
+      SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT =
+        'binlog_do_db or binlog_ignore_db leaves this database out of the binary log: nothing tells its transactions apart';
+    END IF;
+  END IF;
+END
+
 -- name: unset_changeset
 DROP TRIGGER IF EXISTS keepstep_outbox_changeset
 

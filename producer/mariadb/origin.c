@@ -205,12 +205,29 @@ static enum status origin_mariadb_take_name(struct origin *origin,
     return status == STATUS_OK ? origin_mariadb_once(origin, object->sql, err) : status;
 }
 
+/* A trigger that would give all transactions of a session one identity is not made. */
+static enum status origin_mariadb_check_logged(struct origin *origin,
+                                               const struct origin_object *object,
+                                               struct error *err)
+{
+    if (!object->of_sets || strcmp(object->kind, "trigger") != 0)
+        return STATUS_OK;
+    enum status status = origin_mariadb_once(origin, SQL_CHECK_LOGGED, err);
+    if (status == STATUS_OK || status == STATUS_RETRY || err == NULL)
+        return status;
+    err->status = STATUS_FATAL; /* there is no event that could be at fault */
+    error_mark_config(err);
+    return STATUS_FATAL;
+}
+
 /* Each statement of this kind commits, so that a transaction begins anew behind it; that of a
  * trigger does both, create and replace. */
 static enum status origin_mariadb_create(struct origin *origin, const struct origin_object *object,
                                          bool replace, struct error *err)
 {
-    enum status status = origin_mariadb_once(origin, object->sql, err);
+    enum status status = origin_mariadb_check_logged(origin, object, err);
+    if (status == STATUS_OK)
+        status = origin_mariadb_once(origin, object->sql, err);
     if (status != STATUS_OK && replace && err != NULL &&
         err->native_code == ER_TRG_DOES_NOT_EXIST) {
         error_clear(err);

@@ -1,5 +1,6 @@
 /* Which rows of the outbox are of one transaction, as each database tells them apart (rule 51). */
 #include "producer/capture/watch.h"
+#include "producer/init/init.h"
 #include "producer/init/origin.h"
 #include "producer/registry.h"
 #include "tests/support/former_outbox.h"
@@ -274,6 +275,34 @@ static void mariadb_tells_transactions_apart(void **state)
     RUN(MARIADB_CASES);
 }
 
+static void a_database_that_mariadb_does_not_log_is_refused(void **state)
+{
+    static const char *const options[2] = {"--log-bin=bin", "--binlog-do-db=elsewhere"};
+    struct error err = ERROR_INIT;
+    (void)state;
+    if (mariadb_server_url() == NULL)
+        test_skip("%s", mariadb_skip_reason());
+    mariadb_stop();
+    mariadb_start_with(options);
+    outbox_case_product = &outbox_products[2];
+    outbox_case_make_empty();
+    const struct config config = {
+        .service = (char *)"shop",
+        .database = (char *)(uintptr_t)outbox_case_url,
+        .database_path = (char *)(uintptr_t)outbox_case_path(outbox_case_url),
+        .transactions = TRANSACTIONS_WHOLE};
+    FILE *out = fopen(test_path("init.txt"), "w");
+    const struct init_options init = {.out = out};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(init_service(&config, NULL, &init, &err), STATUS_FATAL);
+        assert_int_equal(error_exit_code(&err), 78);
+        assert_non_null(strstr(err.text, "leaves this database out of the binary log"));
+        error_clear(&err);
+    }
+    (void)fclose(out);
+    assert_string_equal(outbox_case_ask("SELECT COUNT(*) FROM outbox"), "0\n");
+}
+
 #define ASIDE                                                                                      \
     "CREATE TABLE aside (a INT PRIMARY KEY AUTO_INCREMENT) ENGINE = MyISAM;"                       \
     "CREATE SEQUENCE numbers NOCACHE"
@@ -488,6 +517,7 @@ int main(void)
         ALL(a_new_incarnation_keeps_sets_whole_and_apart_from_later_ones),
         TEST(mariadb_tells_transactions_apart),
         TEST(a_write_outside_of_transactions_does_not_end_one),
+        TEST(a_database_that_mariadb_does_not_log_is_refused),
         TEST(no_session_after_a_restart_has_the_identity_of_one_before),
     };
     return TEST_RUN(tests);
