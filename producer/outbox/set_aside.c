@@ -49,64 +49,115 @@ static enum status set_hold_blocker(struct sql_session *session, const struct ou
     return status;
 }
 
-/* Sets the rows aside that have the identity of `first` and were not loaded. */
-static enum status set_aside_rest(struct sql_session *session, const struct outbox_row *first,
-                                  const struct sql_parameter reason_and_name[static 2],
-                                  struct error *err)
+/* What sets a set aside. */
+struct set_work {
+    struct outbox_sql *outbox;
+    const struct outbox_set *set;
+    struct sql_step join;
+    struct sql_step rows;
+    bool has_rest; /* rows that were not loaded may have its identity */
+    struct sql_parameter reason;
+    struct sql_parameter name;
+};
+
+static int64_t set_rest_from(const struct set_work *work)
+{
+    return work->set->rows[0].position - 1;
+}
+
+static void set_fill_rest(const struct set_work *work, int64_t from, int64_t to,
+                          struct sql_parameter ret_values[static 5])
+{
+    ret_values[0] = sql_text(work->set->rows[0].changeset);
+    ret_values[1] = sql_integer(from);
+    ret_values[2] = sql_integer(to);
+    ret_values[3] = work->reason;
+    ret_values[4] = work->name;
+}
+
+static enum status set_aside_rest(const struct set_work *work, struct error *err)
 {
     enum status status = STATUS_OK;
-    for (int64_t from = first->position - 1, to; status == STATUS_OK && from < first->last_of_group;
-         from = to) {
-        int64_t left = first->last_of_group - from;
-        to = from + (left < REST_POSITIONS ? left : REST_POSITIONS);
-        const struct sql_parameter rest[] = {sql_text(first->changeset), sql_integer(from),
-                                             sql_integer(to), reason_and_name[0],
-                                             reason_and_name[1]};
-        status = sql_run(session, STATEMENT_SET_ASIDE_REST, rest, 5, err);
+    int64_t end = work->set->rows[0].last_of_group;
+    for (int64_t from = set_rest_from(work), to; status == STATUS_OK && from < end; from = to) {
+        struct sql_parameter rest[5];
+        to = end - from < REST_POSITIONS ? end : from + REST_POSITIONS;
+        set_fill_rest(work, from, to, rest);
+        status = sql_run(work->outbox->session, STATEMENT_SET_ASIDE_REST, rest, 5, err);
     }
+    return status;
+}
+
+/* Step by step: it waits for another set, or is too large for one message. */
+static enum status set_aside_slowly(const struct set_work *work, const struct lease *lease,
+                                    bool *ret_done, struct error *err)
+{
+    struct sql_session *session = work->outbox->session;
+    bool held = false;
+    enum status status = outbox_sql_begin_fenced(work->outbox, lease, err);
+    if (status != STATUS_OK)
+        return status;
+    status = set_hold_blocker(session, work->set, &held, err);
+    if (status == STATUS_OK && held)
+        status = session->ops->run_step(session, &work->join, err);
+    if (status == STATUS_OK && held)
+        status = session->ops->run_step(session, &work->rows, err);
+    if (status == STATUS_OK && held && work->has_rest)
+        status = set_aside_rest(work, err);
+    status = session->ops->end(session, status, err);
+    *ret_done = status == STATUS_OK && held;
+    return status;
+}
+
+static enum status set_aside_at_once(const struct set_work *work, const struct lease *lease,
+                                     bool *ret_done, struct error *err)
+{
+    struct sql_parameter rest[5];
+    set_fill_rest(work, set_rest_from(work), work->set->rows[0].last_of_group, rest);
+    const struct sql_step steps[] = {work->join,
+                                     work->rows,
+                                     {.statement = STATEMENT_SET_ASIDE_REST,
+                                      .parameters = rest,
+                                      .columns = 5,
+                                      .rows = work->has_rest}};
+    enum status status = outbox_sql_run_fenced(work->outbox, lease, steps, 3, err);
+    *ret_done = status == STATUS_OK;
     return status;
 }
 
 enum status outbox_sql_set_aside(struct outbox *outbox, const struct lease *lease,
                                  const struct outbox_set *set, bool *ret_done, struct error *err)
 {
-    struct outbox_sql *self = outbox_sql_of(outbox);
-    struct sql_session *session = self->session;
     char identity[IDENTITY_SIZE];
     const struct outbox_row *first = &set->rows[0];
     bool one = set_has_identity(set);
     bool renamed = set_rename(set, !one || first->shared, identity);
-    const struct sql_parameter name = renamed ? sql_string(identity) : sql_text((struct slice){0});
-    const struct sql_parameter reason = sql_string(set->reason);
     struct sql_parameter(*rows)[4] = calloc(set->count, sizeof *rows);
+    *ret_done = false;
     if (rows == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
+    const struct set_work work = {
+        .outbox = outbox_sql_of(outbox),
+        .set = set,
+        .join = {.statement = STATEMENT_JOIN_BY_HASH, .rows = set->count > 1},
+        .rows = {.statement = STATEMENT_SET_ASIDE,
+                 .parameters = rows[0],
+                 .columns = 4,
+                 .rows = set->count},
+        .has_rest = one && !first->shared,
+        .reason = sql_string(set->reason),
+        .name = renamed ? sql_string(identity) : sql_text((struct slice){0})};
     for (size_t i = 0; i < set->count; i++) {
         rows[i][0] = sql_integer(set->rows[i].position);
-        rows[i][1] = reason;
+        rows[i][1] = work.reason;
         rows[i][2] = sql_text(set->rows[i].entity_key);
-        rows[i][3] = name;
+        rows[i][3] = work.name;
     }
     outbox_sql_sort(rows, set->count, 4);
-    const struct sql_parameter reason_and_name[] = {reason, name};
-    const struct sql_step join = {.statement = STATEMENT_JOIN_BY_HASH, .rows = set->count > 1};
-    const struct sql_step step = {
-        .statement = STATEMENT_SET_ASIDE, .parameters = rows[0], .columns = 4, .rows = set->count};
-    *ret_done = false;
-    enum status status = outbox_sql_begin_fenced(self, lease, err);
-    if (status != STATUS_OK)
-        goto out;
-    bool held = false;
-    status = set_hold_blocker(session, set, &held, err);
-    if (status == STATUS_OK && held)
-        status = session->ops->run_step(session, &join, err);
-    if (status == STATUS_OK && held)
-        status = session->ops->run_step(session, &step, err);
-    if (status == STATUS_OK && held && one && !first->shared)
-        status = set_aside_rest(session, first, reason_and_name, err);
-    status = session->ops->end(session, status, err);
-    *ret_done = status == STATUS_OK && held;
-out:
+    bool is_large = work.has_rest && first->last_of_group - set_rest_from(&work) > REST_POSITIONS;
+    enum status status = set->behind != 0 || is_large
+                             ? set_aside_slowly(&work, lease, ret_done, err)
+                             : set_aside_at_once(&work, lease, ret_done, err);
     free(rows);
     return status;
 }
