@@ -2,6 +2,7 @@
 #include "tests/support/http.h"
 #include "tests/support/kafka.h"
 #include "tests/support/process.h"
+#include "tests/support/readme.h"
 #include "tests/support/sql.h"
 
 #include <stdio.h>
@@ -40,6 +41,18 @@ static const char *type_commands(const char *output, const char *head, int count
     return all;
 }
 
+/* There it is the program that ./run builds, and the folder is the default. */
+static void expect_as_in_the_readme(const char *output, const char *directory)
+{
+    static const char first[] = "The copies, row by row against the service that owns the table:";
+    const char *said = strstr(output, first);
+    if (said == NULL)
+        test_fail("no \"%s\": %s", first, output);
+    said = test_replace(said, directory, "keepstep-demo");
+    readme_expect(readme_block(first),
+                  test_replace(said, KEEPSTEP_BINARY, "build/release/keepstep"));
+}
+
 static void the_demo_ends_with_equal_tables(void **state)
 {
     (void)state;
@@ -51,6 +64,7 @@ static void the_demo_ends_with_equal_tables(void **state)
     struct process_result result = process_run(demo, NULL, DEMO_LIMIT_MS);
     if (result.exit_code != 0)
         test_fail("the demo ended with %d: %s\n%s", result.exit_code, result.errors, result.output);
+    expect_as_in_the_readme(result.output, directory);
     assert_int_equal(count_of(result.output, " databases: equal\n"), 4);
     assert_int_equal(count_of(result.output, " parked 1 event (the poisoned one)"), 3);
     assert_int_equal(count_of(result.output, ", recognised 1 duplicate\n"), 2);

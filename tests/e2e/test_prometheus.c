@@ -230,15 +230,6 @@ static bool is_exception(const char *expression, const char *at)
     return (size_t)(open - expression) >= length && strncmp(open - length, end, length) == 0;
 }
 
-/* @return `text` with `word` replaced. */
-static const char *replaced(const char *text, const char *word, const char *by)
-{
-    const char *at;
-    while ((at = strstr(text, word)) != NULL)
-        text = test_format("%.*s%s%s", (int)(at - text), text, by, at + strlen(word));
-    return text;
-}
-
 /* @return an alert's expression that has a value wherever it compares one. The run is shorter than
  * a minute. */
 static const char *without_comparisons(const char *expression)
@@ -255,7 +246,7 @@ static const char *without_comparisons(const char *expression)
             rest = at + length;
         }
     }
-    return replaced(test_format("%s%s", text, rest), "offset 1m", "offset 2s");
+    return test_replace(test_format("%s%s", text, rest), "offset 1m", "offset 2s");
 }
 
 static void check_rule(const struct watch *watch, const json_t *rule)
@@ -292,9 +283,9 @@ static void every_rule_has_series(const struct watch *watch)
 static void check_panel_expression(const struct watch *watch, const char *title,
                                    const char *expression)
 {
-    expression = replaced(expression, "$__rate_interval", "1m");
-    expression = replaced(expression, "$service", ".*");
-    expression = replaced(expression, "$type", ".*");
+    expression = test_replace(expression, "$__rate_interval", "1m");
+    expression = test_replace(expression, "$service", ".*");
+    expression = test_replace(expression, "$type", ".*");
     if (strchr(expression, '$') != NULL)
         test_fail("%s: an unknown variable in %s", title, expression);
     expect_series(watch, title, expression);

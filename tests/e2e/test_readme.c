@@ -1,7 +1,7 @@
-/* The README's smallest pair of services: its files and commands are cut out of README.md and run
- * unchanged. */
+/* What README.md shows: the smallest pair of services is cut out of it and run unchanged, and
+ * ./run up says what it shows. */
 #include "tests/support/kafka.h"
-#include "tests/support/process.h"
+#include "tests/support/readme.h"
 
 #include <arpa/inet.h>
 #include <sys/socket.h>
@@ -87,10 +87,52 @@ static void the_smallest_pair_runs_as_it_is_printed(void **state)
                   result.errors);
 }
 
+/* An engine that starts nothing, and says that all is healthy. A container's name is that of its
+ * service, whose port is in the compose file. */
+static const char engine[] =
+    "#!/bin/sh\n"
+    "case \"$1 $2\" in\n"
+    "'compose version') exit 1 ;;\n"
+    "'ps -a') for word; do case $word in *compose.service=*) echo \"${word##*=}\" ;; esac; done "
+    ";;\n"
+    "'inspect --format') case $3 in\n"
+    "    *Ports*) awk -v start=\"  $4:\" '$0 == start { found = 1 }\n"
+    "            found && /ports:/ { split($0, parts, /:-|}/); print parts[2]; exit }' \\\n"
+    "        docker-compose.yml ;;\n"
+    "    *) echo \"$4 running 0 healthy\" ;;\n"
+    "    esac ;;\n"
+    "esac\n";
+
+static void run_up_says_what_is_printed(void **state)
+{
+    (void)state;
+    const char *shown = readme_block("$ ./run up");
+    struct process_result made = PROCESS_RUN(
+        "sh", "-c",
+        "mkdir \"$2/engine\" && cd \"$1\" && cp -r run deploy docker-compose*.yml \"$2\"", "sh",
+        KEEPSTEP_SOURCE_DIR, test_directory());
+    assert_int_equal(made.exit_code, 0);
+    test_write_file(test_path("engine/docker"), engine);
+    test_write_file(test_path("engine/docker-compose"), "#!/bin/sh\n");
+    assert_int_equal(
+        PROCESS_RUN("chmod", "+x", test_path("engine/docker"), test_path("engine/docker-compose"))
+            .exit_code,
+        0);
+    const char *command = test_format("cd '%s' && rm -rf deploy/secrets && "
+                                      "PATH=$PWD/engine:$PATH ./run up",
+                                      test_directory());
+    struct process_result result = PROCESS_RUN("env", "-u", "KEEPSTEP_SECRETS", "sh", "-c",
+                                               command);
+    if (result.exit_code != 0)
+        test_fail("%d: %s%s", result.exit_code, result.output, result.errors);
+    assert_string_equal(test_format("$ ./run up\n%s", result.output), shown);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(the_smallest_pair_runs_as_it_is_printed, 90),
+        TEST(run_up_says_what_is_printed),
     };
     return TEST_RUN(tests);
 }

@@ -241,6 +241,14 @@ const char *test_format(const char *format, ...)
     return text;
 }
 
+const char *test_replace(const char *text, const char *word, const char *by)
+{
+    const char *at;
+    while ((at = strstr(text, word)) != NULL)
+        text = test_format("%.*s%s%s", (int)(at - text), text, by, at + strlen(word));
+    return text;
+}
+
 const char *test_path(const char *format, ...)
 {
     const char *directory = test_format("%s/", test_directory());

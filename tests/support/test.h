@@ -87,6 +87,9 @@ const char *test_directory_shared(void);
 /** @return text formatted like printf, valid until the program ends. */
 const char *test_format(const char *format, ...) PRINTF_LIKE(1, 2);
 
+/** @return `text` with `by` wherever it has `word`, which `by` must not have. */
+const char *test_replace(const char *text, const char *word, const char *by);
+
 /** @return the path of a formatted name in the directory of the running test. */
 const char *test_path(const char *format, ...) PRINTF_LIKE(1, 2);
 
