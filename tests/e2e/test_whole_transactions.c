@@ -19,7 +19,7 @@
 #define TRANSFERS     200 /* of a script */
 #define SCRIPT_MAX    ((size_t)4 * 1024 * 1024)
 #define TEXT_MAX      4096
-#define KILL_EVERY_US 600000
+#define KILL_EVERY_US 1500000
 #define TORN_MAX_US   120000000 /* how long a torn transfer is looked for at most */
 
 /* By database_kind. A client's transfers do not meet another's in the wrong order: one that fails
@@ -176,7 +176,7 @@ static void bank_end(struct bank *bank)
 static void nobody_sees_part_of_a_transaction(enum database_kind kind)
 {
     struct bank bank;
-    int reads = load_number("TEST_WHOLE_READS", 10000);
+    int reads = load_number("TEST_WHOLE_READS", 34000);
     bank_begin(&bank, kind, "whole");
     while (bank.reads < reads) {
         bank_load(&bank);
