@@ -192,6 +192,44 @@ static void assert_commands_end_with_a_reason(const struct commands *commands)
     }
 }
 
+/* The page says why it knows nothing, and shows no lag that was true before. */
+static void assert_state_is_not_stale(int server)
+{
+    int code;
+    const char *state = page(server, "/api/state", &code);
+    const char *fresh = "\"id\":\"fresh\",\"verdict\":\"stalled\","
+                        "\"reason\":\"the database does not answer for ";
+    if (code != 200 || strstr(state, fresh) == NULL)
+        test_fail("no %s in %s", fresh, state);
+    if (strstr(page(server, "/readyz", &code), AGENT_HANGS) == NULL)
+        return;
+    for (const char *at = state; (at = strstr(at, "\"lag_records\":")) != NULL; at++) {
+        const char *lag = strstr(at, "\"lag_seconds\":") + strlen("\"lag_seconds\":");
+        if (strncmp(at, "\"lag_records\":null,", 19) != 0 ||
+            (strncmp(lag, "null", 4) != 0 && strtod(lag, NULL) < 10))
+            test_fail("a stale lag: %s", state);
+    }
+}
+
+static bool all_have_reported(void *context)
+{
+    const char **output = context;
+    *output = sidecar_run(&services.both[0], "copies", "item", NULL).output;
+    return strstr(*output, " 4 members of topic ") != NULL;
+}
+
+/* All of them report through a database that stands still: anybody sees for how long. */
+static bool all_are_silent(void *context)
+{
+    const char **output = context;
+    int silent = 0;
+    if (!all_have_reported(context))
+        return false;
+    for (const char *at = *output; (at = strstr(at, ", SILENT for ")) != NULL; at++)
+        silent++;
+    return silent == 2 * SERVERS;
+}
+
 static void assert_pages_answer(int server)
 {
     int code;
@@ -265,6 +303,9 @@ static void outlast_servers_that_stand_still(void)
 {
     struct commands commands;
     const char *reasons[SERVERS];
+    const char *copies = "";
+    if (!test_wait(all_have_reported, &copies, READY_MS))
+        test_fail("not all have reported: %s", copies);
     write_rows(11, ROWS);
     pause_servers();
     start_commands(&commands);
@@ -273,8 +314,12 @@ static void outlast_servers_that_stand_still(void)
         test_fail("\"%s\" and \"%s\" are told: %s%s", reasons[0], reasons[1],
                   process_errors(services.both[0].process),
                   process_errors(services.both[1].process));
-    for (int i = 0; i < SERVERS; i++)
+    for (int i = 0; i < SERVERS; i++) {
         assert_pages_answer(i);
+        assert_state_is_not_stale(i);
+    }
+    if (!test_wait(all_are_silent, &copies, EQUAL_MS))
+        test_fail("not all are called silent: %s", copies);
     assert_commands_end_with_a_reason(&commands);
     continue_servers();
     assert_all_equal();
