@@ -35,12 +35,13 @@ static enum status store_postgresql_take(struct store *store, struct partition_s
     return status == STATUS_OK ? taken_add(store_postgresql_of(store), state, err) : status;
 }
 
+/* To defer is sent without waiting, because only what comes later can be refused for it. */
 static enum status store_postgresql_defer(struct store *store, bool on, struct error *err)
 {
     struct store_postgresql *self = store_postgresql_of(store);
     enum status status = store_postgresql_send_sql(
         self, on ? "SET CONSTRAINTS ALL DEFERRED" : "SET CONSTRAINTS ALL IMMEDIATE", err);
-    return status == STATUS_OK ? store_postgresql_sync(self, NULL, err) : status;
+    return status == STATUS_OK && !on ? store_postgresql_sync(self, NULL, err) : status;
 }
 
 static enum status durable_send(struct store_postgresql *self, struct error *err)
