@@ -32,6 +32,8 @@
     X(AGENT_PARKED_BEFORE_COMMIT, "agent_parked_before_commit")                                    \
     X(AGENT_PARKED_AFTER_COMMIT, "agent_parked_after_commit")                                      \
     X(AGENT_STOP_RECORDED, "agent_stop_recorded")                                                  \
+    X(AGENT_LARGE_READ, "agent_large_read")                                                        \
+    X(AGENT_LARGE_WRITTEN, "agent_large_written")                                                  \
     X(VERIFY_ASKED, "verify_asked")                                                                \
     X(VERIFY_ANSWERED, "verify_answered")                                                          \
     X(REPAIR_BEFORE_BEGIN, "repair_before_begin")                                                  \

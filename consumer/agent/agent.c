@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define AGENT_POLL_MS        50
+#define AGENT_POLL_RECORDS   20000 /* then it is another step's turn */
 #define AGENT_BACKOFF_US     50000
 #define AGENT_BACKOFF_MAX_US 5000000
 #define AGENT_CHECK_US       500000
@@ -74,6 +75,8 @@ void agent_free(struct agent *agent)
     applier_free(agent->applier);
     batch_done(&agent->batch);
     batch_done(&agent->next);
+    if (agent->large_batch.events != NULL)
+        batch_done(&agent->large_batch);
     free(agent->partitions);
     free(agent->fills);
     paused_types_done(&agent->pauses);
@@ -133,6 +136,8 @@ static enum status agent_on_record(struct agent *agent, const struct feed_event 
     struct record record = event->record;
     record.form = agent->partitions[index].form;
     agent->last_index = index;
+    if (agent->partitions[index].large_state != LARGE_NONE)
+        return agent_read_large(agent, index, &record, err);
     if (agent_check_anchor(agent, index, &record, &pass, &stop) == STATUS_STOP)
         return agent_stop_partition(agent, index, stop.text, err);
     if (!pass)
@@ -191,9 +196,7 @@ static enum status agent_on_event(struct agent *agent, const struct feed_event *
     return STATUS_OK;
 }
 
-/** The batch has no room for a record that was fetched before the pause: read its partition again
- * from the position on. */
-static void agent_leave_record(struct agent *agent, const struct feed_event *event)
+void agent_leave_record(struct agent *agent, const struct feed_event *event)
 {
     size_t index = agent_find(agent, event->tp);
     if (index != SIZE_MAX && !agent->partitions[index].paused)
@@ -241,7 +244,9 @@ static enum status agent_poll(struct agent *agent, struct error *err)
     int timeout_ms = busy ? 0 : AGENT_POLL_MS;
     if (agent->retrying && agent->batch.count > 0)
         return status;
-    while (status == STATUS_OK && !batch_is_full(&agent->batch)) {
+    for (int i = 0; status == STATUS_OK && i < AGENT_POLL_RECORDS &&
+                    !batch_is_full(&agent->batch) && !agent_is_large_read(agent);
+         i++) {
         status = feed_poll(agent->feed, timeout_ms, &event, err);
         if (status != STATUS_OK || event.type == FEED_NONE)
             break;
@@ -384,6 +389,7 @@ static const struct agent_step {
     {"poll", agent_poll, 0},
     {"follow a reload", agent_follow_reload, 0},
     {"apply", agent_apply, 0},
+    {"apply a large change set", agent_apply_large, 0},
     {"hint", agent_send_hints, AGENT_HINT_US},
     {"retry parked", agent_retry_parked, 0},
     {"write kept images", agent_write_images, AGENT_IMAGES_US},

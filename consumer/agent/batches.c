@@ -13,6 +13,7 @@ enum status agent_init_batches(struct agent *agent, struct error *err)
     for (size_t i = 0; i < 2 && status == STATUS_OK; i++) {
         status = batch_init(both[i], (size_t)limits->batch_events, (size_t)limits->batch_bytes,
                             (size_t)limits->message_bytes, err);
+        both[i]->set_events_max = (size_t)limits->changeset_events;
         if (agent->has_outbox)
             batch_begin_small(both[i]);
     }
@@ -51,6 +52,8 @@ static void agent_note_ends(struct agent *agent)
 {
     for (size_t i = 0; i < agent->partition_count; i++) {
         struct agent_partition *partition = &agent->partitions[i];
+        if (partition->large_state != LARGE_NONE)
+            partition->next_end = -1; /* the set in front of it is not applied */
         if (partition->next_end < 0)
             continue;
         applier_note_end(agent->applier, i, partition->next_end);
@@ -81,4 +84,5 @@ void agent_forget_read(struct agent *agent, size_t index)
     batch_remove(&agent->batch, index);
     batch_remove(&agent->next, index);
     agent->partitions[index].next_end = -1;
+    agent_forget_large(&agent->partitions[index]);
 }

@@ -3,8 +3,15 @@
 #define CONSUMER_AGENT_INTERNAL_H
 
 #include "consumer/agent/agent.h"
-#include "consumer/apply/applier.h"
+#include "consumer/apply/large.h"
 #include "consumer/feed/feed.h"
+
+/** How far a change set is that is not kept in memory. */
+enum large_state {
+    LARGE_NONE,    /* there is none */
+    LARGE_READING, /* its end has not been read */
+    LARGE_READ,    /* it can be read again and applied */
+};
 
 /** What only the agent knows of an owned partition; its index is the applier's. The reader reads it
  * while it fills a batch; nothing of it changes by then. */
@@ -23,7 +30,10 @@ struct agent_partition {
     int64_t read_to;       /* the last offset that was read of an open set */
     int64_t read_us;       /* monotonic, when */
     bool is_put_off;       /* so it is paused, until there is room for its open set */
-    bool is_overtaken;     /* latch: that the log lost events while it was paused was logged */
+    enum large_state large_state;
+    struct large_set large; /* unless large_state is LARGE_NONE */
+    int64_t large_again_us; /* monotonic: it is not applied earlier */
+    bool is_overtaken;      /* latch: that the log lost events while it was paused was logged */
 };
 
 struct reader;
@@ -35,7 +45,7 @@ struct agent_timer {
     int64_t wait_us; /* the last wait of agent_is_due_seldom() */
 };
 
-#define AGENT_STEPS 15
+#define AGENT_STEPS 16
 
 struct agent {
     const struct config *config;
@@ -49,6 +59,7 @@ struct agent {
     struct feed *feed;
     struct batch batch; /* it is filled, then applied */
     struct batch next; /* read while `batch` is applied; it holds events only until that succeeds */
+    struct batch large_batch; /* of a change set that is not kept in memory; made when needed */
     struct reader *reader;
     const char **topics;
     size_t topic_count;
@@ -124,7 +135,30 @@ void agent_forget_open(struct agent *agent);
 /** @return whether the batch has nothing that could be applied before more is read. */
 bool agent_waits_for_more(const struct agent *agent);
 
+/* large.c */
+
+/** Read a set to its end without keeping it. @param first  its first event, which is forgotten with
+ * all that was read behind it. @return OK; RETRY; STOP; FATAL. */
+enum status agent_begin_large(struct agent *agent, const struct change *first,
+                              struct error *err) MUST_CHECK;
+
+/** Take a record of a partition with such a set. @return OK; FATAL; as applier_stop(). */
+enum status agent_read_large(struct agent *agent, size_t index, const struct record *record,
+                             struct error *err) MUST_CHECK;
+
+/** @return whether such a set has been read to its end and can be applied now. */
+bool agent_is_large_read(const struct agent *agent);
+
+/** Apply those that were. Nothing else is read meanwhile. Statuses as applier_apply(). */
+enum status agent_apply_large(struct agent *agent, struct error *err) MUST_CHECK;
+
+/** What was read of such a set counts no more. */
+void agent_forget_large(struct agent_partition *partition);
+
 /* agent.c */
+
+/** Read an event's partition again from its position on: there is no room for its record. */
+void agent_leave_record(struct agent *agent, const struct feed_event *event);
 
 /** Stop a partition for a reason that the agent has found, and record it in the database. Statuses
  * as applier_stop(). */

@@ -32,7 +32,8 @@ static bool reader_note(struct reader *reader, const struct feed_event *event, s
         partition->next_end = event->offset;
         return true;
     }
-    if (partition->anchor_offset >= 0 || partition->type_is_paused)
+    if (partition->anchor_offset >= 0 || partition->type_is_paused ||
+        partition->large_state != LARGE_NONE)
         return false;
     struct record record = event->record;
     record.form = partition->form;

@@ -5,8 +5,6 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-#include <stdio.h>
-
 #define SETS_IDLE_US 5000000 /* after which an open set may wait for ever */
 
 /** Show how much of a partition's first open set has been read. @param first  its first event. */
@@ -52,7 +50,8 @@ static void agent_note_open(struct agent *agent, const struct batch *batch)
     }
     for (size_t i = 0; i < agent->partition_count; i++) {
         struct agent_partition *partition = &agent->partitions[i];
-        if (!partition->is_open && !partition->is_put_off && partition->open_end != 0)
+        if (!partition->is_open && !partition->is_put_off && partition->large_state == LARGE_NONE &&
+            partition->open_end != 0)
             agent_show_none(partition);
     }
     agent->has_open = any;
@@ -89,28 +88,42 @@ static size_t agent_find_idle(const struct agent *agent, size_t *ret_open)
     return idle;
 }
 
-static enum status agent_stop_large(struct agent *agent, size_t index, struct error *err)
+/** @return the first event of a partition's open set in a batch that was linked or kept. */
+static const struct change *agent_find_open(const struct batch *batch, size_t index)
 {
-    char reason[ERROR_TEXT_SIZE];
-    const struct agent_partition_metrics *row = agent->partitions[index].metrics;
-    (void)snprintf(reason, sizeof reason,
-                   "a change set of %lld records does not fit in memory: %lld of them, with what "
-                   "stands between, use up all that a batch may take; raise limits.batch_bytes (it "
-                   "is %lld)",
-                   (long long)atomic_load(&row->set_size),
-                   (long long)atomic_load(&row->set_records),
-                   (long long)agent->config->limits.batch_bytes);
-    return agent_stop_partition(agent, index, reason, err);
+    size_t i = 0;
+    while (i < batch->count && (batch->events[i].change.partition_index != index ||
+                                (batch->is_linked && !batch->events[i].is_open)))
+        i++;
+    return i == batch->count ? NULL : &batch->events[i].change;
+}
+
+/** Forget the sets that are too large to be kept, and read them without keeping them. */
+static enum status agent_leave_large(struct agent *agent, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < agent->partition_count && status == STATUS_OK; i++) {
+        const struct change *first = agent->partitions[i].is_open
+                                         ? agent_find_open(&agent->batch, i)
+                                         : NULL;
+        if (first == NULL || !batch_is_large_set(&agent->batch, first))
+            continue;
+        const struct change begun = *first;
+        status = agent_begin_large(agent, &begun, err);
+    }
+    return status;
 }
 
 /** The memory is used up by nothing but open sets. One partition is read again from its position,
- * later, when the others have room to spare. Where there is no other one, its set never fits. */
+ * later, when the others have room to spare. Where there is no other one, its set is not kept. */
 static enum status agent_make_room(struct agent *agent, struct error *err)
 {
     size_t open = 0;
     size_t index = agent_find_idle(agent, &open);
-    if (open < 2)
-        return agent_stop_large(agent, index, err);
+    if (open < 2) {
+        const struct change first = *agent_find_open(&agent->next, index);
+        return agent_begin_large(agent, &first, err);
+    }
     struct agent_partition *partition = &agent->partitions[index];
     log_info("agent", "%s/%d waits: the open change sets of %zu partitions do not fit in memory",
              partition->tp.topic, partition->tp.partition, open);
@@ -156,7 +169,11 @@ enum status agent_keep_open(struct agent *agent, struct error *err)
     if (status != STATUS_OK || agent->next.count > 0) /* what was kept stands there already */
         return status;
     agent_note_open(agent, batch);
-    status = batch_keep(batch, &agent->next, applier_finder(agent->applier), err);
+    status = agent_leave_large(agent, err);
+    if (status == STATUS_OK)
+        status = batch_link_sets(batch, applier_ranges(agent->applier), err);
+    if (status == STATUS_OK)
+        status = batch_keep(batch, &agent->next, applier_finder(agent->applier), err);
     if (status == STATUS_OK)
         status = batch_link_sets(batch, applier_ranges(agent->applier), err);
     if (status == STATUS_OK && batch->count == 0 && batch_is_exhausted(&agent->next))

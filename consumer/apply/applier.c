@@ -117,11 +117,13 @@ enum status applier_new(const struct applier_options *options, struct applier **
                                 ? limits->batch_bytes
                                 : limits->changeset_bytes) +
                    (size_t)limits->message_bytes;
-    /* A parked set is read and decoded here; a batch has had room for it once. */
+    /* A part of a parked set is read and decoded here. */
     arena_init(&applier->arena, 32 * bytes + ((size_t)64 << 20));
     applier->orders = calloc(applier->mapping_count + 1, sizeof *applier->orders);
     applier->types = calloc(applier->mapping_count + 1, sizeof(struct agent_type_metrics *));
-    bool has_memory = applier->orders != NULL && applier->types != NULL;
+    applier->large_tally = calloc(applier->mapping_count + 1, sizeof *applier->large_tally);
+    bool has_memory = applier->orders != NULL && applier->types != NULL &&
+                      applier->large_tally != NULL;
     for (size_t i = 0; has_memory && i < applier->mapping_count; i++)
         applier->types[i] = agent_metrics_type(applier->metrics,
                                                applier->mappings[i].schema->entity_type,
@@ -144,6 +146,7 @@ void applier_free(struct applier *applier)
         applier->ops->close(applier->store);
     free(applier->orders);
     free(applier->types);
+    free(applier->large_tally);
     arena_done(&applier->arena);
     free(applier);
 }

@@ -37,6 +37,7 @@ void batch_reset(struct batch *batch)
     batch->bytes = 0;
     batch->ended = false;
     batch->has_sets = false;
+    batch->has_large = false;
     batch->is_linked = false;
     batch->whole = 0;
     batch->kept = 0;
@@ -84,8 +85,20 @@ bool batch_is_full(const struct batch *batch)
 {
     bool is_large = batch->count - batch->kept >= batch->count_max ||
                     batch->bytes - batch->kept_bytes >= batch->bytes_max;
-    return batch->ended || (is_large && !batch_leaves_open(batch_last(batch))) ||
+    return batch->ended || batch->has_large ||
+           (is_large && !batch_leaves_open(batch_last(batch))) || batch_is_exhausted(batch);
+}
+
+bool batch_is_part(const struct batch *batch)
+{
+    return batch->count >= batch->count_max || batch->bytes >= batch->bytes_max ||
            batch_is_exhausted(batch);
+}
+
+bool batch_is_large_set(const struct batch *batch, const struct change *change)
+{
+    return batch->set_events_max > 0 && change->changeset_end > change->sequence &&
+           change->changeset_end - change->sequence >= batch->set_events_max;
 }
 
 void batch_event_alone(struct batch_event *event, size_t index)
@@ -134,6 +147,7 @@ static enum status batch_decode(struct batch *batch, const struct record *record
     batch->bytes += record->key.length + record->value.length;
     batch->ended = batch->ended || ends;
     batch->has_sets = batch->has_sets || event->change.changeset_end != 0;
+    batch->has_large = batch->has_large || batch_is_large_set(batch, &event->change);
     batch->is_linked = false;
     return STATUS_OK;
 }
@@ -196,6 +210,7 @@ enum status batch_keep(struct batch *batch, struct batch *next, struct schema_fi
     batch->is_linked = false; /* its events have other places now */
     next->kept = next->count;
     next->kept_bytes = next->bytes;
+    next->has_large = false;
     next->ended = false; /* a barrier in front of an open set's end does not end the batch */
     return status;
 }
@@ -213,6 +228,7 @@ enum status batch_compact(struct batch *batch, struct batch *empty, struct schem
         return status;
     empty->kept = empty->count;
     empty->kept_bytes = empty->bytes;
+    empty->has_large = false;
     empty->ended = false;
     batch_swap(batch, empty);
     batch_reset(empty);
@@ -235,6 +251,7 @@ void batch_remove(struct batch *batch, size_t partition_index)
     }
     batch->kept = kept;
     batch->count = left;
+    batch->has_large = false; /* a late record of one fills it no more */
     batch->is_linked = false;
     if (left == 0)
         batch_reset(batch); /* what is gone fills it no more */

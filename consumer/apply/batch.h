@@ -71,11 +71,13 @@ struct batch {
     size_t room;      /* for events */
     size_t bytes;     /* of the records' keys and values */
     size_t bytes_max;
-    bool ended;     /* by a barrier: nothing may be added after it */
-    bool has_sets;  /* some event is of a change set of several records */
-    bool is_linked; /* since the last event was added or taken out */
-    size_t whole;   /* how many events stand in no open set; while it is linked */
-    size_t kept;    /* how many of the first ones a batch before this one has left to it */
+    size_t set_events_max; /* larger sets are not kept in memory; 0: all are */
+    bool ended;            /* by a barrier: nothing may be added after it */
+    bool has_sets;         /* some event is of a change set of several records */
+    bool has_large;        /* some event that was not kept says that its set is larger than that */
+    bool is_linked;        /* since the last event was added or taken out */
+    size_t whole;          /* how many events stand in no open set; while it is linked */
+    size_t kept;           /* how many of the first ones a batch before this one has left to it */
     size_t kept_bytes;
 };
 
@@ -99,6 +101,12 @@ void batch_adapt(struct batch *batch, int64_t took_us, int64_t bound_us);
  * of that. */
 bool batch_is_full(const struct batch *batch);
 
+/** @return whether it is large enough for a part of a change set, wherever that ends. */
+bool batch_is_part(const struct batch *batch);
+
+/** @return whether a record begins, or is far from the end of, a set that is not kept in memory. */
+bool batch_is_large_set(const struct batch *batch, const struct change *change);
+
 /** @return whether it has used up its memory. */
 bool batch_is_exhausted(const struct batch *batch);
 
@@ -117,15 +125,17 @@ enum status batch_add_row(struct batch *batch, const struct entity_schema *schem
 /** @return the event that was added last; there is one. */
 const struct batch_event *batch_last(const struct batch *batch);
 
-/** How far the sequences of a source's incarnation are applied in a partition. */
-struct applied_range {
-    bool is_known;   /* some were, or are passed */
-    bool is_partial; /* where none is known: the copy may begin with any (it has `start:`) */
-    uint64_t last;   /* 0 where none is known */
-};
+struct sequence_state;
 
+/** What a batch has to know of the copy that it is read for. */
 struct applied_finder {
-    struct applied_range (*find)(void *context, const struct change *change);
+    /** Find how far the sequences of an event's source and incarnation are applied in its
+     * partition. @param ret_partial  whether the copy may begin with any (it has `start:`).
+     * @return borrowed; NULL: none is. */
+    const struct sequence_state *(*find)(void *context, const struct change *change,
+                                         bool *ret_partial);
+    /** @return whether a new event stops its partition, whatever stands before it. */
+    bool (*stops)(void *context, const struct change *change);
     void *context;
 };
 

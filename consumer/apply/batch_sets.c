@@ -1,6 +1,7 @@
 /* Finds the change sets of a batch: which events belong together, and which sets are open because
  * their last record has not been read (rules 55 and 56). */
 #include "consumer/apply/batch.h"
+#include "consumer/apply/sequence.h"
 
 #include <stdlib.h>
 
@@ -11,10 +12,12 @@ struct set_track {
     size_t partition_index;
     struct slice source;
     struct slice incarnation;
-    struct applied_range range;
-    size_t first;  /* the first event of its open set; NO_EVENT: none is open */
-    size_t latest; /* the last one so far */
-    uint64_t end;  /* the set's last sequence */
+    bool is_known;               /* some of its sequences were applied, or are passed */
+    bool is_partial;             /* where none is known: the copy may begin with any */
+    struct sequence_state state; /* where some is known: as it will be */
+    size_t first;                /* the first event of its open set; NO_EVENT: none is open */
+    size_t latest;               /* the last one so far */
+    uint64_t end;                /* the set's last sequence */
     bool is_void;
 };
 
@@ -65,8 +68,12 @@ static struct set_track *linker_track(struct set_linker *linker, const struct ch
     *track = (struct set_track){.partition_index = change->partition_index,
                                 .source = change->source,
                                 .incarnation = change->incarnation,
-                                .range = linker->finder.find(linker->finder.context, change),
                                 .first = NO_EVENT};
+    const struct sequence_state *known = linker->finder.find(linker->finder.context, change,
+                                                             &track->is_partial);
+    track->is_known = known != NULL;
+    if (known != NULL)
+        track->state = *known;
     return track;
 }
 
@@ -105,7 +112,8 @@ static void linker_abandon(struct set_linker *linker, const struct change *chang
             continue;
         if (!is_first && slice_compare(track->incarnation, change->incarnation) > 0)
             continue;
-        track->range.last = track->end; /* what comes late of it is passed */
+        const struct change *latest = &linker->batch->events[track->latest].change;
+        sequence_pass_set(&track->state, latest); /* what comes late of it is passed */
         linker_end_set(linker, track, SET_ABANDONED);
     }
 }
@@ -134,7 +142,6 @@ static void linker_take(struct set_linker *linker, struct set_track *track, size
         linker_give_up(linker, change->partition_index);
         return;
     }
-    track->range.last = change->sequence;
     if (!is_open && end == change->sequence)
         return;
     if (!is_open) {
@@ -149,12 +156,43 @@ static void linker_take(struct set_linker *linker, struct set_track *track, size
         linker_end_set(linker, track, track->is_void ? SET_VOID : SET_WHOLE);
 }
 
+/** @return whether an event that is new to its source's range stops its partition. A set that is
+ * void writes nothing, so it needs no type. */
+static bool linker_stops(const struct set_linker *linker, const struct set_track *track,
+                         const struct batch_event *event)
+{
+    bool is_void = track != NULL && track->first != NO_EVENT && track->is_void;
+    return event->decoded == STATUS_OK && !is_void &&
+           linker->finder.stops(linker->finder.context, &event->change);
+}
+
+/** Take an event that is new to its source's range. */
+static void linker_advance(struct set_linker *linker, struct set_track *track, size_t index)
+{
+    const struct change *change = &linker->batch->events[index].change;
+    bool is_first = !track->is_known;
+    bool is_begun = is_first && change->sequence > 1 && change->changeset_end != 0;
+    linker_abandon(linker, change, is_first && change->sequence == 1);
+    track->is_known = true;
+    if (is_first)
+        sequence_start(&track->state, change);
+    else
+        sequence_advance(&track->state, change);
+    if (is_begun) /* whether it begins its set cannot be told */
+        sequence_pass_set(&track->state, change);
+    else if (linker_stops(linker, track, &linker->batch->events[index]))
+        linker_give_up(linker, change->partition_index);
+    else
+        linker_take(linker, track, index);
+}
+
 /** @return OK; FATAL (no memory). */
 static enum status linker_link(struct set_linker *linker, size_t index, struct error *err)
 {
     struct batch_event *event = &linker->batch->events[index];
     const struct change *change = &event->change;
-    if (event->decoded == STATUS_STOP) {
+    if (event->decoded == STATUS_STOP ||
+        (change->sequence == 0 && linker_stops(linker, NULL, event))) {
         linker_give_up(linker, change->partition_index);
         return STATUS_OK;
     }
@@ -163,20 +201,20 @@ static enum status linker_link(struct set_linker *linker, size_t index, struct e
     struct set_track *track = linker_track(linker, change);
     if (track == NULL)
         return error_set(err, STATUS_FATAL, "no memory for the change sets of a batch");
-    struct applied_range *range = &track->range;
-    if (range->is_known && change->sequence <= range->last) /* a duplicate, maybe a late one */
-        return STATUS_OK;
-    bool is_first = !range->is_known;
-    bool begins = change->sequence == range->last + 1;
-    linker_abandon(linker, change, is_first && begins);
-    range->is_known = true;
-    if (begins || (is_first && range->is_partial && change->changeset_end == 0)) {
-        linker_take(linker, track, index);
-    } else if (is_first && range->is_partial) {
-        range->last = change->changeset_end; /* whether it begins its set cannot be told */
-    } else {
-        range->last = change->sequence;
-        linker_give_up(linker, change->partition_index); /* a gap */
+    switch (sequence_judge(track->is_known ? &track->state : NULL, change, track->is_partial)) {
+    case SEQUENCE_FIRST:
+    case SEQUENCE_NEXT:
+        linker_advance(linker, track, index);
+        break;
+    case SEQUENCE_GAP:
+    case SEQUENCE_FORK:
+        linker_abandon(linker, change, false);
+        linker_give_up(linker, change->partition_index);
+        break;
+    case SEQUENCE_DUPLICATE: /* maybe a late one */
+    case SEQUENCE_UNVERIFIED_DUPLICATE:
+    case SEQUENCE_PASSED:
+        break;
     }
     return STATUS_OK;
 }

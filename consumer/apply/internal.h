@@ -42,6 +42,8 @@ struct repeat {
     unsigned int overtaken; /* how often own changes were committed during single writes */
 };
 
+struct large_set;
+
 struct applier {
     const struct store_ops *ops;
     const struct config *config;
@@ -61,6 +63,7 @@ struct applier {
     /* The running transaction. */
     struct arena arena;
     struct repeat repeat;
+    struct type_tally *large_tally; /* of a large set that is written in parts; by mapping */
     struct pending_read pending; /* what was read for the batch; no entities: each is asked alone */
 };
 
@@ -100,11 +103,28 @@ void applier_tally(struct applier *applier, const struct batch *batch);
 void applier_tally_applied(const struct applier *applier, const struct change *change,
                            int64_t now_us);
 
+/** How many changes of an entity type a transaction of several parts has written, and when the last
+ * one was committed at its origin. */
+struct type_tally {
+    size_t applied;
+    int64_t time_us; /* wall clock; 0: not known */
+};
+
+/** Count a change that is written, in its mapping's place. @param tally  one of each mapping. */
+void applier_tally_part(const struct applier *applier, const struct change *change,
+                        struct type_tally *tally);
+
+/** After the commit, count what the parts have written. @return how many changes. */
+size_t applier_tally_parts(const struct applier *applier, const struct type_tally *tally);
+
 /* sets.c */
 
 /** Count the change sets of a batch that is committed, and log those of which nothing was written.
  */
 void applier_tally_sets(struct applier *applier, const struct batch *batch);
+
+/** The same of a large set. */
+void applier_tally_large(struct applier *applier, const struct large_set *set);
 
 /* fill.c */
 

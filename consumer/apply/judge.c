@@ -19,14 +19,26 @@ bool applier_is_blocked(const struct applier *applier, const struct change *chan
            block_set_first(&owned->work.blocked, &key) < change->record.offset;
 }
 
-/** @return the limit of its partition that the parked events now exceed; NULL: none. */
-static const char *applier_parked_limit(const struct applier *applier, const struct owned *owned)
+/** @return whether an event is of the set that was parked last, which is one thing to park. */
+static bool applier_parks_on(struct partition_work *work, const struct change *change)
+{
+    bool goes_on = change->changeset_end != 0 && change->changeset_end == work->parked_set_end;
+    work->parked_set_end = change->changeset_end;
+    return goes_on;
+}
+
+/** @param goes_on  the last event is of the same set as the one before it.
+ * @return the limit of its partition that the parked events now exceed; NULL: none. */
+static const char *applier_parked_limit(const struct applier *applier, const struct owned *owned,
+                                        bool goes_on)
 {
     const struct config_limits *limits = &applier->config->limits;
-    if (owned->state.parked_count + owned->work.parked_count > limits->parked_records)
-        return "too many parked records (limits.parked_records)";
     if (owned->state.parked_bytes + owned->work.parked_bytes > limits->parked_bytes)
         return "too many bytes in parked records (limits.parked_bytes)";
+    if (goes_on)
+        return NULL;
+    if (owned->state.parked_count + owned->work.parked_count > limits->parked_records)
+        return "too many parked records (limits.parked_records)";
     if ((int64_t)(owned->state.blocked.entity_count + owned->work.blocked_count) >
         limits->parked_entities)
         return "too many parked entities (limits.parked_entities)";
@@ -57,7 +69,8 @@ enum status applier_block_event(struct applier *applier, const struct batch_even
     work->parked_count++;
     work->parked_bytes += store_record_bytes(&event->change.record);
     work->blocked_count += known ? 0 : 1;
-    const char *limit = applier_parked_limit(applier, owned);
+    const char *limit = applier_parked_limit(applier, owned,
+                                             applier_parks_on(work, &event->change));
     if (limit != NULL)
         return applier_stop_full(applier, event, limit);
     return block_set_add(&work->blocked, &key, event->change.record.offset, err);
@@ -126,9 +139,8 @@ static enum status applier_start_sequence(struct owned *owned, struct batch_even
     return STATUS_OK;
 }
 
-static enum status applier_stop_sequence(const struct change *change,
-                                         const struct sequence_state *state, bool gap,
-                                         struct error *err)
+enum status applier_stop_sequence(const struct change *change, const struct sequence_state *state,
+                                  bool gap, struct error *err)
 {
     unsigned long long last = state == NULL ? 0 : state->last;
     if (gap)
@@ -146,6 +158,14 @@ static enum status applier_stop_sequence(const struct change *change,
         SLICE_ARGS(change->incarnation), last);
 }
 
+enum status applier_stop_broken(const struct change *change, struct error *err)
+{
+    return error_set(err, STATUS_STOP,
+                     "header ce_changeset of sequence %llu of %.*s is not that of its change "
+                     "set: two writers, or a writer that is wrong",
+                     (unsigned long long)change->sequence, SLICE_ARGS(change->source));
+}
+
 /** A set that is void or abandoned is passed. One that is abandoned gets no more records: what
  * comes late of it is passed too. */
 static void applier_judge_set(struct sequence_state *state, struct batch_event *event)
@@ -155,6 +175,47 @@ static void applier_judge_set(struct sequence_state *state, struct batch_event *
     event->outcome = EVENT_PASSED;
     if (event->fate == SET_ABANDONED && event->set_next == SET_LAST)
         sequence_pass_set(state, &event->change);
+}
+
+static bool applier_is_ignored(const struct applier *applier, struct slice entity_type)
+{
+    for (size_t i = 0; i < applier->config->ignore_count; i++) {
+        if (slice_is(entity_type, applier->config->ignore[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool applier_is_mapped(const struct applier *applier, const struct change *change)
+{
+    return applier_mapping(applier, change->entity_type) != NULL && change->schema != NULL;
+}
+
+static enum status applier_judge_type(const struct applier *applier, const struct change *change,
+                                      struct error *err)
+{
+    if (applier_is_mapped(applier, change) || applier_is_ignored(applier, change->entity_type))
+        return STATUS_OK;
+    return error_set(err, STATUS_STOP,
+                     "entity type '%.*s' is configured neither under apply: nor ignore:",
+                     SLICE_ARGS(change->entity_type));
+}
+
+static enum status applier_judge_id(const struct change *change, struct error *err)
+{
+    if (change->sequence == 0 || (change->id.length > 0 && change->id.length < STORE_ID_SIZE))
+        return STATUS_OK;
+    return error_set(err, STATUS_STOP, "a sequenced event needs an id of 1 to %d bytes",
+                     STORE_ID_SIZE - 1);
+}
+
+enum status applier_judge_alone(const struct applier *applier, const struct change *change,
+                                struct error *err)
+{
+    enum status status = applier_judge_id(change, err);
+    return status == STATUS_OK && change->kind == KIND_CHANGE
+               ? applier_judge_type(applier, change, err)
+               : status;
 }
 
 /** @return OK with EVENT_DUPLICATE, EVENT_PASSED or EVENT_APPLY; STOP. */
@@ -167,13 +228,10 @@ static enum status applier_judge_sequence(struct applier *applier, struct owned 
     if (change->sequence == 0)
         return STATUS_OK;
     if (event->fate == SET_BROKEN)
-        return error_set(err, STATUS_STOP,
-                         "header ce_changeset of sequence %llu of %.*s is not that of its change "
-                         "set: two writers, or a writer that is wrong",
-                         (unsigned long long)change->sequence, SLICE_ARGS(change->source));
-    if (change->id.length == 0 || change->id.length >= STORE_ID_SIZE)
-        return error_set(err, STATUS_STOP, "a sequenced event needs an id of 1 to %d bytes",
-                         STORE_ID_SIZE - 1);
+        return applier_stop_broken(change, err);
+    status = applier_judge_id(change, err);
+    if (status != STATUS_OK)
+        return status;
     struct sequence_state *state = sequence_find(owned->work.sequences, owned->work.sequence_count,
                                                  change->source, change->incarnation);
     switch (sequence_judge(state, change, owned->state.partial)) {
@@ -204,15 +262,6 @@ static enum status applier_judge_sequence(struct applier *applier, struct owned 
         return applier_stop_sequence(change, state, false, err);
     }
     return error_set(err, STATUS_FATAL, "unknown verdict on a sequence");
-}
-
-static bool applier_is_ignored(const struct applier *applier, struct slice entity_type)
-{
-    for (size_t i = 0; i < applier->config->ignore_count; i++) {
-        if (slice_is(entity_type, applier->config->ignore[i]))
-            return true;
-    }
-    return false;
 }
 
 /** @return whether a tombstone follows the same source's delete of that entity: a duplicate, and
@@ -250,13 +299,9 @@ static enum status applier_judge_change(struct applier *applier, struct owned *o
         return applier_park_as(
             applier, event, event->reject,
             event->decode_error.data == NULL ? "malformed" : event->decode_error.data, err);
-    if (mapping == NULL || change->schema == NULL) {
-        if (!applier_is_ignored(applier, change->entity_type))
-            return error_set(err, STATUS_STOP,
-                             "entity type '%.*s' is configured neither under apply: nor ignore:",
-                             SLICE_ARGS(change->entity_type));
+    if (mapping == NULL || !applier_is_mapped(applier, change)) {
         event->outcome = EVENT_PASSED;
-        return STATUS_OK;
+        return applier_judge_type(applier, change, err);
     }
     if (applier_is_late_tombstone(owned, change)) {
         event->outcome = EVENT_DUPLICATE;
@@ -346,7 +391,7 @@ static enum status applier_check_sets(const struct batch *batch, struct error *e
     return STATUS_OK;
 }
 
-enum status applier_judge(struct applier *applier, struct batch *batch, struct error *err)
+enum status applier_judge_events(struct applier *applier, struct batch *batch, struct error *err)
 {
     for (size_t i = 0; i < batch->count; i++) {
         struct batch_event *event = &batch->events[i];
@@ -364,7 +409,14 @@ enum status applier_judge(struct applier *applier, struct batch *batch, struct e
         if (status != STATUS_OK)
             return error_set(err, status, "%s", stop.text);
     }
-    enum status status = applier_check_sets(batch, err);
+    return STATUS_OK;
+}
+
+enum status applier_judge(struct applier *applier, struct batch *batch, struct error *err)
+{
+    enum status status = applier_judge_events(applier, batch, err);
+    if (status == STATUS_OK)
+        status = applier_check_sets(batch, err);
     return status == STATUS_OK ? applier_judge_sets(applier, batch, err) : status;
 }
 

@@ -9,6 +9,23 @@
 enum status applier_judge(struct applier *applier, struct batch *batch,
                           struct error *err) MUST_CHECK;
 
+/** Judge an event by itself: an id that cannot be remembered, or an unknown entity type, stops its
+ * partition whatever stands before it. @return OK; STOP. */
+enum status applier_judge_alone(const struct applier *applier, const struct change *change,
+                                struct error *err) MUST_CHECK;
+
+/** @return STOP: a change does not follow what was applied of its incarnation.
+ * @param gap  events are missing; else it is a fork. */
+enum status applier_stop_sequence(const struct change *change, const struct sequence_state *state,
+                                  bool gap, struct error *err);
+
+/** @return STOP: a change names another end of its change set than the set has. */
+enum status applier_stop_broken(const struct change *change, struct error *err);
+
+/** Judge the events of one partition one by one, as applier_judge() does for a whole batch. */
+enum status applier_judge_events(struct applier *applier, struct batch *batch,
+                                 struct error *err) MUST_CHECK;
+
 /** Inside the transaction: claim the idempotency keys that are kept singly, and judge by them.
  * @return OK; AGAIN (a parked event is a duplicate, so that it blocks nothing); RETRY; FATAL. */
 enum status applier_judge_keys(struct applier *applier, struct batch *batch,

@@ -61,6 +61,7 @@ struct partition_work {
     size_t sequence_size;
     int64_t parked_count;
     int64_t parked_bytes;
+    uint64_t parked_set_end;  /* of the set that was parked last; 0: the last event was alone */
     size_t blocked_count;     /* entities that were not blocked before */
     struct block_set blocked; /* what the parked records make wait */
 };

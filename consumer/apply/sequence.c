@@ -44,12 +44,17 @@ enum sequence_verdict sequence_judge(const struct sequence_state *state,
     return follows ? SEQUENCE_NEXT : SEQUENCE_FORK;
 }
 
-void sequence_start(struct sequence_state *state, const struct change *change)
+void sequence_name(struct sequence_state *state, const struct change *change)
 {
     *state = (struct sequence_state){.base = change->sequence};
     (void)snprintf(state->source, sizeof state->source, "%.*s", SLICE_ARGS(change->source));
     (void)snprintf(state->incarnation, sizeof state->incarnation, "%.*s",
                    SLICE_ARGS(change->incarnation));
+}
+
+void sequence_start(struct sequence_state *state, const struct change *change)
+{
+    sequence_name(state, change);
     sequence_advance(state, change);
 }
 

@@ -21,6 +21,9 @@ enum sequence_verdict {
 enum sequence_verdict sequence_judge(const struct sequence_state *state,
                                      const struct change *change, bool partial);
 
+/** Name a range of which nothing is known after an event's source and incarnation. */
+void sequence_name(struct sequence_state *state, const struct change *change);
+
 /** Begin a range with a FIRST event. */
 void sequence_start(struct sequence_state *state, const struct change *change);
 

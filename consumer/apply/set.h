@@ -8,10 +8,12 @@
 
 #define SET_FAULT_UNKNOWN SIZE_MAX
 
-/** The images of a set, in the order of the log. */
+/** The images of a set, or of a part of one that is written in several, in the order of the log. */
 struct set_writes {
     struct write *writes;
     size_t count;
+    bool is_part;   /* where it is refused the whole transaction must be rolled back */
+    bool goes_on;   /* other parts follow: constraints stay deferred */
     bool is_singly; /* not in bulk, because one of them is fatal */
     bool may_move;  /* rows may be deleted and made anew, so that their unique values are free */
     size_t fault;   /* after REJECT and STOP: the write at fault, or SET_FAULT_UNKNOWN */
@@ -27,8 +29,9 @@ static inline bool set_has(const struct batch *batch, size_t index)
 
 /* set_write.c */
 
-/** Write a set behind a savepoint of its own, with constraints deferred to its end where they can
- * be. A write that changes no row and is passed for that (rule 39) is marked `is_absent`.
+/** Write a set, or a part of it, behind a savepoint of its own, with constraints deferred to its
+ * end where they can be. A write that changes no row and is passed for that (rule 39) is marked
+ * `is_absent`.
  * @return OK; REJECT or STOP (nothing of it is written); RETRY; ABORT; FATAL. */
 enum status applier_write_set(struct applier *applier, struct set_writes *set,
                               struct error *err) MUST_CHECK;

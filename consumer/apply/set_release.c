@@ -5,33 +5,43 @@
 #include "consumer/apply/pending.h"
 #include "consumer/apply/set.h"
 
-#include "common/clock.h"
 #include "common/log.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-#define MOVED_ATTEMPTS 2 /* by then it was tried once since it was parked */
+/* Said once its rows were made anew too: until then nothing points to another transaction. */
+#define TRIED_ALONE                                                                                \
+    "; a transaction is tried alone: if another parked one has to give up what this one needs, "   \
+    "write the rows of both by hand and skip both"
+#define MOVED_ATTEMPTS 2                   /* by then it was tried once since it was parked */
+#define ROWS_BYTES     ((size_t)256 << 20) /* of a set's records without their values */
 
-/** One transaction's work on a set, and what came of it. */
+/** One transaction's work on a set, and what came of it. A set with more bytes than fit in memory
+ * is read and written in parts. */
 struct set_release {
     const struct parked_record *head;
-    struct parked_records rows; /* in the order of the log */
-    struct set_writes set;
-    size_t fault;    /* the record at fault, or SET_FAULT_UNKNOWN */
-    bool is_singly;  /* writing in bulk was fatal */
-    bool is_applied; /* else it failed */
-    bool is_held;    /* where it failed */
-    size_t promoted; /* records that wait now, because it is gone */
+    struct parked_records rows; /* without their values, in the order of the log */
+    struct parked_records part; /* the records that are being written */
+    struct set_writes set;      /* of that part */
+    struct type_tally *tally;   /* one of each mapping */
+    struct error why;           /* a part was refused: nothing is written, and that is recorded */
+    size_t fault;               /* the record at fault, or SET_FAULT_UNKNOWN */
+    bool is_singly;             /* writing in bulk was fatal */
+    bool is_applied;            /* else it failed */
+    bool is_held;               /* where it failed */
+    size_t promoted;            /* records that wait now, because it is gone */
     size_t superseded;
     struct block_set gone; /* entities of which nothing is left */
 };
 
 /** The records of a set without their values, the oldest first. */
-static enum status set_rows(struct applier *applier, const struct parked_record *of, bool whole,
-                            struct parked_records *ret_rows, struct error *err)
+static enum status set_rows(struct applier *applier, const struct parked_record *of,
+                            struct arena *arena, struct parked_records *ret_rows, struct error *err)
 {
-    const struct parked_filter filter = {.partition = -1, .set_of = of, .without_value = !whole};
-    return applier->ops->read_parked(applier->store, &filter, &applier->arena, ret_rows, err);
+    const struct parked_filter filter = {.partition = -1, .set_of = of, .without_value = true};
+    return applier->ops->read_parked(applier->store, &filter, arena, ret_rows, err);
 }
 
 static struct block_key row_key(const struct parked_record *row)
@@ -85,7 +95,7 @@ enum status applier_promote(struct applier *applier, struct owned *owned,
     *ret_promoted = false;
     if (next->changeset_end != 0) {
         struct parked_records rows = {0};
-        status = set_rows(applier, next, false, &rows, err);
+        status = set_rows(applier, next, &applier->arena, &rows, err);
         if (status != STATUS_OK || rows.count == 0)
             return status;
         head = rows.records[0];
@@ -127,28 +137,61 @@ static enum status release_promote_all(struct applier *applier, struct owned *ow
     return status;
 }
 
-/** Decode the records. @return OK; REJECT, STOP with the fault; RETRY; FATAL. */
-static enum status release_decode(struct applier *applier, const struct owned *owned,
-                                  struct set_release *release, struct error *err)
+/** @return where the part that begins at a record ends: a set within its limits is one part. */
+static size_t part_end(const struct applier *applier, const struct set_release *release,
+                       size_t first)
 {
-    size_t count = release->rows.count;
+    const struct config_limits *limits = &applier->config->limits;
+    int64_t most = limits->batch_bytes > limits->changeset_bytes ? limits->batch_bytes
+                                                                 : limits->changeset_bytes;
+    int64_t bytes = 0;
+    size_t end = first;
+    while (end < release->rows.count && (end == first || bytes <= most))
+        bytes += release->rows.records[end++].bytes;
+    return bytes > most && end > first + 1 ? end - 1 : end;
+}
+
+/** Read the records of a part, whole. */
+static enum status part_read(struct applier *applier, struct set_release *release, size_t first,
+                             size_t end, struct error *err)
+{
+    const struct parked_filter filter = {.partition = -1,
+                                         .set_of = release->head,
+                                         .from_offset = release->rows.records[first].record.offset,
+                                         .limit = end - first};
+    arena_reset(&applier->arena);
+    release->part = (struct parked_records){0};
+    enum status status = applier->ops->read_parked(applier->store, &filter, &applier->arena,
+                                                   &release->part, err);
+    if (status == STATUS_OK && release->part.count != end - first)
+        return error_set_native(err, STATUS_ABORT, 1, "a parked change set has changed");
+    return status;
+}
+
+/** Decode a part's records. @return OK; REJECT, STOP with the fault; RETRY; FATAL. */
+static enum status part_decode(struct applier *applier, const struct owned *owned,
+                               struct set_release *release, size_t first, struct error *err)
+{
+    size_t count = release->part.count;
     enum status status = STATUS_OK;
     release->set.writes = arena_alloc(&applier->arena, count * sizeof *release->set.writes);
     if (release->set.writes == NULL)
         return applier_no_memory(err);
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         struct change *change = NULL;
-        release->fault = i;
-        status = applier_decode(applier, &release->rows.records[i].record, &change, err);
+        release->fault = first + i;
+        status = applier_decode(applier, &release->part.records[i].record, &change, err);
         if (status != STATUS_OK)
             return status;
         const struct mapping *mapping = applier_mapping(applier, change->entity_type);
         if (mapping == NULL || change->schema == NULL)
             return error_set(err, STATUS_REJECT, "its entity type is not configured under apply:");
         change->partition_index = (size_t)(owned - applier->owned);
-        release->set.writes[i] = (struct write){.image = change, .mapping = mapping, .order = i};
+        release->set.writes[i] = (struct write){
+            .image = change, .mapping = mapping, .order = first + i};
         write_note_key(&release->set.writes[i]);
     }
+    release->set.count = count;
     return status;
 }
 
@@ -187,8 +230,9 @@ static enum status release_drop_images(struct applier *applier, struct owned *ow
     return status;
 }
 
+/** @param others  how many records of its partition are parked beside it. */
 static enum status release_failed_set(struct applier *applier, struct set_release *release,
-                                      struct error *why, struct error *err)
+                                      int64_t others, const struct error *why, struct error *err)
 {
     size_t row = release->fault;
     const struct parked_record *record = &release->rows.records[row == SET_FAULT_UNKNOWN ? 0 : row];
@@ -198,55 +242,82 @@ static enum status release_failed_set(struct applier *applier, struct set_releas
     applier_describe_fault(row, release->rows.count, row == SET_FAULT_UNKNOWN ? NULL : &named,
                            why->text, told.text);
     release->is_held = why->status != STATUS_REJECT || why->reject != REJECT_WAITING;
+    if (!release->is_held && release->set.may_move && others > 0)
+        (void)snprintf(told.text + strlen(told.text), sizeof told.text - strlen(told.text), "%s",
+                       TRIED_ALONE);
     return applier_release_failed(applier, &release->rows.records[0], &told, err);
 }
 
-/** Write the set. @return OK; REJECT and STOP with the fault; AGAIN (once more, singly, because it
- * was fatal; or because an own change came in between); RETRY; ABORT; FATAL. */
-static enum status release_write(struct applier *applier, struct owned *owned,
-                                 struct set_release *release, struct error *err)
+/** Write the part that is decoded. @return OK; REJECT and STOP with the fault; AGAIN (once more,
+ * singly, because it was fatal; or because an own change came in between); RETRY; ABORT; FATAL. */
+static enum status part_write(struct applier *applier, struct owned *owned,
+                              struct set_release *release, struct error *err)
 {
-    enum status status = release_decode(applier, owned, release, err);
-    if (status != STATUS_OK)
-        return status;
+    struct set_writes *set = &release->set;
     release->fault = SET_FAULT_UNKNOWN;
-    release->set.count = release->rows.count;
-    release->set.is_singly = release->is_singly;
-    status = release_supersede(applier, owned, release, true, err);
-    size_t count = release->set.count;
-    release->superseded = release->rows.count - count;
+    set->is_singly = release->is_singly;
+    enum status status = release_supersede(applier, owned, release, true, err);
+    size_t count = set->count;
+    release->superseded += release->part.count - count;
     if (status != STATUS_OK || count == 0)
         return status;
-    status = applier_write_set(applier, &release->set, err);
+    status = applier_write_set(applier, set, err);
     if (status == STATUS_FATAL && !release->is_singly) {
         release->is_singly = true;
         return STATUS_AGAIN;
     }
-    if ((status == STATUS_REJECT || status == STATUS_STOP) &&
-        release->set.fault != SET_FAULT_UNKNOWN)
-        release->fault = release->set.writes[release->set.fault].order;
+    if ((status == STATUS_REJECT || status == STATUS_STOP) && set->fault != SET_FAULT_UNKNOWN)
+        release->fault = set->writes[set->fault].order;
     if (status != STATUS_OK || applier->ops->excludes_writers)
         return status;
     status = release_supersede(applier, owned, release, false, err);
-    return status == STATUS_OK && release->set.count < count ? STATUS_AGAIN : status;
+    return status == STATUS_OK && set->count < count ? STATUS_AGAIN : status;
+}
+
+/** Write the set, part by part. @return as part_write(). */
+static enum status release_write(struct applier *applier, struct owned *owned,
+                                 struct set_release *release, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < release->rows.count && status == STATUS_OK;) {
+        size_t end = part_end(applier, release, i);
+        release->set.goes_on = end < release->rows.count;
+        release->set.is_part = i > 0 || release->set.goes_on;
+        status = part_read(applier, release, i, end, err);
+        if (status == STATUS_OK)
+            status = part_decode(applier, owned, release, i, err);
+        if (status == STATUS_OK)
+            status = part_write(applier, owned, release, err);
+        if (status == STATUS_OK)
+            status = release_drop_images(applier, owned, release, err);
+        for (size_t j = 0; status == STATUS_OK && j < release->set.count; j++)
+            applier_tally_part(applier, release->set.writes[j].image, release->tally);
+        i = end;
+    }
+    return status;
 }
 
 static enum status set_release_work(struct applier *applier, struct owned *owned, void *subject,
                                     struct error *err)
 {
     struct set_release *release = subject;
+    int64_t others = owned->state.parked_count - (int64_t)release->rows.count;
     struct error why = ERROR_INIT;
+    if (release->why.status != STATUS_OK)
+        return release_failed_set(applier, release, others, &release->why, err);
     enum status status = release_write(applier, owned, release, &why);
-    if (status == STATUS_REJECT || status == STATUS_STOP)
-        return release_failed_set(applier, release, &why, err);
+    if (status == STATUS_REJECT || status == STATUS_STOP) {
+        if (!release->set.is_part)
+            return release_failed_set(applier, release, others, &why, err);
+        release->why = why; /* the parts before it are written */
+        return STATUS_AGAIN;
+    }
     if (status != STATUS_OK) {
         *err = why;
         return status;
     }
     release->is_applied = true;
-    status = release_drop_images(applier, owned, release, err);
-    if (status == STATUS_OK)
-        status = applier->ops->edit_parked(applier->store, release->head, PARKED_DELETE, err);
+    status = applier->ops->edit_parked(applier->store, release->head, PARKED_DELETE, err);
     return status == STATUS_OK ? release_promote_all(applier, owned, release, err) : status;
 }
 
@@ -273,13 +344,10 @@ static void set_release_report(const struct applier *applier, struct owned *owne
                                const struct set_release *release)
 {
     const struct parked_record *head = &release->rows.records[0];
-    int64_t now_us = clock_wall_us();
     if (!release->is_applied)
         return;
-    for (size_t i = 0; i < release->set.count; i++)
-        applier_tally_applied(applier, release->set.writes[i].image, now_us);
-    atomic_fetch_add(&applier->metrics->events_applied, release->set.count);
-    atomic_fetch_add(&applier->metrics->events_healed, release->set.count);
+    size_t applied = applier_tally_parts(applier, release->tally);
+    atomic_fetch_add(&applier->metrics->events_healed, applied);
     atomic_fetch_add(&applier->metrics->changesets_applied, 1);
     atomic_fetch_add(&applier->metrics->events_superseded, release->superseded);
     if (++owned->retry.pass.healed > PARKED_TOLD_MAX)
@@ -293,37 +361,51 @@ static void set_release_report(const struct applier *applier, struct owned *owne
         head->attempts + 1);
 }
 
+/** Try it, until an attempt ends without the wish for another one. */
+static enum status release_attempts(struct applier *applier, struct owned *owned,
+                                    struct set_release *release, struct error *err)
+{
+    const struct set_release begun = *release;
+    enum status status = STATUS_AGAIN;
+    while (status == STATUS_AGAIN) {
+        const struct set_release before = *release;
+        block_set_done(&release->gone);
+        *release = begun;
+        release->is_singly = before.is_singly;
+        release->why = before.why;
+        release->fault = before.fault;
+        memset(release->tally, 0, applier->mapping_count * sizeof *release->tally);
+        status = applier_repair(applier, owned, set_release_work, release, err);
+    }
+    if (status == STATUS_OK) {
+        set_release_advance(owned, release);
+        set_release_report(applier, owned, release);
+    }
+    block_set_done(&release->gone);
+    return status;
+}
+
 enum status applier_release_set(struct applier *applier, struct owned *owned,
                                 const struct parked_record *head, struct error *err)
 {
-    struct set_release release = {.head = head};
+    struct set_release release = {.head = head, .why = ERROR_INIT};
+    struct arena rows;
     arena_reset(&applier->arena);
-    enum status status = set_rows(applier, head, true, &release.rows, err);
+    arena_init(&rows, ROWS_BYTES);
+    release.tally = calloc(applier->mapping_count + 1, sizeof *release.tally);
+    enum status status = release.tally == NULL ? applier_no_memory(err)
+                                               : set_rows(applier, head, &rows, &release.rows, err);
     (void)applier_note(applier, status, err);
-    if (status != STATUS_OK)
-        return status;
-    if (release.rows.count == 0 || release.rows.records[0].parked_id != head->parked_id) {
+    bool is_first = release.rows.count > 0 && release.rows.records[0].parked_id == head->parked_id;
+    if (status == STATUS_OK && !is_first)
         owned->retry.unordered = true; /* only the first record of a set may wait */
-        return STATUS_OK;
-    }
-    release.set.may_move = release.rows.records[0].attempts >= MOVED_ATTEMPTS;
-    if (release.set.may_move)
+    release.set.may_move = is_first && release.rows.records[0].attempts >= MOVED_ATTEMPTS;
+    if (status == STATUS_OK && release.set.may_move)
         status = applier_read_orders(applier, err);
-    struct set_release attempt = release;
-    while (status == STATUS_OK || status == STATUS_AGAIN) {
-        bool is_singly = attempt.is_singly;
-        block_set_done(&attempt.gone);
-        attempt = release;
-        attempt.is_singly = is_singly;
-        status = applier_repair(applier, owned, set_release_work, &attempt, err);
-        if (status != STATUS_AGAIN)
-            break;
-    }
-    if (status == STATUS_OK) {
-        set_release_advance(owned, &attempt);
-        set_release_report(applier, owned, &attempt);
-    }
-    block_set_done(&attempt.gone);
+    if (status == STATUS_OK && is_first)
+        status = release_attempts(applier, owned, &release, err);
+    free(release.tally);
+    arena_done(&rows);
     applier_publish_metrics(applier, owned);
     return status;
 }

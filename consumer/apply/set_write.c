@@ -130,11 +130,11 @@ static enum status set_try(struct applier *applier, struct set_writes *set, enum
     else if (status == STATUS_OK)
         status = ops->refuses_alone ? set_write_in_turns(applier, set, &why)
                                     : set_write_singly(applier, set, &why);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && !set->goes_on)
         status = ops->defer(applier->store, false, &why);
     if (status == STATUS_REJECT || status == STATUS_STOP) {
         enum status undone = ops->savepoint(applier->store, true, err);
-        if (undone == STATUS_OK)
+        if (undone == STATUS_OK && !set->is_part) /* what parts before it defer is not checked */
             undone = ops->defer(applier->store, false, err);
         if (undone != STATUS_OK)
             return undone;

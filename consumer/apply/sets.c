@@ -1,24 +1,31 @@
 /* What the applier knows of change sets: how far sequences are applied, and what became of the sets
  * of a batch. */
-#include "consumer/apply/internal.h"
+#include "consumer/apply/judge.h"
+#include "consumer/apply/large.h"
 #include "consumer/apply/sequence.h"
 
 #include "common/log.h"
 
-static struct applied_range applier_find_range(void *context, const struct change *change)
+static const struct sequence_state *applier_find_range(void *context, const struct change *change,
+                                                       bool *ret_partial)
 {
     const struct applier *applier = context;
     const struct partition_state *state = &applier->owned[change->partition_index].state;
-    const struct sequence_state *found = sequence_find(state->sequences, state->sequence_count,
-                                                       change->source, change->incarnation);
-    return (struct applied_range){.is_known = found != NULL,
-                                  .is_partial = state->partial,
-                                  .last = found == NULL ? 0 : found->last};
+    *ret_partial = state->partial;
+    return sequence_find(state->sequences, state->sequence_count, change->source,
+                         change->incarnation);
+}
+
+static bool applier_change_stops(void *context, const struct change *change)
+{
+    struct error ignored = ERROR_INIT;
+    return applier_judge_alone(context, change, &ignored) == STATUS_STOP;
 }
 
 struct applied_finder applier_ranges(const struct applier *applier)
 {
-    return (struct applied_finder){applier_find_range, (void *)(uintptr_t)applier};
+    return (struct applied_finder){applier_find_range, applier_change_stops,
+                                   (void *)(uintptr_t)applier};
 }
 
 /** @return whether a set is parked: all of it is, but for what is passed. */
@@ -30,18 +37,12 @@ static bool tally_is_parked(const struct batch *batch, size_t first)
     return i != SET_LAST;
 }
 
-static void tally_set(struct applier *applier, const struct batch *batch, size_t first)
+/** Count and log a set of which nothing is written. @param change  names its first record. */
+static void tally_unwritten(struct applier *applier, enum set_fate fate,
+                            const struct change *change)
 {
-    const struct batch_event *event = &batch->events[first];
     struct agent_metrics *metrics = applier->metrics;
-    const struct change *change = &event->change;
-    bool is_void = event->fate == SET_VOID;
-    if (event->fate == SET_WHOLE) {
-        atomic_fetch_add(tally_is_parked(batch, first) ? &metrics->changesets_parked
-                                                       : &metrics->changesets_applied,
-                         1);
-        return;
-    }
+    bool is_void = fate == SET_VOID;
     atomic_fetch_add(is_void ? &metrics->changesets_voided : &metrics->changesets_abandoned, 1);
     log_error("agent",
               "%s/%d offset %lld: nothing is written of the change set of %.*s (incarnation %.*s) "
@@ -51,6 +52,31 @@ static void tally_set(struct applier *applier, const struct batch *batch, size_t
               (unsigned long long)change->changeset_end,
               is_void ? "one of its records could not be published, and went out as a void"
                       : "its service was restored before it had published the rest");
+}
+
+static void tally_set(struct applier *applier, const struct batch *batch, size_t first)
+{
+    const struct batch_event *event = &batch->events[first];
+    struct agent_metrics *metrics = applier->metrics;
+    if (event->fate != SET_WHOLE)
+        tally_unwritten(applier, event->fate, &event->change);
+    else
+        atomic_fetch_add(tally_is_parked(batch, first) ? &metrics->changesets_parked
+                                                       : &metrics->changesets_applied,
+                         1);
+}
+
+void applier_tally_large(struct applier *applier, const struct large_set *set)
+{
+    const struct change first = {
+        .record = {.topic = set->topic, .partition = set->partition, .offset = set->first_offset},
+        .source = slice_of(set->sequences.source),
+        .incarnation = slice_of(set->sequences.incarnation),
+        .changeset_end = set->end};
+    if (set->fate == SET_WHOLE)
+        atomic_fetch_add(&applier->metrics->changesets_applied, 1);
+    else
+        tally_unwritten(applier, set->fate, &first);
 }
 
 void applier_tally_sets(struct applier *applier, const struct batch *batch)

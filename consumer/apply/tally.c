@@ -6,26 +6,61 @@
 
 #define TALLY_BYTES ((size_t)64 << 20) /* one record without its value */
 
+#define TALLY_NONE SIZE_MAX
+
+/* @return the place of a change's mapping; TALLY_NONE where its entity type is not configured. */
+static size_t tally_place(const struct applier *applier, const struct change *change)
+{
+    size_t place = 0;
+    while (place < applier->mapping_count && applier->mappings[place].schema != change->schema)
+        place++;
+    return change->schema == NULL || place == applier->mapping_count ? TALLY_NONE : place;
+}
+
 /* @return the numbers of a change's entity type; NULL where none is configured. */
 static struct agent_type_metrics *tally_type(const struct applier *applier,
                                              const struct change *change)
 {
-    for (size_t i = 0; change->schema != NULL && i < applier->mapping_count; i++) {
-        if (applier->mappings[i].schema == change->schema)
-            return applier->types[i];
-    }
-    return NULL;
+    size_t place = tally_place(applier, change);
+    return place == TALLY_NONE ? NULL : applier->types[place];
+}
+
+static void tally_applied(struct agent_type_metrics *type, int64_t time_us, int64_t now_us)
+{
+    atomic_fetch_add(&type->events_applied, 1);
+    if (time_us != 0)
+        histogram_observe(&type->commit_to_applied, now_us - time_us);
 }
 
 void applier_tally_applied(const struct applier *applier, const struct change *change,
                            int64_t now_us)
 {
     struct agent_type_metrics *type = tally_type(applier, change);
-    if (type == NULL)
+    if (type != NULL)
+        tally_applied(type, change->time_us, now_us);
+}
+
+void applier_tally_part(const struct applier *applier, const struct change *change,
+                        struct type_tally *tally)
+{
+    size_t place = tally_place(applier, change);
+    if (place == TALLY_NONE)
         return;
-    atomic_fetch_add(&type->events_applied, 1);
-    if (change->time_us != 0)
-        histogram_observe(&type->commit_to_applied, now_us - change->time_us);
+    tally[place].applied++;
+    tally[place].time_us = change->time_us;
+}
+
+size_t applier_tally_parts(const struct applier *applier, const struct type_tally *tally)
+{
+    int64_t now_us = clock_wall_us();
+    size_t applied = 0;
+    for (size_t i = 0; i < applier->mapping_count; i++) {
+        for (size_t j = 0; j < tally[i].applied; j++)
+            tally_applied(applier->types[i], tally[i].time_us, now_us);
+        applied += tally[i].applied;
+    }
+    atomic_fetch_add(&applier->metrics->events_applied, applied);
+    return applied;
 }
 
 static void tally_parked(const struct applier *applier, const struct change *change)

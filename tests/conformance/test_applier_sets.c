@@ -358,7 +358,6 @@ static void a_set_of_any_size_is_parked_and_released(void)
 {
     for (int size = 1; size <= 1000; size = size == 1 ? 5 : 200 * size) {
         struct copy *copy = copy_begin_two(tables);
-        copy->config.limits.parked_entities = 2000;
         if (size > 1) /* one alone does not say that it is a set */
             begin_set(copy, 1, size);
         for (int k = 1; k <= size; k++)
@@ -373,28 +372,6 @@ static void a_set_of_any_size_is_parked_and_released(void)
         assert_whole(copy);
         copy_finish(copy);
     }
-}
-
-static void a_set_that_would_exceed_a_limit_stops_its_partition_in_front_of_it(void)
-{
-    struct copy *copy = copy_begin_two(tables);
-    copy->config.limits.parked_records = 4;
-    copy_add(copy, 1, 1, "c", FINE);
-    begin_set(copy, 2, 2);
-    copy_add(copy, 2, 2, "c", FINE);
-    copy_add(copy, 3, 3, "c", BAD);
-    begin_set(copy, 4, 3);
-    copy_add(copy, 4, 4, "c", FINE);
-    copy_add(copy, 5, 5, "c", FINE);
-    copy_add(copy, 6, 6, "c", BAD);
-    end_set(copy);
-    copy_add(copy, 7, 7, "c", FINE);
-    copy_apply(copy);
-    assert_string_equal(copy_rows(copy), "1|NULL|fine\n");
-    assert_string_equal(states(copy), "1|0\n2|2\n");
-    assert_int_equal(copy_where(copy)->next_offset, 3);
-    assert_non_null(strstr(copy_where(copy)->stopped, "limits.parked_records"));
-    copy_finish(copy);
 }
 
 /* A line's a names an order's a. */
@@ -588,7 +565,6 @@ int main(void)
         DATABASE_CASE(no_later_image_replaces_a_part_of_a_set),
         DATABASE_CASE(a_set_over_two_entity_types_is_parked_and_released_whole),
         DATABASE_CASE(a_set_of_any_size_is_parked_and_released),
-        DATABASE_CASE(a_set_that_would_exceed_a_limit_stops_its_partition_in_front_of_it),
         DATABASE_CASE(a_child_may_stand_before_its_parent_in_a_set),
         DATABASE_CASE(a_set_whose_deferred_constraint_is_violated_at_its_end_waits_whole),
         DATABASE_CASE(a_set_that_swaps_unique_values_is_released_by_making_its_rows_anew),

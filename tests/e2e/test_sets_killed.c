@@ -11,19 +11,25 @@
 #define ROWS     25
 #define SETS     12
 #define LIMIT_MS 60000
-#define ENTRIES  "apply:\n  item: {table: items, partitions: 1}\nlimits: {batch_events: 10}\n"
+#define ENTRIES  "apply:\n  item: {table: items, partitions: 1}\nlimits: {batch_events: 10%s}\n"
+/* So no set is kept in memory: each is read twice and written in parts (rule 58). */
+#define IN_PARTS ", changeset_events: 20"
 #define VALUES   "SELECT count(*), count(DISTINCT amount), max(amount) FROM items"
 
 static const struct victim {
     enum failpoint_point point;
     int pass;
+    bool in_parts;
 } victims[] = {
-    {FAILPOINT_AGENT_AFTER_TAKE, 1},        {FAILPOINT_AGENT_BEFORE_BEGIN, 2},
-    {FAILPOINT_AGENT_AFTER_BEGIN, 2},       {FAILPOINT_AGENT_AFTER_APPLY, 2},
-    {FAILPOINT_AGENT_BEFORE_COMMIT, 2},     {FAILPOINT_AGENT_AFTER_COMMIT, 2},
-    {FAILPOINT_AGENT_BEFORE_HAND_OVER, 1},  {FAILPOINT_AGENT_AFTER_HAND_OVER, 1},
-    {FAILPOINT_AGENT_READER_AFTER_FILL, 1}, {FAILPOINT_AGENT_BEFORE_TAKE_BACK, 1},
-    {FAILPOINT_AGENT_AFTER_TAKE_BACK, 1},
+    {FAILPOINT_AGENT_AFTER_TAKE, 1, false},        {FAILPOINT_AGENT_BEFORE_BEGIN, 2, false},
+    {FAILPOINT_AGENT_AFTER_BEGIN, 2, false},       {FAILPOINT_AGENT_AFTER_APPLY, 2, false},
+    {FAILPOINT_AGENT_BEFORE_COMMIT, 2, false},     {FAILPOINT_AGENT_AFTER_COMMIT, 2, false},
+    {FAILPOINT_AGENT_BEFORE_HAND_OVER, 1, false},  {FAILPOINT_AGENT_AFTER_HAND_OVER, 1, false},
+    {FAILPOINT_AGENT_READER_AFTER_FILL, 1, false}, {FAILPOINT_AGENT_BEFORE_TAKE_BACK, 1, false},
+    {FAILPOINT_AGENT_AFTER_TAKE_BACK, 1, false},   {FAILPOINT_AGENT_LARGE_READ, 3, true},
+    {FAILPOINT_AGENT_BEFORE_BEGIN, 3, true},       {FAILPOINT_AGENT_AFTER_BEGIN, 3, true},
+    {FAILPOINT_AGENT_LARGE_WRITTEN, 5, true},      {FAILPOINT_AGENT_AFTER_APPLY, 3, true},
+    {FAILPOINT_AGENT_BEFORE_COMMIT, 3, true},      {FAILPOINT_AGENT_AFTER_COMMIT, 3, true},
 };
 
 #define VICTIMS (sizeof victims / sizeof victims[0])
@@ -128,7 +134,8 @@ static void a_kill_at_any_step_leaves_each_set_whole_or_absent(void **state)
     for (size_t i = 0; i < VICTIMS; i++) {
         const char *name = test_format("copy%zu", i);
         copies[i] = sidecar_make_at(rd_kafka_mock_cluster_bootstraps(cluster), name,
-                                    test_format("sqlite:%s", test_path("%s.db", name)), ENTRIES);
+                                    test_format("sqlite:%s", test_path("%s.db", name)),
+                                    test_format(ENTRIES, victims[i].in_parts ? IN_PARTS : ""));
         sidecar_init(&copies[i], NULL);
         sidecar_start(&copies[i],
                       test_format("%s:%d", failpoint_names[victims[i].point], victims[i].pass));

@@ -37,7 +37,9 @@ void agent_world_send(struct agent_world *world, const struct agent_world_event 
     (void)rd_kafka_header_add(headers, "ce_specversion", -1, "1.0", -1);
     (void)rd_kafka_header_add(headers, "ce_id", -1, event_id(event, event->sequence), -1);
     (void)rd_kafka_header_add(headers, "ce_source", -1, "shop", -1);
-    (void)rd_kafka_header_add(headers, "ce_type", -1, "order.updated", -1);
+    (void)rd_kafka_header_add(
+        headers, "ce_type", -1,
+        test_format("%s.updated", event->type == NULL ? "order" : event->type), -1);
     (void)rd_kafka_header_add(headers, "ce_protocol", -1, "1", -1);
     (void)rd_kafka_header_add(headers, "ce_incarnation", -1, "0193a7c0-0000-7000-8000-000000000001",
                               -1);
@@ -48,7 +50,8 @@ void agent_world_send(struct agent_world *world, const struct agent_world_event 
                                   test_format("%020d", event->changeset_end), -1);
     if (event->sequence > 1)
         (void)rd_kafka_header_add(headers, "ce_previousid", -1,
-                                  event_id(event, event->sequence - 1), -1);
+                                  event->is_fork ? "another" : event_id(event, event->sequence - 1),
+                                  -1);
     assert_int_equal(rd_kafka_producev(world->producer, RD_KAFKA_V_TOPIC("order"),
                                        RD_KAFKA_V_PARTITION(event->partition),
                                        RD_KAFKA_V_KEY(key, strlen(key)),
@@ -133,7 +136,9 @@ void agent_world_make(struct agent_world *world, int partitions)
                    .message_bytes = 1000000,
                    .parked_entities = 10,
                    .parked_records = 100,
-                   .parked_bytes = 1 << 28}};
+                   .parked_bytes = 1 << 28,
+                   .changeset_events = 20000,
+                   .changeset_bytes = 1 << 23}};
     world->metrics = calloc(1, sizeof *world->metrics);
     world->options = (struct agent_options){.config = &world->config,
                                             .mappings = &world->mapping,

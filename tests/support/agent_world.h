@@ -50,6 +50,8 @@ struct agent_world_event {
     int headers_before; /* of another program, before Keepstep's */
     int changeset_end;  /* 0: it is alone */
     int id;             /* of the row; 0: the partition's key */
+    bool is_fork;       /* it follows another event than the one before it */
+    const char *type;   /* NULL: "order" */
 };
 
 /** Publish an update of the partition's key, and wait for the broker. */

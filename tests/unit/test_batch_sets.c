@@ -3,6 +3,9 @@
 #include "tests/support/test.h"
 
 #include "consumer/apply/batch.h"
+#include "consumer/store/store.h"
+
+#include <stdio.h>
 
 #define OLD   "0193a7c0-0000-7000-8000-000000000001"
 #define NEW   "0193a7c0-0000-7000-8000-000000000002"
@@ -13,7 +16,8 @@ static struct batch batch;
 static struct batch next;
 static struct error err;
 static int64_t offset;
-static struct applied_range applied; /* of each source and incarnation */
+static struct sequence_state applied; /* of each source's older incarnation; last 0: none is */
+static bool is_partial;
 
 static const struct entity_schema *find_none(void *context, struct slice entity_type)
 {
@@ -24,13 +28,21 @@ static const struct entity_schema *find_none(void *context, struct slice entity_
 
 static const struct schema_finder finder = {find_none, NULL};
 
-static struct applied_range find_range(void *context, const struct change *change)
+static const struct sequence_state *find_range(void *context, const struct change *change,
+                                               bool *ret_partial)
 {
     (void)context;
-    return slice_is(change->incarnation, OLD) ? applied : (struct applied_range){0};
+    *ret_partial = is_partial;
+    return applied.last > 0 && slice_is(change->incarnation, OLD) ? &applied : NULL;
 }
 
-static const struct applied_finder ranges = {find_range, NULL};
+static bool is_of_no_type(void *context, const struct change *change)
+{
+    (void)context;
+    return slice_is(change->entity_type, "nobody");
+}
+
+static const struct applied_finder ranges = {find_range, is_of_no_type, NULL};
 
 struct added {
     size_t partition;
@@ -39,7 +51,9 @@ struct added {
     int sequence; /* 0: none */
     int end;      /* 0: alone */
     const char *kind;
-    bool is_unknown; /* a protocol that nobody speaks */
+    bool is_unknown;  /* a protocol that nobody speaks */
+    bool is_fork;     /* it follows another event than the one before it */
+    const char *type; /* NULL: an order */
 };
 
 static void add_record(const struct added *added)
@@ -50,7 +64,8 @@ static void add_record(const struct added *added)
     headers[count++] = (struct header){slice_of("ce_protocol"),
                                        slice_of(added->is_unknown ? "9" : "1")};
     headers[count++] = (struct header){slice_of("ce_source"), slice_of(source)};
-    headers[count++] = (struct header){slice_of("ce_type"), slice_of("order.updated")};
+    headers[count++] = (struct header){
+        slice_of("ce_type"), slice_of(added->type == NULL ? "order.updated" : added->type)};
     headers[count++] = (struct header){slice_of("ce_id"),
                                        slice_of(test_format("e%d", added->sequence))};
     if (added->kind != NULL)
@@ -60,9 +75,11 @@ static void add_record(const struct added *added)
                                            slice_of(added->incarnation)};
         headers[count++] = (struct header){slice_of("ce_sequence"),
                                            slice_of(test_format("%020d", added->sequence))};
-        headers[count++] = (struct header){slice_of("ce_previousid"),
-                                           slice_of(test_format("e%d", added->sequence - 1))};
     }
+    if (added->sequence > 1)
+        headers[count++] = (struct header){
+            slice_of("ce_previousid"),
+            slice_of(test_format("%s%d", added->is_fork ? "f" : "e", added->sequence - 1))};
     if (added->end > 0)
         headers[count++] = (struct header){slice_of("ce_changeset"),
                                            slice_of(test_format("%020d", added->end))};
@@ -89,7 +106,9 @@ static void add_other(int sequence, int end)
 
 static void begin(uint64_t last)
 {
-    applied = (struct applied_range){.is_known = last > 0, .last = last};
+    applied = (struct sequence_state){.base = last + 1, .last = last}; /* no id of those is known */
+    (void)snprintf(applied.last_id, sizeof applied.last_id, "e%d", (int)last);
+    is_partial = false;
     offset = 0;
     assert_int_equal(batch_init(&batch, SIZE, BYTES, BYTES, &err), STATUS_OK);
     assert_int_equal(batch_init(&next, SIZE, BYTES, BYTES, &err), STATUS_OK);
@@ -295,13 +314,44 @@ static void what_stops_a_partition_is_not_waited_behind(void **state)
     assert_fates("wb");
     assert_event(1, 1, SET_LAST, 0);
     finish();
+    begin(10);
+    add(11, 15);
+    add_record(&(struct added){.incarnation = OLD, .sequence = 12, .end = 15, .is_fork = true});
+    assert_int_equal(linked(), 2);
+    assert_event(1, 1, SET_LAST, 0);
+    finish();
+    begin(10);
+    add(11, 15);
+    add_record(
+        &(struct added){.incarnation = OLD, .sequence = 12, .end = 15, .type = "nobody.updated"});
+    assert_int_equal(linked(), 2);
+    assert_event(1, 1, SET_LAST, 0);
+    finish();
+    begin(10);
+    add_record(&(struct added){.incarnation = OLD, .sequence = 11, .end = 15, .is_fork = true});
+    assert_int_equal(linked(), 1);
+    finish();
+}
+
+/* Nothing of it is written. */
+static void an_unknown_type_in_a_void_set_stops_nothing(void **state)
+{
+    (void)state;
+    begin(10);
+    add_record(&(struct added){.incarnation = OLD, .sequence = 11, .end = 12, .kind = "void"});
+    assert_int_equal(linked(), 0);
+    add_record(
+        &(struct added){.incarnation = OLD, .sequence = 12, .end = 12, .type = "nobody.updated"});
+    assert_int_equal(linked(), 2);
+    assert_fates("vv");
+    finish();
 }
 
 static void a_copy_that_begins_in_the_middle_waits_for_no_set_that_has_begun_before(void **state)
 {
     (void)state;
     begin(0);
-    applied.is_partial = true;
+    is_partial = true;
     add(12, 14);
     assert_int_equal(linked(), 1);
     add(13, 14);
@@ -310,7 +360,7 @@ static void a_copy_that_begins_in_the_middle_waits_for_no_set_that_has_begun_bef
     assert_int_equal(linked(), 3);
     finish();
     begin(0);
-    applied.is_partial = true;
+    is_partial = true;
     add(12, 0); /* alone: it begins and ends itself */
     add(13, 14);
     assert_int_equal(linked(), 1);
@@ -441,6 +491,7 @@ int main(void)
         TEST(a_late_set_of_an_earlier_incarnation_does_not_wait_for_its_end),
         TEST(a_set_of_another_source_is_another_set),
         TEST(what_stops_a_partition_is_not_waited_behind),
+        TEST(an_unknown_type_in_a_void_set_stops_nothing),
         TEST(a_copy_that_begins_in_the_middle_waits_for_no_set_that_has_begun_before),
         TEST(a_batch_goes_on_to_the_end_of_its_last_set),
         TEST(what_was_kept_does_not_count),
