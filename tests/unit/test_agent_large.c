@@ -17,10 +17,12 @@
 
 static struct agent_world world;
 static int sent[AGENT_WORLD_PARTITIONS];
+static bool has_one_partition;
 
 static void begin(int partitions)
 {
     sent[0] = sent[1] = 0;
+    has_one_partition = partitions == 1;
     agent_world_make(&world, partitions);
     world.config.limits.batch_events = BATCH;
     world.config.limits.changeset_events = 2 * BATCH;
@@ -38,15 +40,17 @@ static void wait_for(const char *sql, const char *expected)
         test_fail("%s: '%s' and not '%s'", sql, sqlite_text(world.database, sql), expected);
 }
 
-/** Send `count` records of the next set, of which `sent_before` are sent; it has `size` in all. */
+/** Send `count` records of the next set, of which `sent_before` are sent; it has `size` in all. Of
+ * two partitions they change one row, whose key belongs there. */
 static void send_part(int sent_before, int count, int size, const char *text)
 {
     int end = sent[0] - sent_before + size;
     for (int i = 0; i < count; i++)
-        agent_world_send(&world, &(struct agent_world_event){.sequence = ++sent[0],
-                                                             .text = text,
-                                                             .id = 1 + (sent_before + i) % ROWS,
-                                                             .changeset_end = end});
+        agent_world_send(&world, &(struct agent_world_event){
+                                     .sequence = ++sent[0],
+                                     .text = text,
+                                     .id = has_one_partition ? 1 + (sent_before + i) % ROWS : 0,
+                                     .changeset_end = end});
 }
 
 /** Looks at the copy all the time. */
@@ -136,7 +140,7 @@ static void a_large_set_whose_end_does_not_come_holds_up_nothing_else(void **sta
     (void)sqlite_text(world.database, "UPDATE keepstep_position SET epoch = epoch + 1");
     send_part(80, ROWS - 80, ROWS, "1");
     wait_for(POSITIONS, test_format("0|%d\n1|30\n", ROWS));
-    wait_for("SELECT count(*) FROM orders WHERE a = '1'", test_format("%d\n", ROWS));
+    wait_for("SELECT count(*) FROM orders WHERE a = '1'", "1\n");
     assert_int_equal(atomic_load(&world.metrics->partitions[0].set_since_us), 0);
     finish();
 }
