@@ -1,6 +1,6 @@
 /* A transaction that is several times as large as an agent's memory, at a peer on each kind of
  * database: nobody sees a part of it, and the agent does not grow. TEST_LARGE_RECORDS is its number
- * of records, 20000 unless set. labels: alone */
+ * of records, 20000 unless set. */
 #include "tests/support/database.h"
 #include "tests/support/sidecar.h"
 

@@ -101,7 +101,7 @@ inside consumer/store/memory 'consumer/store/[a-z_]+\.h'
 inside consumer/feed 'consumer/store/store\.h'
 inside consumer/joint 'consumer/metrics\.h' 'consumer/feed/feed\.h' 'consumer/store/(store|registry)\.h'
 inside consumer/apply 'consumer/metrics\.h' 'consumer/store/[a-z_]+\.h'
-inside consumer/agent 'consumer/metrics\.h' 'consumer/(feed/(feed|rows_reader)|apply/applier|fill/loader)\.h' \
+inside consumer/agent 'consumer/metrics\.h' 'consumer/(feed/(feed|rows_reader)|apply/(applier|large)|fill/loader)\.h' \
     'consumer/store/(store|registry)\.h'
 
 inside producer 'producer/(init/origin|outbox/outbox|source/source)\.h'
