@@ -23,41 +23,49 @@ static bool asking_is_wanted(const struct config_entry *entry, const struct fill
     return strcmp(entry->topic, wish->topic) == 0;
 }
 
-static bool asking_applies(const struct member_record *record, const struct config_entry *entry)
+static const struct member_applied *asking_copy(const struct member_record *record,
+                                                const struct config_entry *entry)
 {
     for (size_t i = 0; i < record->applied_count; i++) {
-        const struct member_applied *applied = &record->applied[i];
-        if (strcmp(applied->entity_type, entry->entity_type) == 0)
-            return strcmp(applied->topic, entry->topic) == 0 && applied->state == MEMBER_COMPLETE;
+        if (strcmp(record->applied[i].entity_type, entry->entity_type) == 0)
+            return &record->applied[i];
     }
-    return false;
+    return NULL;
 }
 
-static bool asking_publishes(const struct member_record *record, const struct config_entry *entry)
+static bool asking_has_copy(const struct member_record *record, const struct config_entry *entry)
 {
+    const struct member_applied *copy = asking_copy(record, entry);
+    return copy != NULL && strcmp(copy->topic, entry->topic) == 0 && copy->state == MEMBER_COMPLETE;
+}
+
+/* Its table is the source only where it keeps no copy of the type. Of other types it may. */
+static bool asking_only_publishes(const struct member_record *record,
+                                  const struct config_entry *entry)
+{
+    bool publishes = false;
     for (size_t i = 0; i < record->published_count; i++) {
         if (strcmp(record->published[i].entity_type, entry->entity_type) == 0)
-            return strcmp(record->published[i].topic, entry->topic) == 0;
+            publishes = strcmp(record->published[i].topic, entry->topic) == 0;
     }
-    return false;
+    return publishes && asking_copy(record, entry) == NULL;
 }
 
 /* @return -1: it has not all the rows. */
 static int asking_rank(const struct config *config, const struct member_record *record,
                        const struct fill_wish *wish)
 {
-    bool applies = true;
-    bool publishes = true;
+    bool is_copy = true;
+    bool is_publisher = true;
     for (size_t i = 0; i < config->apply_count; i++) {
         if (!asking_is_wanted(&config->apply[i], wish))
             continue;
-        applies = applies && asking_applies(record, &config->apply[i]);
-        publishes = publishes && asking_publishes(record, &config->apply[i]);
+        is_copy = is_copy && asking_has_copy(record, &config->apply[i]);
+        is_publisher = is_publisher && asking_only_publishes(record, &config->apply[i]);
     }
-    if (applies)
+    if (is_copy)
         return record->published_count == 0 ? ASKING_RANK_COPY : ASKING_RANK_BOTH;
-    bool keeps_no_copy = strcmp(record->copy, MEMBER_NONE) == 0;
-    return publishes && keeps_no_copy ? ASKING_RANK_ORIGIN : -1;
+    return is_publisher ? ASKING_RANK_ORIGIN : -1;
 }
 
 static int64_t asking_applied(const struct member_record *record, const char *topic)

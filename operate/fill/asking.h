@@ -17,8 +17,8 @@ struct fill_candidate {
 };
 
 /** Find who may have all rows of a topic, the best first: a complete copy of a service that
- * publishes nothing, the least behind; a publisher that keeps no copy; any other complete copy; and
- * last who has said nothing for a while. Pure.
+ * publishes nothing, the least behind; a publisher that keeps no copy of these types; any other
+ * complete copy; and last who has said nothing for a while. Pure.
  * @param source  only this service; "": any. @return how many there are. */
 size_t fill_candidates_find(const struct service *service, const struct members *members,
                             const struct fill_wish *wish, int64_t now_us,

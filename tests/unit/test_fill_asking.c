@@ -89,6 +89,23 @@ static void the_best_is_asked_first(void **state)
     members_done(&world.members);
 }
 
+/* Its copy of another type has an id; the type that it publishes is in its own table. */
+static void a_publisher_that_applies_other_types_is_asked(void **state)
+{
+    struct world world;
+    (void)state;
+    world_begin(&world);
+    tell(&world, "shop", "c1", NOW,
+         "\"publishes\":{\"item\":\"item\"},\"applies\":{\"note\":{\"topic\":\"note\","
+         "\"state\":\"filling\",\"joined\":false,\"lag_ms\":0,\"reason\":\"\"}},"
+         "\"positions\":{}");
+    tell(&world, "both", "c2", NOW, COPY("\"item\":\"item\"", "item", "filling", "90"));
+    tell(&world, "newer", "c3", NOW,
+         "\"publishes\":{\"item\":\"newer\"},\"applies\":{},\"positions\":{}");
+    assert_string_equal(find(&world), "shop ");
+    members_done(&world.members);
+}
+
 static void nobody_is_asked_without_a_control_topic(void **state)
 {
     struct world world;
@@ -108,6 +125,7 @@ static void nobody_is_asked_without_a_control_topic(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {TEST(the_best_is_asked_first),
+                                       TEST(a_publisher_that_applies_other_types_is_asked),
                                        TEST(nobody_is_asked_without_a_control_topic)};
     return TEST_RUN(tests);
 }
