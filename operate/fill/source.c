@@ -1,6 +1,7 @@
 /* The stream of a fill, from its begin to its end. */
 #include "operate/fill/internal.h"
 
+#include "common/clock.h"
 #include "operate/offsets.h"
 #include "schemas/record/write.h"
 
@@ -12,6 +13,8 @@
 #define FILL_ARENA_BYTES ((size_t)64 * 1024 * 1024)
 #define FILL_VALUE_BYTES ((size_t)64 * 1024 * 1024) /* of one row */
 #define FILL_GROUP       "keepstep-fill"            /* only names the handle */
+#define FILL_OUTAGE_US   (INT64_C(60) * 1000 * 1000)
+#define FILL_AGAIN_US    (INT64_C(500) * 1000)
 
 enum status fill_refuse(const struct fill_source *self, struct error *err, const char *format, ...)
 {
@@ -150,6 +153,33 @@ static enum status fill_read_ends(const struct fill_source *self, int64_t *fille
     return status;
 }
 
+static enum status fill_try_end(struct fill_source *self, int64_t *filled_to, struct error *err)
+{
+    enum status status = fill_wait_acknowledged(self, err);
+    return status == STATUS_OK ? fill_read_ends(self, filled_to, err) : status;
+}
+
+/* All rows were handed on. An outage is waited for, or they would have to come once more. */
+static enum status fill_find_end(struct fill_source *self, int64_t *filled_to, struct error *err)
+{
+    const struct fill_sink *sink = self->sink;
+    char for_what[ERROR_TEXT_SIZE];
+    (void)snprintf(for_what, sizeof for_what, "the database or the broker of %s to answer again",
+                   self->config.service);
+    enum status status = fill_try_end(self, filled_to, err);
+    int64_t until_us = clock_monotonic_us() + FILL_OUTAGE_US;
+    while (status == STATUS_RETRY && clock_monotonic_us() < until_us) {
+        error_clear(err);
+        enum status waited = sink->wait == NULL ? STATUS_OK
+                                                : sink->wait(sink->context, for_what, err);
+        if (waited != STATUS_OK) /* it is to stop */
+            return waited;
+        clock_sleep_us(FILL_AGAIN_US);
+        status = fill_try_end(self, filled_to, err);
+    }
+    return status;
+}
+
 /* Without own changes the rows are the log up to the stamp, and no newer. */
 static enum status fill_end(struct fill_source *self, struct error *err)
 {
@@ -159,11 +189,7 @@ static enum status fill_end(struct fill_source *self, struct error *err)
         return error_set(err, STATUS_RETRY, "no memory for the end of a fill");
     for (int32_t i = 0; i < count; i++)
         filled_to[i] = self->begin.positions[i].next_offset;
-    enum status status = STATUS_OK;
-    if (self->publishes)
-        status = fill_wait_acknowledged(self, err);
-    if (status == STATUS_OK && self->publishes)
-        status = fill_read_ends(self, filled_to, err);
+    enum status status = self->publishes ? fill_find_end(self, filled_to, err) : STATUS_OK;
     const struct fill_end end = {.rows = self->sums.rows,
                                  .digest = self->sums.digest,
                                  .filled_to = filled_to,

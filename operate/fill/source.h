@@ -31,7 +31,8 @@ struct fill_source_options {
 };
 
 /** Push a whole stream: begin, rows, keys, end. It ends only when every change that the snapshot
- * saw is acknowledged, and hands over the logs' ends as they were read after that.
+ * saw is acknowledged, and hands over the logs' ends as they were read after that. For these it
+ * waits a minute where the database or the broker does not answer.
  * @return OK; STOP (before begin: it cannot be a source, `err` says why, and another one may);
  * ABORT (after begin: the attempt is void, `err` says why; another attempt may succeed); RETRY
  * (database or broker cannot be reached, or the snapshot was given up: another attempt); FATAL;

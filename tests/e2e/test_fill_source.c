@@ -123,6 +123,38 @@ static void a_source_ends_only_when_all_that_it_has_seen_is_in_the_log(void **st
     sidecar_stop(&shop);
 }
 
+static void kill_broker(void *context, const struct fill_row *row)
+{
+    (void)context;
+    (void)row;
+    kafka_kill(kafka_start());
+}
+
+static void start_broker(void *context, const char *for_what)
+{
+    (void)context;
+    assert_non_null(strstr(for_what, "broker of shop"));
+    (void)kafka_start();
+}
+
+static void a_source_waits_for_its_broker_before_it_ends(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    struct fill_kept kept;
+    struct sidecar shop = publisher_of("(1, 'a', 1)", "1\n");
+    fill_kept_begin(&kept);
+    kept.at_row = kill_broker;
+    kept.at_wait = start_broker;
+    if (fill_kept_run(&kept, &shop, "item", &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    assert_true(kept.waits > 0);
+    assert_int_equal(kept.sums.rows, 1);
+    assert_int_equal(kept.filled_to[0], 1);
+    fill_kept_done(&kept);
+    sidecar_stop(&shop);
+}
+
 static void set_aside(void *context, const struct fill_row *row)
 {
     const struct sidecar *shop = context;
@@ -224,6 +256,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(all_sources_hand_over_the_same_rows, 180),
         TEST_WITH_LIMIT(a_source_ends_only_when_all_that_it_has_seen_is_in_the_log, 60),
+        TEST_WITH_LIMIT(a_source_waits_for_its_broker_before_it_ends, 120),
         TEST_WITH_LIMIT(a_change_that_is_set_aside_makes_the_attempt_void, 60),
         TEST_WITH_LIMIT(a_copy_that_is_not_the_log_is_no_source, 60),
         TEST_WITH_LIMIT(what_happens_to_a_source_behind_its_begin_does_not_matter, 60),
