@@ -105,6 +105,39 @@ static void changes_on_their_way_are_in_the_log_before_the_copy_is_complete(void
     sidecar_stop(&shop.shop);
 }
 
+/* The relay is killed while the fill waits for what the snapshot saw: with a number, in the log but
+ * not acknowledged, and behind the acknowledgement. The next one brings it to its end. */
+static void a_relay_that_is_killed_while_a_fill_waits_for_it_loses_nothing(void **state)
+{
+    static const char *const points[] = {"relay_after_claim", "relay_after_publish",
+                                         "relay_after_acknowledge"};
+    (void)state;
+    struct shop shop;
+    shop_begin(&shop);
+    write_items(&shop, 1, 30);
+    sidecar_expect_published(&shop.shop);
+    for (int i = 0; i < (int)(sizeof points / sizeof *points); i++) {
+        struct sidecar copy = sidecar_make(shop.kafka, test_format("copy%d", i), NULL, APPLY);
+        sidecar_init(&copy, NULL);
+        sidecar_stop(&shop.shop);
+        run_sql(&shop.shop,
+                test_format("UPDATE items SET amount = %d WHERE id < 9; DELETE FROM items WHERE "
+                            "id = %d",
+                            i, 10 + i));
+        struct process *fill = fill_start(&copy, &shop.shop, "item", NULL);
+        assert_true(process_wait_for(fill, "waiting for the relay of shop", 20000));
+        sidecar_start(&shop.shop, points[i]);
+        assert_int_equal(process_wait(shop.shop.process, 20000), 137);
+        run_sql(&shop.shop, test_format("UPDATE items SET amount = %d WHERE id < 5", 100 + i));
+        sidecar_start(&shop.shop, NULL);
+        fill_wait_end(fill);
+        sidecar_start(&copy, NULL);
+        assert_equal(&shop, &copy, NULL);
+        sidecar_stop(&copy);
+    }
+    sidecar_stop(&shop.shop);
+}
+
 static const char sparse[] =
     "INSERT INTO outbox(aggregatetype, aggregateid, type, payload) VALUES ('item', '%d', "
     "'item.updated', '{\"op\":\"u\",\"before\":null,\"after\":{\"id\":%d,\"amount\":%d}}')";
@@ -383,6 +416,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(changes_on_their_way_are_in_the_log_before_the_copy_is_complete, 120),
+        TEST_WITH_LIMIT(a_relay_that_is_killed_while_a_fill_waits_for_it_loses_nothing, 120),
         TEST_WITH_LIMIT(an_update_of_a_row_that_is_gone_is_passed_below_filled_to_and_held_above,
                         120),
         TEST_WITH_LIMIT(late_duplicates_change_nothing_at_a_filled_copy, 120),

@@ -118,6 +118,15 @@ int sidecar_listen(const struct sidecar *sidecar)
     return port;
 }
 
+void sidecar_set_kafka(const struct sidecar *sidecar, const char *settings)
+{
+    const char *config = test_read_file(sidecar->config);
+    const char *brokers = strstr(config, "bootstrap.servers");
+    assert_non_null(brokers);
+    test_write_file(sidecar->config,
+                    test_format("%.*s%s, %s", (int)(brokers - config), config, settings, brokers));
+}
+
 void sidecar_start(struct sidecar *sidecar, const char *failpoint)
 {
     const char *const argv[] = {KEEPSTEP_BINARY, "run", "-c", sidecar->config, NULL};

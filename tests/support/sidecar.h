@@ -46,6 +46,10 @@ void sidecar_init(const struct sidecar *sidecar, const char *argument);
 /** Let it serve its metrics on a free port. Call it before the start. @return the port. */
 int sidecar_listen(const struct sidecar *sidecar);
 
+/** Give its Kafka clients more settings: "session.timeout.ms: 3000, linger.ms: 5". Call it before
+ * the start. */
+void sidecar_set_kafka(const struct sidecar *sidecar, const char *settings);
+
 /** Start `keepstep run`, with KEEPSTEP_FAILPOINT unless `failpoint` is NULL. */
 void sidecar_start(struct sidecar *sidecar, const char *failpoint);
 
