@@ -1,5 +1,6 @@
 /* A copy that is being filled, on a real Kafka: everybody sees it, nobody compares or repairs it,
  * and a relay beside it waits (rules 39 and 41). The test writes the stages as a loader would. */
+#include "common/clock.h"
 #include "operate/http_client.h"
 #include "tests/support/repair.h"
 #include "tests/support/verify.h"
@@ -13,6 +14,8 @@
 
 #define ATTEMPT "0193c000-0000-7000-8000-000000000001"
 #define WAIT_MS 30000
+
+#define SESSION_US 3000000 /* of an agent that is lost soon */
 
 #define PUBLISH "publish:\n  item: {table: items, partitions: 1}\n"
 #define APPLY   "apply:\n  item: {table: items, partitions: 1}\n"
@@ -252,11 +255,72 @@ static void two_agents_of_a_copy_give_it_up_and_go_on_together(void **state)
     sidecar_stop(&pair.shop);
 }
 
+/* Of a copy that is complete: an agent that joins, or is gone, does not matter to it. */
+static void expect_compared(const struct pair *pair)
+{
+    const struct sidecar *all[] = {&pair->shop, &pair->billing, NULL};
+    struct process_result result = VERIFY(all, "item", "--json");
+    if (result.exit_code != EX_OK)
+        test_fail("exit code %d: %s%s", result.exit_code, result.output, result.errors);
+}
+
+/* The source stands still in the middle of the rows while another agent joins, or is lost. */
+static void fill_in_a_rebalance(struct pair *pair, struct sidecar *second, bool joins)
+{
+    static int asked;
+    const char *const argv[] = {KEEPSTEP_BINARY, "fill", "item",    "-c", pair->billing.config,
+                                "--from",        "shop", "--again", NULL};
+    sidecar_stop(&pair->shop);
+    sidecar_start(&pair->shop, "fill_source_row:100:stop");
+    struct process *command = process_start(test_format("fill-%d", ++asked), argv, NULL);
+    assert_true(process_wait_stopped(pair->shop.process, WAIT_MS));
+    if (joins) {
+        sidecar_start(second, NULL);
+        assert_true(process_wait_for(second->process, "applying", WAIT_MS));
+    } else {
+        process_kill(second->process);
+        clock_sleep_us(SESSION_US * 3 / 2);
+    }
+    process_signal(pair->shop.process, SIGCONT);
+    if (process_wait(command, 2 * WAIT_MS) != EX_OK)
+        test_fail("%s", process_errors(command));
+    (void)sqlite_text(pair->shop.database, "UPDATE items SET amount = amount + 1 WHERE id % 9 = 0");
+    sidecar_assert_equal(&pair->shop, &pair->billing, "items", WAIT_MS);
+    sidecar_expect(&pair->billing, "SELECT stage FROM keepstep_fill", "done\n");
+    sidecar_expect(&pair->billing, "SELECT count(*) FROM keepstep_parked", "0\n");
+}
+
+/* Interleaving 3, of a fill, and of a comparison behind it. */
+static void agents_come_and_go_while_a_copy_is_filled_and_compared(void **state)
+{
+    (void)state;
+    struct pair pair = {.kafka = kafka_start()};
+    static const char two[] = "%s:\n  item: {table: items, partitions: 2}\n";
+    pair.shop = sidecar_make(pair.kafka, "shop", SIDECAR_ITEM_DDL, test_format(two, "publish"));
+    pair.billing = sidecar_make(pair.kafka, "billing", NULL, test_format(two, "apply"));
+    sidecar_set_kafka(&pair.billing, "session.timeout.ms: 3000, heartbeat.interval.ms: 500");
+    struct sidecar second = make_second(&pair.billing);
+    sidecar_begin(&pair.shop);
+    sidecar_begin(&pair.billing);
+    write_both_partitions(&pair, 1, 200);
+    sidecar_assert_equal(&pair.shop, &pair.billing, "items", WAIT_MS);
+    fill_in_a_rebalance(&pair, &second, true);
+    fill_in_a_rebalance(&pair, &second, false);
+    sidecar_start(&second, NULL);
+    for (int i = 0; i < 3; i++)
+        expect_compared(&pair);
+    sidecar_stop(&second);
+    sidecar_stop(&pair.billing);
+    expect_compared(&pair); /* its partitions are nobody's */
+    sidecar_stop(&pair.shop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(while_its_rows_come_a_copy_is_filling_for_everybody, 180),
         TEST_WITH_LIMIT(two_agents_of_a_copy_give_it_up_and_go_on_together, 180),
+        TEST_WITH_LIMIT(agents_come_and_go_while_a_copy_is_filled_and_compared, 240),
         TEST_WITH_LIMIT(an_agent_that_comes_back_after_a_fill_writes_nothing_of_before, 180),
     };
     return TEST_RUN(tests);
