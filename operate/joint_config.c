@@ -47,7 +47,12 @@ enum status joint_config_make(const struct service *service, struct joint_config
     if (joint->config.publish == NULL || joint->config.apply == NULL || joint->schemas == NULL ||
         joint->mappings == NULL)
         return error_set(err, STATUS_FATAL, "no memory for the configuration");
-    joint->types.mappings = joint->mappings;
+    joint->types = (struct joint_types){.mappings = joint->mappings,
+                                        .record_bytes = config->limits.message_bytes};
+    if (config->transactions == TRANSACTIONS_WHOLE) {
+        joint->types.set_bytes = config->limits.changeset_bytes;
+        joint->types.set_events = config->limits.changeset_events;
+    }
     joint_map(service, joint);
     joint->config.publish_count += config_is_joint(config);
     joint->config.apply_count += config_is_joint(config);
@@ -61,4 +66,30 @@ void joint_config_done(struct joint_config *config)
     free(config->schemas);
     free(config->mappings);
     *config = (struct joint_config){0};
+}
+
+static enum status joint_refuse_open(void *context, const struct joint_row *row, struct error *err)
+{
+    (void)context;
+    return error_set(
+        error_config(err), STATUS_FATAL,
+        "publish: joint transaction %.*s of %.*s is %s here, and no entry has `joint:` "
+        "any more: keep it until `keepstep joint list` is empty",
+        SLICE_ARGS(row->name.id), SLICE_ARGS(row->name.proposer), joint_state_name(row->state));
+}
+
+enum status joint_config_check(const struct service *service, struct error *err)
+{
+    static const struct joint_types none = {.count = 0};
+    struct error ignored = ERROR_INIT;
+    struct store *store = NULL;
+    enum status status = STATUS_OK;
+    if (config_is_joint(service->config) ||
+        service_open_store(service, true, &store, &ignored) != STATUS_OK)
+        return STATUS_OK;
+    if (store->ops->joint != NULL &&
+        store->ops->joint->prepare(store, &none, &ignored) == STATUS_OK)
+        status = store->ops->joint->load(store, joint_refuse_open, NULL, err);
+    store->ops->close(store);
+    return status == STATUS_FATAL ? status : STATUS_OK;
 }

@@ -21,4 +21,9 @@ enum status joint_config_make(const struct service *service, struct joint_config
                               struct error *err) MUST_CHECK;
 void joint_config_done(struct joint_config *config);
 
+/** See that a service that takes no part has nothing left that is not settled (rule 72). A database
+ * that does not answer, or has no such tables, has nothing.
+ * @return OK; FATAL with exit code 78. */
+enum status joint_config_check(const struct service *service, struct error *err) MUST_CHECK;
+
 #endif

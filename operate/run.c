@@ -393,6 +393,8 @@ static int run_run(const struct command *command, int argc, char **argv)
     enum status status = service_open(&line, &service, &err);
     if (status == STATUS_OK)
         status = offsets_check_config(service.config, &err);
+    if (status == STATUS_OK)
+        status = joint_config_check(&service, &err);
     if (status != STATUS_OK) {
         code = command_fail(&err);
     } else if (run_parts(command, service.config) == 0 && !run_votes(command, service.config)) {

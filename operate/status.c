@@ -1,6 +1,5 @@
 /* `keepstep status`: shows on one screen what goes on, and the command to type next. */
 #include "common/advice.h"
-#include "common/buffer.h"
 #include "common/clock.h"
 #include "operate/command.h"
 #include "consumer/feed/feed.h"
@@ -11,8 +10,8 @@
 #include "operate/metrics.h"
 #include "operate/offsets.h"
 #include "operate/running.h"
-#include "operate/service.h"
 #include "operate/status_fills.h"
+#include "operate/status_joint.h"
 #include "operate/status_paused.h"
 #include "operate/status_sets.h"
 #include "operate/verdict_lines.h"
@@ -240,9 +239,8 @@ static enum status status_outbox(struct status_page *page, struct outbox *outbox
         page->service->config->transactions == TRANSACTIONS_WHOLE,
         (int64_t)status_metric(page, "keepstep_changeset_largest_events")};
     status = status_sets_append(outbox, &sets, &page->text, &page->json, err);
-    if (status != STATUS_OK)
-        return status;
-    return status_relay(page, outbox, counts.waiting + counts.claimed, err);
+    return status == STATUS_OK ? status_relay(page, outbox, counts.waiting + counts.claimed, err)
+                               : status;
 }
 
 static enum status status_published(struct status_page *page, struct error *err)
@@ -254,6 +252,8 @@ static enum status status_published(struct status_page *page, struct error *err)
     status = status_outbox(page, outbox, err);
     if (status == STATUS_OK)
         status = status_captures(page, err);
+    if (status == STATUS_OK)
+        status = status_joint_append(page->service, &page->text, &page->json, err);
     if (status == STATUS_OK)
         status = status_paused_published(outbox, page->service->config, &page->text, &page->json,
                                          err);

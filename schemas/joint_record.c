@@ -77,34 +77,22 @@ static enum joint_kind joint_kind_of_type(struct slice type)
     return JOINT_OTHER;
 }
 
-static enum status joint_read_kind(const struct record *record, struct joint_record *out,
-                                   struct error *err)
+/* What this version does not know says nothing, to any version for ever: one that gave it a meaning
+ * would decide otherwise than those that are still running (rule 60). */
+static void joint_read_kind(const struct record *record, struct joint_record *out)
 {
-    static const char *const others[] = {"barrier", "heartbeat"};
-    struct slice protocol = joint_header(record, "ce_protocol");
     struct slice kind = joint_header(record, "ce_kind");
     out->kind = out->stands_for = JOINT_OTHER;
-    if (protocol.data != NULL && !slice_is(protocol, JOINT_PROTOCOL))
-        return error_set(err, STATUS_STOP, "protocol version %.*s is unknown: upgrade",
-                         SLICE_ARGS(protocol));
-    if (protocol.data == NULL)
+    if (!slice_is(joint_header(record, "ce_protocol"), JOINT_PROTOCOL))
         out->sequence = 0; /* another program's */
     if (kind.data == NULL || out->sequence == 0)
-        return STATUS_OK;
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        if (slice_is(kind, others[i]))
-            return STATUS_OK;
-    }
+        return;
     for (out->kind = JOINT_PROPOSAL; out->kind < JOINT_OTHER; out->kind++) {
         if (slice_is(kind, joint_kind_names[out->kind]))
             break;
     }
     if (out->kind == JOINT_VOID)
         out->stands_for = joint_kind_of_type(joint_header(record, "ce_type"));
-    return out->kind != JOINT_OTHER
-               ? STATUS_OK
-               : error_set(err, STATUS_STOP, "record kind \"%.*s\" is unknown: upgrade",
-                           SLICE_ARGS(kind));
 }
 
 enum status joint_copy_text(const json_t *text, size_t length_max, struct arena *arena,
@@ -248,9 +236,8 @@ enum status joint_record_read(const struct record *record, struct arena *arena,
     struct error own = ERROR_INIT;
     *ret_record = (struct joint_record){0};
     joint_read_origin(record, ret_record);
-    enum status status = joint_read_kind(record, ret_record, err);
-    if (status == STATUS_OK)
-        status = joint_keep(arena, ret_record, err);
+    joint_read_kind(record, ret_record);
+    enum status status = joint_keep(arena, ret_record, err);
     if (status != STATUS_OK || ret_record->kind == JOINT_OTHER)
         return status;
     struct slice subject = joint_header(record, "ce_subject");

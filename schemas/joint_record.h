@@ -98,9 +98,9 @@ const char *joint_kind_name(enum joint_kind kind);
 const char *joint_operation_name(enum joint_operation operation);
 
 /** Read a record of the topic. A value that is not to be read is no failure: the record is
- * malformed, and joint_decide.h says what that means.
- * @return OK; STOP (a protocol or a kind that this version does not know: upgrade); RETRY (the
- * arena is full). @thread any. */
+ * malformed, and joint_decide.h says what that means. One of another protocol has no number, and
+ * one of a kind that is not known is JOINT_OTHER.
+ * @return OK; RETRY (the arena is full). @thread any. */
 enum status joint_record_read(const struct record *record, struct arena *arena,
                               struct joint_record *ret_record, struct error *err) MUST_CHECK;
 

@@ -57,6 +57,7 @@ static void joint_drop(struct joint_agent *agent)
     partition_state_done(&agent->state);
     agent->state = (struct partition_state){0};
     agent->record_count = 0;
+    agent->has_said_again = false;
     arena_reset(&agent->arena);
 }
 
@@ -123,6 +124,17 @@ static enum status joint_check_log(struct joint_agent *agent, struct log_bounds 
     return STATUS_OK;
 }
 
+/* What stands in the log when a database begins to read it without a position is history to it,
+ * also after a crash (rule 69). */
+static enum status joint_find_history(struct joint_agent *agent, struct log_bounds bounds,
+                                      struct error *err)
+{
+    if (agent->state.exists)
+        return agent->ops->joint->history(agent->store, &agent->history, err);
+    agent->history = (struct joint_history){.end = bounds.end};
+    return agent->ops->joint->set_history(agent->store, &agent->history, err);
+}
+
 /* Take the partition and all that the database knows of it. */
 static enum status joint_take(struct joint_agent *agent, struct feed_position *position,
                               struct error *err)
@@ -134,6 +146,10 @@ static enum status joint_take(struct joint_agent *agent, struct feed_position *p
         status = feed_log_bounds(agent->feed, position->tp, JOINT_BOUNDS_MS, &bounds, err);
     if (status == STATUS_OK)
         status = joint_check_log(agent, bounds, err);
+    if (status == STATUS_OK)
+        status = joint_check_hint(agent, err);
+    if (status == STATUS_OK)
+        status = joint_find_history(agent, bounds, err);
     if (status != STATUS_OK)
         return status;
     uuid_v7(state->token);
@@ -149,6 +165,7 @@ static enum status joint_take(struct joint_agent *agent, struct feed_position *p
     agent->anchor_offset = is_anchored ? state->anchor_offset : -1;
     agent->read_first = bounds.end;
     agent->read_to = state->next_offset;
+    agent->hinted_offset = -1;
     agent->is_owned = true;
     position->offset = is_anchored ? state->anchor_offset : state->next_offset;
     log_info("joint", "%s goes on at %" PRId64 " of %" PRId64 ", %zu transactions are open",
@@ -196,8 +213,6 @@ static enum status joint_on_record(struct joint_agent *agent, const struct feed_
     if (!agent->is_owned)
         return STATUS_OK;
     enum status status = joint_record_read(&event->record, &agent->arena, record, err);
-    if (status == STATUS_STOP)
-        error_prefix(err, "offset %" PRId64 " of the joint topic", event->offset);
     if (status == STATUS_OK && agent->anchor_offset >= 0)
         status = joint_check_anchor(agent, record, err);
     if (status != STATUS_OK || event->offset < agent->state.next_offset)
@@ -271,6 +286,22 @@ static void joint_measure(struct joint_agent *agent)
     atomic_store(&metrics->ready, agent->is_owned && agent->state.next_offset >= agent->read_first);
 }
 
+/* What is old is emptied behind the back of a service's triggers: nothing becomes of it. */
+static enum status joint_prune_rows(struct joint_agent *agent, int64_t before_us,
+                                    size_t *ret_pruned, struct error *err)
+{
+    const struct joint_ops *ops = agent->ops->joint;
+    enum status status = STATUS_OK;
+    if (ops->triggers != NULL)
+        status = ops->triggers(agent->store, false, err);
+    if (status == STATUS_OK)
+        status = ops->prune(agent->store, before_us, JOINT_PRUNE_ROWS, ret_pruned, err);
+    if (ops->triggers != NULL && ops->triggers(agent->store, true, NULL) != STATUS_OK &&
+        status == STATUS_OK)
+        status = error_set(err, STATUS_RETRY, "triggers could not be switched on again");
+    return status;
+}
+
 static enum status joint_prune(struct joint_agent *agent, struct error *err)
 {
     size_t pruned = 0;
@@ -281,7 +312,7 @@ static enum status joint_prune(struct joint_agent *agent, struct error *err)
         return STATUS_OK;
     enum status status = joint_begin(agent, agent->state.next_offset, NULL, err);
     if (status == STATUS_OK)
-        status = agent->ops->joint->prune(agent->store, before_us, JOINT_PRUNE_ROWS, &pruned, err);
+        status = joint_prune_rows(agent, before_us, &pruned, err);
     status = joint_end(agent, status, true, err);
     if (status == STATUS_OK && pruned < JOINT_PRUNE_ROWS)
         agent->prune_at_us = now_us + JOINT_PRUNE_US;
@@ -316,9 +347,13 @@ static enum status joint_round(struct joint_agent *agent, struct error *err)
     if (status == STATUS_OK)
         status = joint_find(agent, err);
     if (status == STATUS_OK && agent->is_owned)
+        status = joint_say_again(agent, err);
+    if (status == STATUS_OK && agent->is_owned)
         status = joint_step(agent, err);
     if (status == STATUS_OK && agent->is_owned)
         status = joint_prune(agent, err);
+    if (status == STATUS_OK && agent->is_owned)
+        joint_send_hint(agent);
     joint_measure(agent);
     return status;
 }
@@ -393,6 +428,7 @@ enum status joint_agent_run(const struct joint_options *options, const atomic_bo
     feed_close(agent.feed);
     if (agent.store != NULL)
         agent.ops->close(agent.store);
+    joint_wanted_done(&agent.wanted);
     free(agent.records);
     arena_done(&agent.arena);
     return status;

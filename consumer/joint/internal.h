@@ -4,7 +4,7 @@
 
 #include "consumer/feed/feed.h"
 #include "consumer/joint/agent.h"
-#include "consumer/joint/open.h"
+#include "consumer/joint/wanted.h"
 
 #include "schemas/joint_decide.h"
 
@@ -19,16 +19,22 @@ struct joint_agent {
     struct feed *feed;
     const atomic_bool *stop;
     int64_t backoff_us;
-    int64_t prune_at_us; /* monotonic */
-    int64_t find_at_us;  /* monotonic: the topic, or its owner, is looked for again */
-    bool is_stopped;     /* it stands still, loudly */
+    int64_t prune_at_us;  /* monotonic */
+    int64_t find_at_us;   /* monotonic: the topic, or its owner, is looked for again */
+    bool is_stopped;      /* it stands still, loudly */
+    bool passes_triggers; /* one on keepstep_joint has ended a transaction: none of them runs */
     /* Of the partition: */
     bool is_owned;
     struct partition_state state; /* as the database has it */
-    int64_t read_first;           /* the log's end as of the assignment: votes begin there (69) */
-    int64_t anchor_offset;        /* of the record that is to be compared first; -1: none */
-    struct joint_log log;         /* the undecided, and the decided that are not settled */
+    struct joint_history history;
+    int64_t read_first;    /* the log's end as of the assignment: votes begin there (69) */
+    int64_t hinted_offset; /* that the group was told last; -1: none since the assignment */
+    int64_t hint_at_us;    /* monotonic: the next one */
+    bool has_said_again;   /* what was lost behind a gap of this service's own records */
+    int64_t anchor_offset; /* of the record that is to be compared first; -1: none */
+    struct joint_log log;  /* the undecided, and the decided that are not settled */
     struct joint_opens opens;
+    struct joint_wanted wanted; /* of those that this step has passed */
     /* What was read and is not stored yet: */
     struct arena arena;
     struct joint_record *records;
@@ -46,9 +52,31 @@ enum status joint_begin(struct joint_agent *agent, int64_t offset, const struct 
 enum status joint_end(struct joint_agent *agent, enum status status, bool durable,
                       struct error *err) MUST_CHECK;
 
+/* hint.c */
+
+/** Compare what the group was told of the partition with the database, before it is taken.
+ * @return OK; STOP (a clone, or a restored database: rule 8); RETRY. */
+enum status joint_check_hint(struct joint_agent *agent, struct error *err) MUST_CHECK;
+
+/** Tell the group how far this copy is, at most once a second, where that has changed. */
+void joint_send_hint(struct joint_agent *agent);
+
+/* row.c */
+
 /** Write what is known of an open transaction into its row. */
 enum status joint_mark(struct joint_agent *agent, const struct joint_open *open,
                        struct error *err) MUST_CHECK;
+
+/** What became of a row that was noted, as the slot note() says it. */
+struct joint_noted {
+    bool known;
+    int64_t created_at_us;
+};
+
+/** Write the row of a proposal that was read. @param changes  all of them; may be empty. */
+enum status joint_row_note(struct joint_agent *agent, const struct joint_open *open,
+                           struct slice changes, struct joint_noted *ret_noted,
+                           struct error *err) MUST_CHECK;
 
 /* read.c */
 
@@ -59,6 +87,19 @@ enum status joint_store_records(struct joint_agent *agent, struct error *err) MU
 
 /** Load all that the database knows of the prefix that was read. */
 enum status joint_load(struct joint_agent *agent, struct error *err) MUST_CHECK;
+
+/* say.c */
+
+/** Write a record for the log. */
+enum status joint_say_vote(struct joint_agent *agent, const struct joint_open *open,
+                           const struct joint_answer *vote, struct error *err) MUST_CHECK;
+enum status joint_say_withdrawal(struct joint_agent *agent, const struct joint_open *open,
+                                 struct slice why, struct error *err) MUST_CHECK;
+
+/** Say once more what this service has said in an incarnation of which nothing counts any more: its
+ * records stood behind a gap. Once an assignment, when it has caught up; what is in the log already
+ * counts once. @return OK; RETRY; ABORT; FATAL. */
+enum status joint_say_again(struct joint_agent *agent, struct error *err) MUST_CHECK;
 
 /* step.c */
 

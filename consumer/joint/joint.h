@@ -51,6 +51,13 @@ struct joint_row {
     bool late;               /* committed by a yes that this database does not know of (rule 69) */
 };
 
+/** What of the log is history to a database: what stood in it when the database began to read it
+ * without a position (rule 69). */
+struct joint_history {
+    int64_t end; /* offset behind it; 0: there is none */
+    bool made;   /* somebody has said that the database holds what it has committed */
+};
+
 /** A row that load() gives. It must not call the store. @return OK; anything else ends load(). */
 typedef enum status joint_visit(void *context, const struct joint_row *row, struct error *err);
 
@@ -58,6 +65,11 @@ typedef enum status joint_visit(void *context, const struct joint_row *row, stru
 struct joint_types {
     const struct mapping *mappings; /* table and columns by `entry`; published_here is set */
     size_t count;
+    /* What the relay publishes at most, or the others would never see a change that was made; 0: no
+     * limit. */
+    int64_t record_bytes; /* limits.message_bytes */
+    int64_t set_bytes;    /* of all changes of one transaction, where it publishes whole ones */
+    int64_t set_events;
 };
 
 /** A transaction's part at this service, to be tried or to be made so. */
@@ -77,6 +89,9 @@ struct joint_saying {
     struct slice value;   /* joint_vote_append() or joint_withdrawal_append() */
 };
 
+/* note() and mark() write rows that a service may have triggers on. A trigger that refuses such a
+ * row is REJECT, with the transaction as it was before the call; where it has ended the
+ * transaction, FATAL. */
 struct joint_ops {
     /** Read from the catalogue what is needed to try and make changes of these types, which live as
      * long as the store. Outside a transaction, once after the store was opened. A type that cannot
@@ -89,7 +104,7 @@ struct joint_ops {
      * was: the first proposal in the log counts. Any other row of the name stays.
      * @param ret_known  the name was used before: nothing was written.
      * @param ret_created_at_us  of the row that is there now; 0: another service wrote it.
-     * @return OK; RETRY; FATAL. */
+     * @return OK; REJECT; RETRY; FATAL. */
     enum status (*note)(struct store *store, const struct joint_row *row, bool *ret_known,
                         int64_t *ret_created_at_us, struct error *err);
 
@@ -105,7 +120,7 @@ struct joint_ops {
                         void *context, struct error *err);
 
     /** Write state, reason, votes, decision_offset, decided_at_us, withdrawn and late of the row of
-     * this name. @return OK; RETRY; ABORT (there is no such row). */
+     * this name. @return OK; REJECT; RETRY; ABORT (there is no such row); FATAL. */
     enum status (*mark)(struct store *store, const struct joint_row *row, struct error *err);
 
     /** Write a row of the outbox, which the relay publishes: aggregatetype JOINT_ENTITY_TYPE,
@@ -119,14 +134,19 @@ struct joint_ops {
      * same transaction.
      * @return OK (reserved); REJECT (the vote is no: err->text and err->native_code say why, in the
      * database's words; also for an unknown type, column or form, and where a name that the try has
-     * met belongs to a later proposal; nothing is reserved); RETRY (a lock is not to be had, or a
-     * name belongs to an earlier proposal: no verdict, try again later); FATAL. */
+     * met belongs to a later proposal; nothing is reserved); STOP (the same, but a trigger has
+     * ended the whole transaction: the caller rolls back and says so in another one); RETRY (a lock
+     * is not to be had, or a name belongs to an earlier proposal: no verdict, try again later);
+     * FATAL.
+     */
     enum status (*attempt)(struct store *store, const struct joint_part *part, struct error *err);
 
     /** Make a decision so: give back what is reserved, then, where it is committed, make the
      * changes with the capture triggers active. The caller marks the state in the same transaction.
      * @return OK; REJECT (committed, but the database refuses: err says why; all stays reserved,
-     * and the caller marks it held); RETRY (a lock); FATAL. */
+     * and the caller marks it held); STOP (the same, but a trigger has ended the whole transaction:
+     * the caller rolls back and marks it in another one); RETRY (a lock, or another one's
+     * reservation); FATAL. */
     enum status (*settle)(struct store *store, const struct joint_part *part, struct error *err);
 
     /** Empty changes and votes of at most `limit` settled rows that were decided before a time
@@ -134,6 +154,22 @@ struct joint_ops {
      * @return OK; RETRY; FATAL. */
     enum status (*prune)(struct store *store, int64_t decided_before_us, size_t limit,
                          size_t *ret_pruned, struct error *err);
+
+    /** Let triggers run, or not, with note() and mark(), from now on in this session. NULL: the
+     * database cannot. @return OK; REJECT (no right to); RETRY. */
+    enum status (*triggers)(struct store *store, bool run, struct error *err);
+
+    /** Say once more, by rows of the outbox, the proposals of the service itself that are in state
+     * proposed: what was said of them may have been lost behind a gap. @return OK; RETRY; FATAL. */
+    enum status (*propose_again)(struct store *store, struct error *err);
+
+    /** Read what of the log is history. Legal outside a transaction. @return OK; RETRY; FATAL. */
+    enum status (*history)(struct store *store, struct joint_history *ret_history,
+                           struct error *err);
+    /** Write it, in the open transaction, or in a durable one of its own. @return OK; RETRY; FATAL.
+     */
+    enum status (*set_history)(struct store *store, const struct joint_history *history,
+                               struct error *err);
 };
 
 /** @return "proposed", "queued", …: what `keepstep_joint.state` holds. */

@@ -1,4 +1,4 @@
-/* Keeps the open transactions of a service, and knows which of them waits for which (rule 61). */
+/* Keeps the open transactions of a service, and knows what each of them wants. */
 #include "consumer/joint/open.h"
 
 #include <stdlib.h>
@@ -129,32 +129,10 @@ void joint_opens_done(struct joint_opens *opens)
     *opens = (struct joint_opens){0};
 }
 
-static bool open_share(const struct joint_open *a, const struct joint_open *b)
-{
-    for (size_t i = 0; i < a->want_count; i++) {
-        for (size_t j = 0; j < b->want_count; j++) {
-            if (slice_equal(a->wants[i], b->wants[j]))
-                return true;
-        }
-    }
-    return false;
-}
-
-/* One that is refused, or that must not vote, changes nothing here: nobody waits for it. */
-static bool open_holds(const struct joint_open *open)
+bool joint_open_holds(const struct joint_open *open)
 {
     return open->state != JOINT_STATE_REFUSED &&
            !(open->state == JOINT_STATE_QUEUED && (open->withdrawn || open->lost_vote));
-}
-
-const struct joint_open *joint_opens_before(const struct joint_opens *opens,
-                                            const struct joint_open *open)
-{
-    for (size_t i = 0; i < opens->count && opens->items[i] != open; i++) {
-        if (open_holds(opens->items[i]) && open_share(opens->items[i], open))
-            return opens->items[i];
-    }
-    return NULL;
 }
 
 size_t joint_opens_undecided(const struct joint_opens *opens)

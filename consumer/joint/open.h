@@ -25,6 +25,7 @@ struct joint_open {
     int64_t decided_at_us;
     int64_t next_us; /* monotonic: it is tried or settled again then */
     int64_t backoff_us;
+    bool is_told; /* that it has been waiting for long */
 };
 
 struct joint_opens {
@@ -57,10 +58,9 @@ static inline bool joint_open_has_part(const struct joint_open *open)
     return open->want_count > 0;
 }
 
-/** @return the transaction that another one waits for: an earlier one that is not settled and wants
- * an entity of it too (rule 61); NULL: it waits for none. */
-const struct joint_open *joint_opens_before(const struct joint_opens *opens,
-                                            const struct joint_open *open);
+/** @return whether later ones wait for it. One that is refused, or that must not vote, changes
+ * nothing here. */
+bool joint_open_holds(const struct joint_open *open);
 
 /** @return how many are undecided. */
 size_t joint_opens_undecided(const struct joint_opens *opens);

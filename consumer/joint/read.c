@@ -16,47 +16,9 @@ struct joint_batch {
     size_t decided;
 };
 
-static struct joint_name tally_name(const struct joint_tally *tally)
-{
-    return (struct joint_name){.proposer = slice_of(tally->proposer), .id = slice_of(tally->id)};
-}
-
 static void open_set_reason(struct joint_open *open, const char *reason)
 {
     (void)snprintf(open->reason, sizeof open->reason, "%s", reason);
-}
-
-/* The row of a transaction, without the changes. @param votes  empty; the caller frees it. */
-static struct joint_row open_row(const struct joint_open *open, struct buffer *votes)
-{
-    const struct joint_tally *tally = open->tally;
-    joint_ballots_append(tally, votes);
-    return (struct joint_row){
-        .name = tally_name(tally),
-        .timeout_ms = open->timeout_ms,
-        .state = open->state,
-        .reason = slice_of(open->reason),
-        .votes = buffer_slice(votes),
-        .proposal_id = slice_of(tally->proposal_id),
-        .proposal_offset = tally->proposal_offset,
-        .decision_offset = tally->decision_offset,
-        .read_at_us = open->read_at_us,
-        .decided_at_us = open->decided_at_us,
-        .withdrawn = open->withdrawn,
-        .late = open->late,
-    };
-}
-
-enum status joint_mark(struct joint_agent *agent, const struct joint_open *open, struct error *err)
-{
-    struct buffer votes;
-    buffer_init(&votes, JOINT_BYTES_MAX);
-    struct joint_row row = open_row(open, &votes);
-    enum status status = votes.failed
-                             ? error_set(err, STATUS_RETRY, "no memory for a joint transaction")
-                             : agent->ops->joint->mark(agent->store, &row, err);
-    buffer_done(&votes);
-    return status;
 }
 
 static bool takes_part(const struct joint_agent *agent, const struct joint_tally *tally)
@@ -89,34 +51,43 @@ static enum status joint_note(struct joint_agent *agent, struct joint_tally *tal
                               const struct joint_record *record, struct joint_batch *batch,
                               struct error *err)
 {
-    struct buffer votes;
-    bool is_known = false;
-    int64_t created_at_us = 0;
+    struct joint_noted noted = {.known = false};
     struct joint_open open = open_begin(agent, tally, record);
-    buffer_init(&votes, JOINT_BYTES_MAX);
-    struct joint_row row = open_row(&open, &votes);
-    if (open.state != JOINT_STATE_ELSEWHERE)
-        row.changes = record->proposal.changes_text;
-    enum status status = agent->ops->joint->note(agent->store, &row, &is_known, &created_at_us,
-                                                 err);
-    buffer_done(&votes);
+    struct slice changes = record->proposal.changes_text;
+    if (open.state == JOINT_STATE_ELSEWHERE)
+        changes = (struct slice){0};
+    enum status status = joint_row_note(agent, &open, changes, &noted, err);
     if (status != STATUS_OK)
         return status;
-    if (is_known)
+    if (noted.known)
         log_warning("joint", "%s of %s was proposed before: the first proposal counts", tally->id,
                     tally->proposer);
-    if (is_known || joint_state_is_settled(open.state)) {
+    if (noted.known || joint_state_is_settled(open.state)) {
         joint_log_forget(&agent->log, tally);
         return STATUS_OK;
     }
     batch->noted++;
-    if (created_at_us != 0)
-        open.since_us = created_at_us; /* the proposer waits since it wrote it (rule 68) */
+    if (noted.created_at_us != 0)
+        open.since_us = noted.created_at_us; /* the proposer waits since it wrote it (rule 68) */
     status = joint_opens_add(&agent->opens, &open, record->proposal.changes_text, err);
     if (status != STATUS_OK)
         return status;
     return joint_open_find_wants(agent->opens.items[agent->opens.count - 1],
                                  agent->options.config->service, &agent->options.types, err);
+}
+
+/* An own yes in what is history to this database: perhaps it has made all of it before Keepstep's
+ * tables were made anew, perhaps it has lost it. Only a person knows. */
+static enum status joint_refuse_history(const struct joint_open *open,
+                                        const struct joint_record *record, struct error *err)
+{
+    return error_set(err, STATUS_STOP,
+                     "offset %" PRId64 " of the joint topic has a yes of this service on %s of %s, "
+                     "and its database had no position in that topic: it was uninstalled, is new, "
+                     "or is older than joint transactions. If it holds what was committed so far, "
+                     "or is to go on without it, say so with `keepstep joint adopt`; else restore "
+                     "a newer backup",
+                     record->offset, open->tally->id, open->tally->proposer);
 }
 
 /* An own vote is in the log and the database does not know it: it was restored (rule 69). */
@@ -126,6 +97,8 @@ static enum status joint_check_own_vote(struct joint_agent *agent, struct joint_
     if (record->kind != JOINT_VOTE || open->state != JOINT_STATE_QUEUED ||
         !slice_is(record->source, agent->options.config->service))
         return STATUS_OK;
+    if (record->answer.yes && record->offset < agent->history.end && !agent->history.made)
+        return joint_refuse_history(open, record, err);
     if (slice_is(record->incarnation, agent->meta.incarnation))
         return error_set(err, STATUS_STOP,
                          "offset %" PRId64 " of the joint topic has a vote of this service on %s "
@@ -142,12 +115,14 @@ static void open_decide(struct joint_agent *agent, struct joint_open *open)
 {
     const struct joint_tally *tally = open->tally;
     bool is_reserved = open->state == JOINT_STATE_RESERVED;
+    bool is_made = agent->history.made && tally->decision_offset < agent->history.end;
     open->decided_at_us = clock_wall_us();
     open->next_us = 0;
     open_set_reason(open, tally->reason);
     if (tally->outcome == JOINT_COMMITTED) {
-        open->late = joint_open_has_part(open) && !is_reserved;
-        open->state = joint_open_has_part(open) ? JOINT_STATE_COMMITTING : JOINT_STATE_COMMITTED;
+        bool has_part = joint_open_has_part(open) && !is_made;
+        open->late = has_part && !is_reserved;
+        open->state = has_part ? JOINT_STATE_COMMITTING : JOINT_STATE_COMMITTED;
         if (open->late)
             atomic_fetch_add(&agent->options.metrics->late, 1);
     } else {

@@ -40,6 +40,11 @@ static enum status step_end(struct joint_open *open, enum status status, struct 
     if (status != STATUS_RETRY || err->connection_lost)
         return status;
     open_wait(open);
+    if (open->backoff_us == STEP_BACKOFF_MAX_US && !open->is_told) {
+        log_warning("joint", "%s of %s waits, and is tried again each second: %s", open->tally->id,
+                    open->tally->proposer, err->text);
+        open->is_told = true;
+    }
     error_clear(err);
     return STATUS_OK;
 }
@@ -106,24 +111,6 @@ static enum status step_check_allowed(const struct joint_agent *agent,
     return STATUS_OK;
 }
 
-static enum status step_say(struct joint_agent *agent, const struct joint_open *open,
-                            enum joint_kind kind, const struct joint_answer *answer,
-                            struct error *err)
-{
-    struct buffer value;
-    buffer_init(&value, JOINT_BYTES_MAX);
-    if (kind == JOINT_VOTE)
-        joint_vote_append(answer, &value);
-    else
-        joint_withdrawal_append(answer, &value);
-    const struct joint_saying saying = {
-        .name = open_name(open), .kind = kind, .value = buffer_slice(&value)};
-    enum status status = value.failed ? error_set(err, STATUS_RETRY, "no memory for a vote")
-                                      : agent->ops->joint->say(agent->store, &saying, err);
-    buffer_done(&value);
-    return status;
-}
-
 static const char *step_code(const struct error *why, char text[static 16])
 {
     if (why->native_code == 0)
@@ -144,7 +131,7 @@ static enum status step_vote(struct joint_agent *agent, struct joint_open *open,
     struct joint_open voted = *open;
     open_go_on(&voted, yes ? JOINT_STATE_RESERVED : JOINT_STATE_REFUSED, yes ? "" : why->text);
     enum status status = joint_mark(agent, &voted, err);
-    return status == STATUS_OK ? step_say(agent, open, JOINT_VOTE, &vote, err) : status;
+    return status == STATUS_OK ? joint_say_vote(agent, open, &vote, err) : status;
 }
 
 static enum status step_judge(struct joint_agent *agent, const struct joint_part *part,
@@ -160,6 +147,22 @@ static enum status step_judge(struct joint_agent *agent, const struct joint_part
     return status == STATUS_OK ? agent->ops->joint->attempt(agent->store, part, why) : status;
 }
 
+/* What was refused is said in another transaction where a trigger has ended this one.
+ * @return OK or REJECT (a verdict); else the status of `err`. */
+static enum status step_verdict(struct joint_agent *agent, enum status verdict, struct error *why,
+                                struct error *err)
+{
+    enum status status = STATUS_OK;
+    if (verdict == STATUS_STOP) {
+        agent->ops->rollback(agent->store);
+        status = joint_begin(agent, agent->state.next_offset, NULL, err);
+        verdict = why->status = STATUS_REJECT;
+    } else if (verdict != STATUS_OK && verdict != STATUS_REJECT) {
+        *err = *why;
+    }
+    return status == STATUS_OK ? verdict : status;
+}
+
 /* Reservation, state, vote and fence commit together (rule 62). */
 static enum status step_try(struct joint_agent *agent, struct joint_open *open, struct error *err)
 {
@@ -170,14 +173,10 @@ static enum status step_try(struct joint_agent *agent, struct joint_open *open, 
     if (status == STATUS_OK)
         status = joint_begin(agent, agent->state.next_offset, NULL, err);
     if (status == STATUS_OK) {
-        enum status verdict = step_judge(agent, &part.part, &why);
-        yes = verdict == STATUS_OK;
-        if (yes || verdict == STATUS_REJECT) {
+        status = step_verdict(agent, step_judge(agent, &part.part, &why), &why, err);
+        yes = status == STATUS_OK;
+        if (yes || status == STATUS_REJECT)
             status = step_vote(agent, open, yes, &why, err);
-        } else {
-            status = verdict;
-            *err = why;
-        }
     }
     if (status == STATUS_OK)
         failpoint(FAILPOINT_JOINT_BEFORE_VOTE);
@@ -197,14 +196,12 @@ static enum status step_withdraw(struct joint_agent *agent, struct joint_open *o
                                  const char *why, struct error *err)
 {
     struct joint_open withdrawn = *open;
-    const struct joint_answer answer = {.proposal = slice_of(open->tally->proposal_id),
-                                        .reason = slice_of(why)};
     withdrawn.withdrawn = true;
     enum status status = joint_begin(agent, agent->state.next_offset, NULL, err);
     if (status == STATUS_OK)
         status = joint_mark(agent, &withdrawn, err);
     if (status == STATUS_OK)
-        status = step_say(agent, open, JOINT_WITHDRAWAL, &answer, err);
+        status = joint_say_withdrawal(agent, open, slice_of(why), err);
     status = joint_end(agent, status, false, err);
     if (status != STATUS_OK)
         return step_end(open, status, err);
@@ -229,23 +226,23 @@ static enum status step_settle_part(struct joint_agent *agent, struct joint_open
                                     const struct joint_part *part, struct error *why,
                                     struct error *err)
 {
+    struct joint_open settled = *open;
     enum status verdict = open->late ? step_check_allowed(agent, part, why) : STATUS_OK;
     if (verdict == STATUS_OK)
         verdict = agent->ops->joint->settle(agent->store, part, why);
+    verdict = step_verdict(agent, verdict, why, err);
     if (verdict == STATUS_REJECT && part->committed) {
-        struct joint_open held = *open;
-        open_go_on(&held, JOINT_STATE_HELD, why->text);
-        return joint_mark(agent, &held, err);
-    }
-    if (verdict != STATUS_OK) {
+        open_go_on(&settled, JOINT_STATE_HELD, why->text);
+    } else if (verdict == STATUS_OK) {
+        settled.state = part->committed ? JOINT_STATE_COMMITTED : JOINT_STATE_ABORTED;
+        if (part->committed)
+            settled.reason[0] = '\0';
+    } else if (verdict == STATUS_REJECT) { /* what is reserved cannot be given back: not now */
         *err = *why;
-        return verdict == STATUS_REJECT ? (err->status = STATUS_FATAL) : verdict;
+        return err->status = STATUS_RETRY;
     }
-    struct joint_open settled = *open;
-    settled.state = part->committed ? JOINT_STATE_COMMITTED : JOINT_STATE_ABORTED;
-    if (part->committed)
-        settled.reason[0] = '\0';
-    return joint_mark(agent, &settled, err);
+    return verdict == STATUS_OK || verdict == STATUS_REJECT ? joint_mark(agent, &settled, err)
+                                                            : verdict;
 }
 
 static void step_note_settled(struct joint_agent *agent, struct joint_open *open, bool committed)
@@ -317,20 +314,25 @@ static enum status step_one(struct joint_agent *agent, struct joint_open *open, 
     if (!open->withdrawn && open_is_late(open))
         return step_withdraw_late(agent, open, err);
     if (open->state == JOINT_STATE_QUEUED && !open->withdrawn && !open->lost_vote &&
-        has_caught_up && joint_open_has_part(open) &&
-        joint_opens_before(&agent->opens, open) == NULL)
+        has_caught_up && joint_open_has_part(open) && joint_wanted_by(&agent->wanted, open) == NULL)
         return step_try(agent, open, err);
     return STATUS_OK;
 }
 
+/* In the order of their proposals: each one meets what those before it want (rule 61). */
 enum status joint_step(struct joint_agent *agent, struct error *err)
 {
     enum status status = STATUS_OK;
+    joint_wanted_clear(&agent->wanted);
     for (size_t i = 0; i < agent->opens.count && status == STATUS_OK;) {
         size_t count = agent->opens.count;
         if (agent->opens.items[i]->next_us <= clock_monotonic_us())
             status = step_one(agent, agent->opens.items[i], err);
-        i += agent->opens.count == count;
+        if (agent->opens.count != count)
+            continue;
+        if (status == STATUS_OK)
+            status = joint_wanted_add(&agent->wanted, agent->opens.items[i], err);
+        i++;
     }
     return status;
 }

@@ -111,6 +111,14 @@ static bool brokers_replicas(struct doctor *doctor, const struct plan_topic *top
         doctor_advise(doctor, "start the brokers that are missing");
         return true;
     }
+    if (topic->kind == TOPIC_JOINT && found->replicas == 1) {
+        doctor_say(doctor, DOCTOR_WARN,
+                   "%s: one broker alone keeps the decisions of joint "
+                   "transactions, which are lost with it",
+                   topic->name);
+        doctor_advise(doctor, "let three brokers keep it, with kafka-reassign-partitions.sh");
+        return true;
+    }
     if (found->in_sync == found->replicas)
         return false;
     doctor_say(doctor, DOCTOR_WARN, "%s: of a partition's %d replicas %d are in sync", topic->name,

@@ -9,10 +9,11 @@
 
 #define MS_OF_A_SECOND 1000
 
-/* All data topics, and a rows topic for each; the control topic and the talk topic. */
+/* All data topics, and a rows topic for each; the control topic, the talk topic and the joint
+ * topic. */
 static size_t plan_most(const struct config *config)
 {
-    return 2 * (config->publish_count + config->apply_count) + 2;
+    return 2 * (config->publish_count + config->apply_count) + 3;
 }
 
 static bool plan_has(const struct plan *plan, const char *name)
@@ -86,6 +87,8 @@ enum status plan_make(const struct config *config, struct plan *ret_plan, struct
                  config->publish[i].partitions);
     for (size_t i = 0; i < config->apply_count; i++)
         plan_add_read(ret_plan, config, &config->apply[i]);
+    if (config_is_joint(config))
+        plan_add(ret_plan, config, config->joint_topic, TOPIC_JOINT, 1);
     if (config->control_topic[0] == '\0')
         return STATUS_OK;
     plan_add(ret_plan, config, config->control_topic, TOPIC_CONTROL, 1);
@@ -146,6 +149,9 @@ static void plan_partitions(struct plan_topic *topic)
             "entities would change their partitions. Write partitions: %" PRId32
             ", or publish to a new topic with `topic:` and `keepstep init --republish TYPE`",
             topic->found.partitions);
+    else if (topic->kind == TOPIC_JOINT)
+        plan_refuse(line, "all decisions need one order, and the records that are there are "
+                          "decisions: restore the topic as it was");
     else
         plan_refuse(line, "another program made it: delete it and run `keepstep topics apply`, or "
                           "name another one under control_topic:");
@@ -213,6 +219,20 @@ static void plan_setting(struct plan_topic *topic, const struct topic_setting *s
                        setting->value);
 }
 
+/* Where three brokers keep a decision, two of them have it before anybody acts on it (rule 74). */
+static void plan_tighten(struct plan_topic *topic)
+{
+    for (size_t i = 0; i < topic->design.count; i++) {
+        struct topic_setting *setting = &topic->design.settings[i];
+        if (topic->kind != TOPIC_JOINT || topic->state != PLAN_THERE || topic->found.replicas < 3 ||
+            setting->demand != TOPIC_ANY || strcmp(setting->name, "min.insync.replicas") != 0)
+            continue;
+        setting->demand = TOPIC_AT_LEAST;
+        setting->reason = "a decision must not go with one broker";
+        (void)snprintf(setting->value, sizeof setting->value, "2");
+    }
+}
+
 /* The lines as they are without an answer: nothing is known of what is there. */
 static void plan_lines(struct plan_topic *topic)
 {
@@ -261,6 +281,7 @@ void plan_compare(struct plan_topic *topic, struct kafka_admin *admin)
     topic->state = status != STATUS_OK            ? PLAN_UNKNOWN
                    : topic->found.partitions == 0 ? PLAN_MISSING
                                                   : PLAN_THERE;
+    plan_tighten(topic);
     plan_lines(topic);
     if (topic->state == PLAN_THERE)
         status = kafka_admin_settings(admin, topic->name,

@@ -324,6 +324,21 @@ static enum status init_check_reserved(const struct init *init, struct error *er
                            type);
 }
 
+/* Nobody would read what becomes of it. */
+static enum status init_check_unsettled(const struct init *init, struct error *err)
+{
+    char text[ORIGIN_UNSETTLED_SIZE] = "";
+    enum status status = config_is_joint(init->config)
+                             ? STATUS_OK
+                             : init->origin->ops->find_unsettled(init->origin, text, err);
+    return status != STATUS_OK || text[0] == '\0'
+               ? status
+               : error_set(error_config(err), STATUS_FATAL,
+                           "publish: joint transaction %s here: keep `joint:` and let `keepstep "
+                           "run` settle it; `keepstep joint list` names all of them",
+                           text);
+}
+
 static enum status init_check_joint(const struct init *init, struct error *err)
 {
     bool has = init->origin->ops->joint_object_count > 0;
@@ -331,7 +346,8 @@ static enum status init_check_joint(const struct init *init, struct error *err)
         return error_set(error_config(err), STATUS_FATAL,
                          "publish: joint: this version has joint transactions only for services "
                          "on SQLite; take `joint:` out");
-    return has ? init_check_reserved(init, err) : STATUS_OK;
+    enum status status = has ? init_check_reserved(init, err) : STATUS_OK;
+    return status == STATUS_OK && has ? init_check_unsettled(init, err) : status;
 }
 
 static enum status init_check(struct init *init, struct error *err)

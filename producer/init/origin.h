@@ -12,7 +12,8 @@
 
 #include <string.h>
 
-#define ORIGIN_NAME_SIZE 256
+#define ORIGIN_NAME_SIZE      256
+#define ORIGIN_UNSETTLED_SIZE 600 /* two names and a state */
 
 struct dialect;
 struct origin;
@@ -270,6 +271,11 @@ struct origin_ops {
      * @return OK; RETRY; FATAL. */
     enum status (*count_unpublished)(struct origin *origin, int64_t *ret_count, struct error *err);
 
+    /** Find a joint transaction that is not settled, and say it: "order-42 of shop is reserved"; ""
+     * where there is none, or no table of them. NULL where there are no joint_objects.
+     * @return OK; RETRY. */
+    enum status (*find_unsettled)(struct origin *origin, char ret_text[ORIGIN_UNSETTLED_SIZE],
+                                  struct error *err);
     /** Find a type whose entities joint transactions reserve, and that is none of `types`, a JSON
      * array of names. NULL where there are no joint_objects.
      * @param ret_type  "" where there is none. @return OK; RETRY; FATAL. */

@@ -88,12 +88,32 @@ static enum status uninstall_check_outbox(struct uninstall *uninstall, struct er
                      count);
 }
 
+/* The others have acted on what was promised here, or will. */
+static enum status uninstall_check_joint(struct uninstall *uninstall, struct error *err)
+{
+    char text[ORIGIN_UNSETTLED_SIZE] = "";
+    const struct origin_ops *ops = uninstall->origin->ops;
+    if (ops->find_unsettled == NULL || !uninstall_has(uninstall, "keepstep_joint"))
+        return STATUS_OK;
+    enum status status = ops->find_unsettled(uninstall->origin, text, err);
+    if (status != STATUS_OK || text[0] == '\0')
+        return status;
+    err->exit_code = EX_DATAERR;
+    return error_set(err, STATUS_ABORT,
+                     "joint transaction %s here: let `keepstep run` settle it first, and propose "
+                     "none meanwhile. `keepstep joint list` names all of them; `keepstep joint "
+                     "withdraw` asks for the end of one",
+                     text);
+}
+
 static enum status uninstall_once(struct uninstall *uninstall, struct error *err)
 {
     const struct origin_ops *ops = uninstall->origin->ops;
     enum status status = ops->begin(uninstall->origin, err);
     if (status == STATUS_OK)
         status = uninstall_check_lease(uninstall, err);
+    if (status == STATUS_OK)
+        status = uninstall_check_joint(uninstall, err);
     for (size_t i = 0; status == STATUS_OK && i < uninstall->made.count; i++) {
         if (!uninstall->discards && strcmp(uninstall->made.items[i].name, "outbox") == 0)
             status = uninstall_check_outbox(uninstall, err);

@@ -29,7 +29,8 @@ void uninstall_print(const struct uninstall *uninstall, FILE *out);
 /** Take all of it away, and say so of each: in one transaction, but for MariaDB, where what is left
  * after an error goes when it is run again. Waits a while for tables that are in use.
  * @return OK; RETRY (a table is in use); ABORT (a relay holds the lease, or
- * rows of the outbox are not published); FATAL (no right). */
+ * rows of the outbox are not published, or a joint transaction is not settled); FATAL (no right).
+ */
 enum status uninstall_run(struct uninstall *uninstall, FILE *out, struct error *err) MUST_CHECK;
 
 #endif

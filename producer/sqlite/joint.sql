@@ -53,6 +53,11 @@ CREATE TABLE IF NOT EXISTS keepstep_touched (
 SELECT entity_type FROM keepstep_reserved
 WHERE entity_type NOT IN (SELECT value FROM json_each(?1)) LIMIT 1
 
+-- name: find_unsettled
+SELECT id || ' of ' || iif(proposer = '', 'this service', proposer) || ' is ' || state
+FROM keepstep_joint WHERE state NOT IN ('committed', 'aborted', 'elsewhere')
+ORDER BY proposal_offset LIMIT 1
+
 -- name: create_reserved_of
 CREATE INDEX IF NOT EXISTS keepstep_reserved_of ON keepstep_reserved (proposer, id)
 

@@ -159,29 +159,60 @@ static enum status origin_sqlite_compare(struct origin *origin, const struct ori
     return status == STATUS_OK ? origin_sqlite_compare_former(db, object, ret_found, err) : status;
 }
 
-static enum status origin_sqlite_find_reserved(struct origin *origin, const char *types,
-                                               char ret_type[ORIGIN_NAME_SIZE], struct error *err)
+/** A query that gives one text of a table. */
+struct origin_text {
+    struct origin_object table;
+    const char *query;
+    const char *parameter; /* NULL: it has none */
+    char *text;            /* what it gives; "" where there is no table, or no row */
+    int size;
+};
+
+static enum status origin_sqlite_find_text(struct origin *origin, const struct origin_text *asked,
+                                           struct error *err)
 {
-    static const struct origin_object table = {.name = "keepstep_reserved",
-                                               .sql = SQL_CREATE_RESERVED};
     sqlite3 *db = origin_sqlite_of(origin)->session.db;
     sqlite3_stmt *statement = NULL;
     enum origin_found found = ORIGIN_ABSENT;
-    ret_type[0] = '\0';
-    enum status status = origin_sqlite_compare(origin, &table, &found, err);
+    asked->text[0] = '\0';
+    enum status status = origin_sqlite_compare(origin, &asked->table, &found, err);
     if (status != STATUS_OK || found == ORIGIN_ABSENT)
         return status;
-    status = sqlite_session_prepare(db, SQL_FIND_RESERVED, &statement, err);
+    status = sqlite_session_prepare(db, asked->query, &statement, err);
     if (status != STATUS_OK)
         return status;
-    sqlite_session_bind(statement, 1, slice_of(types));
+    if (asked->parameter != NULL)
+        sqlite_session_bind(statement, 1, slice_of(asked->parameter));
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW)
-        (void)sqlite3_snprintf(ORIGIN_NAME_SIZE, ret_type, "%s", sqlite3_column_text(statement, 0));
+        (void)sqlite3_snprintf(asked->size, asked->text, "%s", sqlite3_column_text(statement, 0));
     else if (code != SQLITE_DONE)
-        status = sqlite_session_error(db, "keepstep_reserved", err);
+        status = sqlite_session_error(db, asked->table.name, err);
     (void)sqlite3_finalize(statement);
     return status;
+}
+
+static enum status origin_sqlite_find_reserved(struct origin *origin, const char *types,
+                                               char ret_type[ORIGIN_NAME_SIZE], struct error *err)
+{
+    const struct origin_text asked = {{.name = "keepstep_reserved", .sql = SQL_CREATE_RESERVED},
+                                      SQL_FIND_RESERVED,
+                                      types,
+                                      ret_type,
+                                      ORIGIN_NAME_SIZE};
+    return origin_sqlite_find_text(origin, &asked, err);
+}
+
+static enum status origin_sqlite_find_unsettled(struct origin *origin,
+                                                char ret_text[ORIGIN_UNSETTLED_SIZE],
+                                                struct error *err)
+{
+    const struct origin_text asked = {{.name = "keepstep_joint", .sql = SQL_CREATE_JOINT},
+                                      SQL_FIND_UNSETTLED,
+                                      NULL,
+                                      ret_text,
+                                      ORIGIN_UNSETTLED_SIZE};
+    return origin_sqlite_find_text(origin, &asked, err);
 }
 
 /* A changed text counts once all sessions, this one too, have read the catalogue again. */
@@ -273,6 +304,7 @@ const struct origin_ops origin_sqlite_ops = {
     .begin = origin_sql_begin,
     .compare = origin_sqlite_compare,
     .create = origin_sqlite_create,
+    .find_unsettled = origin_sqlite_find_unsettled,
     .find_reserved = origin_sqlite_find_reserved,
     .wants = origin_sql_wants,
     .check = origin_sqlite_check,

@@ -300,6 +300,21 @@ static void a_row_is_reserved_that_a_trigger_writes_without_an_event(void)
     joint_case_done();
 }
 
+/* It would be made, and no peer would ever see it: the relay sets such a row aside. */
+static void what_is_too_large_to_be_published_is_refused(void)
+{
+    char *text = malloc(1000001);
+    joint_case_begin_test();
+    assert_non_null(text);
+    memset(text, 'x', 1000000);
+    text[1000000] = '\0';
+    (void)joint_case_text(test_format("UPDATE stock SET state = '%s'", text));
+    joint_case_assert_no(joint_case_attempt("t", 7, MINUS(3)), "limits.message_bytes", "large");
+    assert_string_equal(joint_case_text(RESERVED), "");
+    free(text);
+    joint_case_done();
+}
+
 static void what_triggers_write_without_a_reservation_is_refused_or_no_row(void)
 {
     joint_case_begin_test();
@@ -345,6 +360,7 @@ int main(void)
         DATABASE_CASE(an_update_of_all_columns_is_no_insert),
         DATABASE_CASE(what_triggers_write_is_reserved_too),
         DATABASE_CASE(a_row_is_reserved_that_a_trigger_writes_without_an_event),
+        DATABASE_CASE(what_is_too_large_to_be_published_is_refused),
         DATABASE_CASE(what_triggers_write_without_a_reservation_is_refused_or_no_row),
         DATABASE_CASE(a_vote_is_no_with_the_reason_of_what_stands_in_the_way),
     };

@@ -322,9 +322,52 @@ static void what_is_said_is_a_row_of_the_outbox(void)
     joint_case_done();
 }
 
+/* What nobody has counted is said again; what still waits for its number is not doubled. */
+static void a_proposal_that_was_not_read_back_is_said_again(void)
+{
+    static const char count[] = "SELECT count(*) FROM outbox WHERE type = "
+                                "'keepstep.joint.proposal'";
+    joint_case_begin_test();
+    (void)joint_case_text("INSERT INTO keepstep_joint (id, changes) VALUES ('a', '" MINUS(3) "')");
+    const char *first = joint_case_text("SELECT aggregateid, payload FROM outbox");
+    for (size_t i = 0; i < 2; i++) {
+        joint_case_begin();
+        joint_case_assert_yes(joint_case_ops->propose_again(joint_case_store, &joint_case_err),
+                              "propose_again");
+        joint_case_commit();
+        assert_string_equal(joint_case_text(count), "1\n");
+        if (i == 0)
+            (void)joint_case_text("DELETE FROM outbox");
+    }
+    assert_string_equal(joint_case_text("SELECT aggregateid, payload FROM outbox"), first);
+    joint_case_done();
+}
+
+static void what_is_history_is_kept(void)
+{
+    struct joint_history history = {.end = 9};
+    joint_case_begin_test();
+    joint_case_assert_yes(joint_case_ops->history(joint_case_store, &history, &joint_case_err),
+                          "none");
+    assert_int_equal(history.end, 0);
+    assert_false(history.made);
+    history = (struct joint_history){.end = 81};
+    for (size_t i = 0; i < 2; i++) {
+        joint_case_assert_yes(
+            joint_case_ops->set_history(joint_case_store, &history, &joint_case_err), "write");
+        struct joint_history found = {0};
+        joint_case_assert_yes(joint_case_ops->history(joint_case_store, &found, &joint_case_err),
+                              "read");
+        assert_int_equal(found.end, 81);
+        assert_int_equal(found.made, i == 1);
+        history.made = true;
+    }
+    joint_case_done();
+}
+
 static void a_database_without_the_tables_is_told_to_run_init(void)
 {
-    const struct joint_types none = {NULL, 0};
+    const struct joint_types none = {.count = 0};
     joint_case_begin_test();
     (void)joint_case_text("DROP TABLE keepstep_reserved");
     error_clear(&joint_case_err);
@@ -348,6 +391,8 @@ int main(void)
         DATABASE_CASE(a_hundred_changes_and_the_largest_text_are_made),
         DATABASE_CASE(a_row_is_noted_marked_loaded_and_emptied),
         DATABASE_CASE(what_is_said_is_a_row_of_the_outbox),
+        DATABASE_CASE(a_proposal_that_was_not_read_back_is_said_again),
+        DATABASE_CASE(what_is_history_is_kept),
         DATABASE_CASE(a_database_without_the_tables_is_told_to_run_init),
     };
     return database_case_run_where(cases, sizeof cases / sizeof *cases, joint_case_has);

@@ -7,9 +7,10 @@
 
 #include <stdio.h>
 
-#define TOPIC      "keepstep-joint"
-#define TYPES      3
-#define ARENA_SIZE ((size_t)64 * 1024 * 1024)
+#define TOPIC         "keepstep-joint"
+#define TYPES         3
+#define ARENA_SIZE    ((size_t)64 * 1024 * 1024)
+#define MESSAGE_BYTES 1000000
 
 static const struct {
     const char *name;
@@ -47,7 +48,7 @@ static void check(enum status status, const char *doing)
 
 static void make_types(void)
 {
-    joint_types = (struct joint_types){mappings, 0};
+    joint_types = (struct joint_types){.mappings = mappings, .record_bytes = MESSAGE_BYTES};
     for (size_t i = 0; i < TYPES; i++) {
         char *name = (char *)(uintptr_t)types[i].name;
         test_write_file(test_path("%s.schema.json", name),
@@ -68,15 +69,16 @@ static void run_init(const char *path)
 {
     struct store_options options = {.path = path, .service = "shop", .install = true};
     struct init_options init = {.out = fopen(test_path("init.txt"), "w")};
-    config = (struct config){.path = (char *)"shop.yaml",
-                             .service = (char *)"shop",
-                             .database = (char *)(uintptr_t)joint_case_url,
-                             .database_path = (char *)(uintptr_t)path,
-                             .joint_topic = (char *)TOPIC,
-                             .instance = (char *)"1",
-                             .publish = entries,
-                             .publish_count = TYPES,
-                             .limits = {.message_bytes = 1000000, .outbox_retention_s = 86400}};
+    config = (struct config){
+        .path = (char *)"shop.yaml",
+        .service = (char *)"shop",
+        .database = (char *)(uintptr_t)joint_case_url,
+        .database_path = (char *)(uintptr_t)path,
+        .joint_topic = (char *)TOPIC,
+        .instance = (char *)"1",
+        .publish = entries,
+        .publish_count = TYPES,
+        .limits = {.message_bytes = MESSAGE_BYTES, .outbox_retention_s = 86400}};
     check(
         init_service(&config, (const struct entity_schema *const *)schemas, &init, &joint_case_err),
         "init");

@@ -73,11 +73,12 @@ static const char *refuse(const char *text)
 
 const struct joint_store_case joint_store_sqlite = {
     .kind = DATABASE_SQLITE,
-    .tables = "CREATE TABLE stock (sku TEXT PRIMARY KEY, free INTEGER CHECK (free >= 0), "
-              "state TEXT, price TEXT, weight REAL, paid INTEGER, at TEXT, image BLOB, doc TEXT, "
-              "day TEXT, note TEXT);"
-              "CREATE TABLE movement (id INTEGER PRIMARY KEY, sku TEXT, delta INTEGER);"
-              "CREATE TABLE audit (id INTEGER PRIMARY KEY, what TEXT)",
+    .tables =
+        "CREATE TABLE stock (sku TEXT PRIMARY KEY, free INTEGER CHECK (free >= 0), "
+        "state TEXT, price TEXT, weight REAL, paid INTEGER, at TEXT, image BLOB, doc TEXT, "
+        "day TEXT, note TEXT);"
+        "CREATE TABLE movement (id INTEGER PRIMARY KEY AUTOINCREMENT, sku TEXT, delta INTEGER);"
+        "CREATE TABLE audit (id INTEGER PRIMARY KEY, what TEXT)",
     .row = "INSERT INTO stock VALUES ('A', 10, 'sold', '1.50', 0.5, 1, "
            "'2026-11-23T09:42:00.000000Z', x'00ff', '{\"a\":1}', '2026-11-23', 'n')",
     .trigger = trigger,

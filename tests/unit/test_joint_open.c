@@ -1,5 +1,5 @@
 /* The open transactions of a service: which of them waits for which (rule 61). */
-#include "consumer/joint/open.h"
+#include "consumer/joint/wanted.h"
 #include "tests/support/test.h"
 
 #include <stdio.h>
@@ -29,6 +29,17 @@ static int end(void **state)
     return 0;
 }
 
+/* @return which of those that stand before it a transaction waits for; NULL: none. */
+static const struct joint_open *before(const struct joint_open *open)
+{
+    struct joint_wanted wanted = {0};
+    for (size_t i = 0; i < opens.count && opens.items[i] != open; i++)
+        assert_int_equal(joint_wanted_add(&wanted, opens.items[i], &err), STATUS_OK);
+    const struct joint_open *found = joint_wanted_by(&wanted, open);
+    joint_wanted_done(&wanted);
+    return found;
+}
+
 static void one_waits_for_the_first_that_wants_one_of_its_entities(void **state)
 {
     (void)state;
@@ -39,13 +50,13 @@ static void one_waits_for_the_first_that_wants_one_of_its_entities(void **state)
     struct joint_open *third = add(JOINT_STATE_QUEUED, "[" WANT("shop", "3") "]");
     struct joint_open *other = add(JOINT_STATE_QUEUED, "[" WANT("shop", "4") "]");
     struct joint_open *elsewhere = add(JOINT_STATE_QUEUED, "[" WANT("web", "1") "]");
-    assert_ptr_equal(joint_opens_before(&opens, first), NULL);
-    assert_ptr_equal(joint_opens_before(&opens, second), first);
-    assert_ptr_equal(joint_opens_before(&opens, third), second); /* it has not been tried yet */
-    assert_ptr_equal(joint_opens_before(&opens, other), NULL);
+    assert_ptr_equal(before(first), NULL);
+    assert_ptr_equal(before(second), first);
+    assert_ptr_equal(before(third), second); /* it has not been tried yet */
+    assert_ptr_equal(before(other), NULL);
     assert_false(joint_open_has_part(elsewhere));
     joint_opens_remove(&opens, first);
-    assert_ptr_equal(joint_opens_before(&opens, second), NULL);
+    assert_ptr_equal(before(second), NULL);
     assert_int_equal(opens.count, 4);
     (void)end(NULL);
 }
@@ -70,10 +81,34 @@ static void nobody_waits_for_one_that_changes_nothing(void **state)
         struct joint_open *second = add(JOINT_STATE_QUEUED, "[" WANT("shop", "1") "]");
         first->withdrawn = cases[i].withdrawn;
         first->lost_vote = cases[i].lost_vote;
-        if ((joint_opens_before(&opens, second) == first) != cases[i].holds)
+        if ((before(second) == first) != cases[i].holds)
             test_fail("case %zu", i);
         (void)end(NULL);
     }
+}
+
+/* What is looked up is a name, however many there are and whoever has asked first. */
+static void each_of_thousands_of_names_is_found_again(void **state)
+{
+    enum { COUNT = 5000 };
+    struct joint_wanted wanted = {0};
+    static struct slice names[COUNT];
+    static struct joint_open all[COUNT];
+    (void)state;
+    for (size_t i = 0; i < COUNT; i++) {
+        names[i] = slice_of(test_format("stock {\"id\":%zu}", i));
+        all[i] = (struct joint_open){
+            .state = JOINT_STATE_RESERVED, .wants = &names[i], .want_count = 1};
+        assert_null(joint_wanted_by(&wanted, &all[i]));
+        for (size_t n = 0; n < 2; n++)
+            assert_int_equal(joint_wanted_add(&wanted, &all[i], &err), STATUS_OK);
+    }
+    assert_int_equal(wanted.count, COUNT);
+    for (size_t i = 0; i < COUNT; i++)
+        assert_ptr_equal(joint_wanted_by(&wanted, &all[i]), &all[i]);
+    joint_wanted_clear(&wanted);
+    assert_null(joint_wanted_by(&wanted, &all[0]));
+    joint_wanted_done(&wanted);
 }
 
 static void what_is_stored_and_cannot_be_read_is_fatal(void **state)
@@ -102,6 +137,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(one_waits_for_the_first_that_wants_one_of_its_entities),
         TEST(nobody_waits_for_one_that_changes_nothing),
+        TEST(each_of_thousands_of_names_is_found_again),
         TEST(what_is_stored_and_cannot_be_read_is_fatal),
         TEST(every_state_has_one_name),
     };

@@ -323,23 +323,57 @@ static void the_printed_sql_makes_the_same(void **state)
     shop_done(&shop);
 }
 
+static enum status uninstall(struct shop *shop, struct error *err)
+{
+    struct uninstall uninstall = {0};
+    enum status status = uninstall_init(&uninstall, &shop->config, err);
+    FILE *out = fopen(test_path("uninstall.txt"), "w");
+    if (status == STATUS_OK)
+        status = uninstall_run(&uninstall, out, err);
+    (void)fclose(out);
+    uninstall_done(&uninstall);
+    return status;
+}
+
 static void uninstall_takes_all_of_it_away(void **state)
 {
     (void)state;
     struct shop shop;
     struct error err = ERROR_INIT;
-    struct uninstall uninstall = {0};
     joint_make(&shop);
-    (void)database_text(shop.url, ASK("'a'", ONE) ";DELETE FROM outbox");
-    assert_int_equal(uninstall_init(&uninstall, &shop.config, &err), STATUS_OK);
-    FILE *out = fopen(test_path("uninstall.txt"), "w");
-    if (uninstall_run(&uninstall, out, &err) != STATUS_OK)
+    (void)database_text(shop.url, ASK("'a'", ONE) ";DELETE FROM outbox; UPDATE keepstep_joint SET "
+                                                  "proposal_offset = 7, state = 'aborted'");
+    if (uninstall(&shop, &err) != STATUS_OK)
         test_fail("%s", err.text);
-    (void)fclose(out);
-    uninstall_done(&uninstall);
     assert_string_equal(database_text(shop.url, "SELECT name FROM sqlite_schema WHERE name LIKE "
                                                 "'keepstep%'"),
                         "");
+    shop_done(&shop);
+}
+
+/* What is promised to others, or asked of them, must not be forgotten; nor may its `joint:` go. */
+static void nothing_is_taken_away_while_a_transaction_is_not_settled(void **state)
+{
+    static const char *const states[] = {"proposed",   "queued",   "reserved", "refused",
+                                         "committing", "aborting", "held"};
+    (void)state;
+    struct shop shop;
+    joint_make(&shop);
+    (void)database_text(shop.url, ASK("'a'", ONE) ";DELETE FROM outbox");
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+        struct error err = ERROR_INIT;
+        (void)database_text(shop.url, test_format("UPDATE keepstep_joint SET state = '%s', "
+                                                  "proposal_offset = nullif(%zu, 0)",
+                                                  states[i], i));
+        assert_int_equal(uninstall(&shop, &err), STATUS_ABORT);
+        assert_int_equal(err.exit_code, EX_DATAERR);
+        assert_non_null(strstr(err.text, test_format("a of shop is %s here", states[i])));
+        error_clear(&err);
+        set_joint(&shop, false);
+        assert_int_equal(shop_init(&shop, true, &err), STATUS_FATAL);
+        assert_non_null(strstr(err.text, test_format("a of shop is %s here", states[i])));
+        set_joint(&shop, true);
+    }
     shop_done(&shop);
 }
 
@@ -358,6 +392,7 @@ int main(void)
         TEST(the_watch_tells_triggers_that_refuse_nothing),
         TEST(the_printed_sql_makes_the_same),
         TEST(uninstall_takes_all_of_it_away),
+        TEST(nothing_is_taken_away_while_a_transaction_is_not_settled),
     };
     return TEST_RUN(tests);
 }

@@ -1,12 +1,14 @@
 /* The rows of keepstep_joint, the records that a service says in the log, and what is emptied. */
 #include "consumer/store/sql/joint.h"
 
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define JOINT_TYPE_SIZE 64
 
-static enum status joint_sql_prepare(struct store *store, const struct joint_types *types,
-                                     struct error *err)
+enum status joint_sql_prepare(struct store *store, const struct joint_types *types,
+                              struct error *err)
 {
     struct store_sql *self = store_sql_of(store);
     int64_t tables = 0;
@@ -29,8 +31,16 @@ static struct parameter parameter_or_empty(struct slice text)
     return parameter_raw(store_or_empty(text));
 }
 
-static enum status joint_sql_note(struct store *store, const struct joint_row *row, bool *ret_known,
-                                  int64_t *ret_created_at_us, struct error *err)
+/* What a service's trigger on keepstep_joint meets is its own affair: a reservation too. */
+static enum status row_judge(enum status status, struct error *err)
+{
+    if (status == STATUS_RETRY && strstr(err->text, ERROR_TRY_AGAIN) != NULL)
+        status = err->status = STATUS_REJECT;
+    return status;
+}
+
+enum status joint_sql_note(struct store *store, const struct joint_row *row, bool *ret_known,
+                           int64_t *ret_created_at_us, struct error *err)
 {
     struct store_sql *self = store_sql_of(store);
     int64_t written = 0;
@@ -43,7 +53,7 @@ static enum status joint_sql_note(struct store *store, const struct joint_row *r
         parameter_integer(row->read_at_us), parameter_integer(row->decided_at_us),
         parameter_integer(row->withdrawn), parameter_integer(row->late));
     call.changes = &written;
-    enum status status = store_sql_run(self, call, err);
+    enum status status = row_judge(store_sql_run(self, call, err), err);
     if (status == STATUS_OK)
         status = store_sql_number(
             self,
@@ -102,16 +112,16 @@ static enum status read_joint(void *context, struct store_row *row, struct error
     return loading->visit(loading->context, &joint, err);
 }
 
-static enum status joint_sql_load(struct store *store, joint_visit *visit, void *context,
-                                  struct error *err)
+enum status joint_sql_load(struct store *store, joint_visit *visit, void *context,
+                           struct error *err)
 {
     struct joint_loading loading = {visit, context};
     return store_sql_query(store_sql_of(store), SQL_CALL_PLAIN(JOINT_LOAD), read_joint, &loading,
                            err);
 }
 
-static enum status joint_sql_find(struct store *store, struct joint_name name, joint_visit *visit,
-                                  void *context, struct error *err)
+enum status joint_sql_find(struct store *store, struct joint_name name, joint_visit *visit,
+                           void *context, struct error *err)
 {
     struct joint_loading loading = {visit, context};
     return store_sql_query(
@@ -120,8 +130,7 @@ static enum status joint_sql_find(struct store *store, struct joint_name name, j
         &loading, err);
 }
 
-static enum status joint_sql_mark(struct store *store, const struct joint_row *row,
-                                  struct error *err)
+enum status joint_sql_mark(struct store *store, const struct joint_row *row, struct error *err)
 {
     int64_t written = 0;
     struct sql_call call = SQL_CALL(
@@ -131,15 +140,14 @@ static enum status joint_sql_mark(struct store *store, const struct joint_row *r
         parameter_integer(row->decided_at_us), parameter_integer(row->withdrawn),
         parameter_integer(row->late));
     call.changes = &written;
-    enum status status = store_sql_run(store_sql_of(store), call, err);
+    enum status status = row_judge(store_sql_run(store_sql_of(store), call, err), err);
     if (status == STATUS_OK && written == 0)
         status = error_set(err, STATUS_ABORT, "joint transaction %.*s of %.*s is not known here",
                            SLICE_ARGS(row->name.id), SLICE_ARGS(row->name.proposer));
     return status;
 }
 
-static enum status joint_sql_say(struct store *store, const struct joint_saying *saying,
-                                 struct error *err)
+enum status joint_sql_say(struct store *store, const struct joint_saying *saying, struct error *err)
 {
     char type[JOINT_TYPE_SIZE];
     struct buffer key;
@@ -159,8 +167,8 @@ static enum status joint_sql_say(struct store *store, const struct joint_saying 
     return status;
 }
 
-static enum status joint_sql_prune(struct store *store, int64_t decided_before_us, size_t limit,
-                                   size_t *ret_pruned, struct error *err)
+enum status joint_sql_prune(struct store *store, int64_t decided_before_us, size_t limit,
+                            size_t *ret_pruned, struct error *err)
 {
     int64_t pruned = 0;
     struct sql_call call = SQL_CALL(JOINT_PRUNE, parameter_integer(decided_before_us),
@@ -171,14 +179,57 @@ static enum status joint_sql_prune(struct store *store, int64_t decided_before_u
     return status;
 }
 
-const struct joint_ops joint_sql_ops = {
-    .prepare = joint_sql_prepare,
-    .note = joint_sql_note,
-    .load = joint_sql_load,
-    .find = joint_sql_find,
-    .mark = joint_sql_mark,
-    .say = joint_sql_say,
-    .attempt = joint_sql_attempt,
-    .settle = joint_sql_settle,
-    .prune = joint_sql_prune,
-};
+#define HISTORY_END  "joint_history_end"
+#define HISTORY_MADE "joint_history_made"
+
+enum status joint_sql_propose_again(struct store *store, struct error *err)
+{
+    return store_sql_run(store_sql_of(store), SQL_CALL_PLAIN(JOINT_PROPOSE_AGAIN), err);
+}
+
+static enum status read_number(void *context, struct store_row *row, struct error *err)
+{
+    char text[32];
+    (void)err;
+    row->copy(row, 0, text, sizeof text);
+    *(int64_t *)context = strtoll(text, NULL, 10);
+    return STATUS_OK;
+}
+
+enum status joint_sql_history(struct store *store, struct joint_history *ret_history,
+                              struct error *err)
+{
+    struct store_sql *self = store_sql_of(store);
+    int64_t made = 0;
+    *ret_history = (struct joint_history){0};
+    enum status status = store_sql_query(self, SQL_CALL(META_READ, parameter_text(HISTORY_END)),
+                                         read_number, &ret_history->end, err);
+    if (status == STATUS_OK)
+        status = store_sql_query(self, SQL_CALL(META_READ, parameter_text(HISTORY_MADE)),
+                                 read_number, &made, err);
+    ret_history->made = made != 0;
+    return status;
+}
+
+enum status joint_sql_set_history(struct store *store, const struct joint_history *history,
+                                  struct error *err)
+{
+    struct store_sql *self = store_sql_of(store);
+    char end[32];
+    (void)snprintf(end, sizeof end, "%" PRId64, history->end);
+    bool own = !self->in_transaction;
+    enum status status = own ? store_sql_transaction(self, SQL_DURABLE, err) : STATUS_OK;
+    if (status == STATUS_OK)
+        status = store_sql_run(
+            self, SQL_CALL(META_SET, parameter_text(HISTORY_END), parameter_text(end)), err);
+    if (status == STATUS_OK)
+        status = store_sql_run(self,
+                               SQL_CALL(META_SET, parameter_text(HISTORY_MADE),
+                                        parameter_text(history->made ? "1" : "0")),
+                               err);
+    if (status == STATUS_OK && own)
+        status = store_sql_finish(self, err);
+    else if (own)
+        store->ops->rollback(store);
+    return status;
+}

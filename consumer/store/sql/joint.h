@@ -34,6 +34,8 @@ struct joint_run {
     struct arena row;           /* of the change that is under way */
     struct joint_entity *entities;
     size_t entity_count;
+    int64_t event_bytes; /* that the try would publish, and in how many events */
+    int64_t event_count;
     bool keeps_entities; /* attempt(): they are to be reserved */
 };
 
@@ -57,11 +59,34 @@ enum status joint_entity_add(struct joint_run *run, struct joint_entity entity,
  * @return `status`, or REJECT in the place of what would stop something; sets `err` alike. */
 enum status joint_judge(enum status status, struct error *err);
 
-/* Slots of struct joint_ops. */
+/* Slots of struct joint_ops. Each database has a table of its own, with what is its own: `attempt`,
+ * `settle`, `triggers`. */
+enum status joint_sql_prepare(struct store *store, const struct joint_types *types,
+                              struct error *err);
+enum status joint_sql_note(struct store *store, const struct joint_row *row, bool *ret_known,
+                           int64_t *ret_created_at_us, struct error *err);
+enum status joint_sql_load(struct store *store, joint_visit *visit, void *context,
+                           struct error *err);
+enum status joint_sql_find(struct store *store, struct joint_name name, joint_visit *visit,
+                           void *context, struct error *err);
+enum status joint_sql_mark(struct store *store, const struct joint_row *row, struct error *err);
+enum status joint_sql_say(struct store *store, const struct joint_saying *saying,
+                          struct error *err);
 enum status joint_sql_attempt(struct store *store, const struct joint_part *part,
                               struct error *err);
 enum status joint_sql_settle(struct store *store, const struct joint_part *part, struct error *err);
+enum status joint_sql_prune(struct store *store, int64_t decided_before_us, size_t limit,
+                            size_t *ret_pruned, struct error *err);
+enum status joint_sql_propose_again(struct store *store, struct error *err);
+enum status joint_sql_history(struct store *store, struct joint_history *ret_history,
+                              struct error *err);
+enum status joint_sql_set_history(struct store *store, const struct joint_history *history,
+                                  struct error *err);
 
-extern const struct joint_ops joint_sql_ops;
+#define JOINT_SQL_SLOTS                                                                            \
+    .prepare = joint_sql_prepare, .note = joint_sql_note, .load = joint_sql_load,                  \
+    .find = joint_sql_find, .mark = joint_sql_mark, .say = joint_sql_say,                          \
+    .prune = joint_sql_prune, .propose_again = joint_sql_propose_again,                            \
+    .history = joint_sql_history, .set_history = joint_sql_set_history
 
 #endif

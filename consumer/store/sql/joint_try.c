@@ -43,7 +43,7 @@ static enum status run_undo(const struct joint_run *run, struct error *err)
 }
 
 /* What is refused leaves the transaction as it was. Where there is no savepoint any more, a trigger
- * has ended the whole transaction: then nothing is decided, and the caller begins another one. */
+ * has ended the whole transaction: the caller says what was refused in another one. */
 static enum status run_end(const struct joint_run *run, enum status status, struct error *err)
 {
     const struct sql_session_ops *session = run->store->session;
@@ -57,6 +57,8 @@ static enum status run_end(const struct joint_run *run, enum status status, stru
         ended = store_sql_wait(run->store, &gone);
     if (ended == STATUS_OK)
         return status;
+    if (status == STATUS_REJECT && gone.status == STATUS_FATAL)
+        return err->status = STATUS_STOP;
     if (status == STATUS_OK && err != NULL)
         *err = gone;
     if (err != NULL)
@@ -136,6 +138,26 @@ static char written_operation(struct slice event)
     return dot == NULL || dot + 1 == event.data + event.length ? 'u' : dot[1];
 }
 
+#define HEADERS_BYTES 2048 /* at most, beside what is counted of the row */
+
+/* The relay would set it aside, and the changes that were made would reach nobody. */
+static enum status run_check_size(struct joint_run *run, struct slice key, struct slice payload,
+                                  struct error *err)
+{
+    const struct joint_types *types = run->store->joint_types;
+    int64_t bytes = (int64_t)(payload.length + 3 * key.length + HEADERS_BYTES);
+    run->event_bytes += bytes;
+    run->event_count++;
+    if (types->record_bytes > 0 && bytes > types->record_bytes)
+        return error_set(err, STATUS_REJECT, "its event would be larger than limits.message_bytes");
+    if (types->set_bytes > 0 &&
+        (run->event_bytes > types->set_bytes || run->event_count > types->set_events))
+        return error_set(err, STATUS_REJECT,
+                         "the changes would be a larger change set than limits.changeset_bytes or "
+                         "limits.changeset_events allow");
+    return STATUS_OK;
+}
+
 /* What the triggers would publish must be an event that the relay takes; or the transaction would
  * be committed, and no peer would ever see this part of it. */
 static enum status read_written(void *context, struct store_row *row, struct error *err)
@@ -151,8 +173,10 @@ static enum status read_written(void *context, struct store_row *row, struct err
                          "%.*s %.*s would change too, and publish.%.*s has no `joint:`, so that "
                          "nothing keeps others from changing it",
                          SLICE_ARGS(type), SLICE_ARGS(key), SLICE_ARGS(type));
-    enum status status = payload_validate(mapping->schema, row->bytes(row, WRITTEN_PAYLOAD), key,
-                                          err);
+    struct slice payload = row->bytes(row, WRITTEN_PAYLOAD);
+    enum status status = payload_validate(mapping->schema, payload, key, err);
+    if (status == STATUS_OK)
+        status = run_check_size(run, key, payload, err);
     if (status != STATUS_OK) {
         error_prefix(err, "%.*s %.*s could not be published", SLICE_ARGS(type), SLICE_ARGS(key));
         return status;

@@ -81,6 +81,7 @@
     X(JOINT_MARK)                                                                                  \
     X(JOINT_SETTLED)                                                                               \
     X(JOINT_SAY)                                                                                   \
+    X(JOINT_PROPOSE_AGAIN)                                                                         \
     X(JOINT_PRUNE)                                                                                 \
     X(JOINT_LOOK_AWAY)                                                                             \
     X(JOINT_OUTBOX_END)                                                                            \

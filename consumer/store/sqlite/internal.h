@@ -17,7 +17,9 @@
     X(PENDING_POSITION)                                                                            \
     X(PENDING_LAST)                                                                                \
     X(CATALOGUE_ORDER)                                                                             \
-    X(CATALOGUE_DEFERRED)
+    X(CATALOGUE_DEFERRED)                                                                          \
+    X(JOINT_HAS_SETS)                                                                              \
+    X(JOINT_NEXT_SET)
 
 enum sqlite_statement_id {
     STATEMENT_SQLITE = STATEMENT_SHARED_COUNT - 1,
@@ -54,6 +56,14 @@ enum status store_sqlite_execute(struct store_sqlite *self, const char *sql,
 
 /** BEGIN IMMEDIATE. */
 enum status store_sqlite_begin(struct store_sqlite *self, struct error *err) MUST_CHECK;
+
+extern const struct joint_ops joint_sqlite_ops;
+
+struct joint_part;
+/** Let the keys that a promise has taken be given to nobody else, or refuse it.
+ * @return OK; REJECT; RETRY; FATAL. */
+enum status joint_sqlite_keys(struct store *store, const struct joint_part *part,
+                              struct error *err);
 
 /* Of the dialect. */
 enum status store_sqlite_silence(const struct mapped_table *table, bool silent, struct error *err);

@@ -35,6 +35,14 @@ WHERE proposer = ?1 AND id = ?2 AND state IN ('committed', 'aborted', 'elsewhere
 -- A record of its own, and in no transaction of the service.
 -- name: joint_say
 INSERT INTO outbox(aggregatetype, aggregateid, type, payload, changeset) VALUES (?1, ?2, ?3, ?4, '')
+-- A record that is in the log already counts once. What still waits for its number is not doubled.
+-- name: joint_propose_again
+INSERT INTO outbox(aggregatetype, aggregateid, type, payload, changeset)
+SELECT 'keepstep.joint', json_object('id', id, 'proposer', proposer), 'keepstep.joint.proposal',
+  '{"timeout_ms":' || timeout_ms || ',"changes":' || changes || '}', ''
+FROM keepstep_joint AS j WHERE state = 'proposed' AND NOT EXISTS (
+  SELECT 1 FROM outbox WHERE sequence IS NULL AND type = 'keepstep.joint.proposal'
+  AND aggregateid = json_object('id', j.id, 'proposer', j.proposer))
 -- name: joint_prune
 UPDATE keepstep_joint SET changes = '', votes = '' WHERE (proposer, id) IN (
     SELECT proposer, id FROM keepstep_joint
@@ -74,3 +82,29 @@ UNION ALL
 SELECT 'is named by a foreign key of table ' || m.name, 1
 FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f
 WHERE m.type = 'table' AND f."table" = ?1 COLLATE NOCASE
+-- name: joint_has_sets
+SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'keepstep_transaction'
+-- name: joint_next_set
+UPDATE keepstep_transaction SET id = id + 1
+-- Of a table's key: ?1 is the table, ?2 the entity type, ?3 and ?4 the transaction, ?5 the key's column in
+-- an entity key. Whether it is the rowid, which SQLite gives by itself.
+-- name: keys_alias
+SELECT count(*) FROM pragma_table_info(?1) WHERE pk = 1 AND upper(type) = 'INTEGER'
+AND NOT EXISTS (SELECT 1 FROM pragma_index_list(?1) WHERE origin = 'pk')
+-- name: keys_counted
+SELECT count(*) FROM sqlite_master
+WHERE type = 'table' AND name = ?1 COLLATE NOCASE AND sql LIKE '%AUTOINCREMENT%'
+-- name: keys_count
+INSERT INTO sqlite_sequence (name, seq) SELECT name, 0 FROM sqlite_master
+WHERE type = 'table' AND name = ?1 COLLATE NOCASE
+AND NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?1 COLLATE NOCASE)
+-- name: keys_count_on
+UPDATE sqlite_sequence SET seq = max(seq, coalesce((
+  SELECT max(CAST(json_extract(r.entity_key, ?5) AS INTEGER)) FROM keepstep_reserved AS r
+  WHERE r.entity_type = ?2 AND r.operation = 'c' AND r.proposer = ?3 AND r.id = ?4), 0))
+WHERE name = ?1 COLLATE NOCASE
+-- The key that the table would give next, where it is among the promised ones.
+-- name: keys_given
+SELECT CAST(json_extract(r.entity_key, ?5) AS INTEGER) FROM keepstep_reserved AS r
+WHERE r.entity_type = ?2 AND r.operation = 'c' AND r.proposer = ?3 AND r.id = ?4
+AND CAST(json_extract(r.entity_key, ?5) AS INTEGER) = 1 + coalesce((SELECT max(rowid) FROM "%w"), 0)

@@ -1,7 +1,6 @@
 /* The SQLite store's function table, its deferred constraints and its durable COMMIT. */
 #include "consumer/store/sqlite/internal.h"
 
-#include "consumer/store/sql/joint.h"
 #include "consumer_sqlite_sql.h"
 
 /* SQLite can defer foreign keys, but no unique index. COMMIT and ROLLBACK switch the pragma off. */
@@ -78,7 +77,7 @@ static enum status store_sqlite_copy_sql(const struct copies *copies, struct buf
 const struct store_ops store_sqlite_ops = {
     STORE_SQL_SLOTS,
     .scheme = "sqlite",
-    .joint = &joint_sql_ops,
+    .joint = &joint_sqlite_ops,
     .excludes_writers = true,
     .install_sql = SQL_INSTALL,
     .applied_sql = SQL_APPLIED,

@@ -1,0 +1,48 @@
+/* What SQLite does otherwise for joint transactions: triggers of the service's are passed over, and
+ * a decision is a change set of its own. */
+#include "consumer/store/sql/joint.h"
+#include "consumer/store/sqlite/internal.h"
+
+static enum status joint_sqlite_triggers(struct store *store, bool run, struct error *err)
+{
+    sqlite3 *database = store_sqlite_of(store)->database;
+    int code = sqlite3_db_config(database, SQLITE_DBCONFIG_ENABLE_TRIGGER, run ? 1 : 0, NULL);
+    return code == SQLITE_OK ? STATUS_OK
+                             : sqlite_session_code_error(database, code, "triggers", err);
+}
+
+static enum status joint_sqlite_attempt(struct store *store, const struct joint_part *part,
+                                        struct error *err)
+{
+    enum status status = joint_sql_attempt(store, part, err);
+    if (status == STATUS_OK)
+        status = joint_sqlite_keys(store, part, err);
+    else
+        return status;
+    if (status == STATUS_REJECT &&
+        store_sql_run(store_sql_of(store),
+                      SQL_CALL(JOINT_RELEASE, parameter_raw(part->name.proposer),
+                               parameter_raw(part->name.id)),
+                      NULL) != STATUS_OK)
+        status = err->status = STATUS_RETRY;
+    return status;
+}
+
+/* Where whole transactions are published a transaction says where it begins (rule 51). */
+static enum status joint_sqlite_settle(struct store *store, const struct joint_part *part,
+                                       struct error *err)
+{
+    struct store_sql *self = store_sql_of(store);
+    int64_t has_sets = 0;
+    enum status status = store_sql_number(self, SQL_CALL_PLAIN(JOINT_HAS_SETS), 0, &has_sets, err);
+    if (status == STATUS_OK && has_sets != 0 && part->committed)
+        status = store_sql_run(self, SQL_CALL_PLAIN(JOINT_NEXT_SET), err);
+    return status == STATUS_OK ? joint_sql_settle(store, part, err) : status;
+}
+
+const struct joint_ops joint_sqlite_ops = {
+    JOINT_SQL_SLOTS,
+    .attempt = joint_sqlite_attempt,
+    .settle = joint_sqlite_settle,
+    .triggers = joint_sqlite_triggers,
+};
