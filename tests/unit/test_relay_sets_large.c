@@ -83,7 +83,7 @@ a_transaction_of_more_rows_than_any_load_has_is_set_aside_and_the_others_go_on(v
     struct relay_shop shop;
     (void)state;
     make_whole(&shop);
-    write_rows(&shop, 1, ROWS, "'a'", "'x'");
+    write_rows(&shop, 1, ROWS, "'a'", "printf('%0250d', i)"); /* memory ends before the rows do */
     write_rows(&shop, ROWS + 1, ROWS + 2, "'b'", "'x'");
     relay_shop_start(&shop);
     expect_acknowledged(&shop, 2);
