@@ -4,6 +4,7 @@
 
 #include "common/clock.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <sysexits.h>
 
@@ -25,10 +26,7 @@ static void a_topic_that_grows_while_the_agent_runs_stops_all_its_partitions(voi
     (void)state;
     struct kafka *kafka = kafka_start();
     struct sidecar billing = sidecar_make(kafka, "billing", NULL, FOREIGN_ITEMS);
-    const char *text = test_read_file(billing.config);
-    const char *brokers = strstr(text, "bootstrap.servers");
-    test_write_file(billing.config, test_format("%.*stopic.metadata.refresh.interval.ms: 1000, %s",
-                                                (int)(brokers - text), text, brokers));
+    sidecar_set_kafka(&billing, "topic.metadata.refresh.interval.ms: 1000");
     kafka_create_topic(kafka, sidecar_topic("item"), 2, NULL);
     sidecar_begin(&billing);
     produce(kafka, 0, 1);
@@ -156,13 +154,30 @@ static void a_list_of_types_that_changes_is_followed_at_once(void **state)
     assert_null(strstr(process_errors(billing.process), "does not know topic"));
 }
 
-static int64_t first_offset;
+/* Once a newer segment has a newer record of a key. */
+#define COMPACTED_SOON                                                                             \
+    "cleanup.policy=compact;segment.ms=100;min.cleanable.dirty.ratio=0.001;"                       \
+    "max.compaction.lag.ms=200"
 
-static void note_first(const struct kafka_record *record, void *context)
+/** What a topic has at an offset and behind it. */
+struct log_look {
+    int64_t offset;
+    bool is_there;
+    int64_t last;
+};
+
+static void note_record(const struct kafka_record *record, void *context)
 {
-    (void)context;
-    if (first_offset < 0 || record->offset < first_offset)
-        first_offset = record->offset;
+    struct log_look *look = context;
+    look->is_there = look->is_there || record->offset == look->offset;
+    look->last = record->offset;
+}
+
+static struct log_look look_at(struct kafka *kafka, const char *topic, int64_t offset)
+{
+    struct log_look look = {.offset = offset, .last = -1};
+    (void)kafka_consume_all(kafka, topic, note_record, &look);
+    return look;
 }
 
 static void a_foreign_topic_whose_anchor_was_compacted_away_is_read_on(void **state)
@@ -171,20 +186,16 @@ static void a_foreign_topic_whose_anchor_was_compacted_away_is_read_on(void **st
     struct kafka *kafka = kafka_start();
     const char *topic = sidecar_topic("item");
     struct sidecar billing = sidecar_make(kafka, "billing", NULL, FOREIGN_ITEMS);
-    kafka_create_topic(kafka, topic, 1,
-                       "cleanup.policy=compact;segment.ms=100;min.cleanable.dirty.ratio=0.001;"
-                       "max.compaction.lag.ms=200");
+    kafka_create_topic(kafka, topic, 1, COMPACTED_SOON);
     produce(kafka, 0, 1);
     sidecar_begin(&billing);
     sidecar_expect(&billing, "SELECT anchor_offset FROM keepstep_position", "0\n");
     sidecar_stop(&billing);
-    for (int i = 0; i < 300 && first_offset <= 0; i++) {
-        first_offset = -1;
-        produce(kafka, 0, 1); /* a newer record of the key, in a newer segment */
+    for (int i = 0; look_at(kafka, topic, 0).is_there; i++) {
+        assert_true(i < 300);
+        produce(kafka, 0, 1);
         clock_sleep_us(100000);
-        (void)kafka_consume_all(kafka, topic, note_first, NULL);
     }
-    assert_true(first_offset > 0);
     produce(kafka, 0, 2);
     sidecar_start(&billing, NULL);
     sidecar_expect(&billing, "SELECT id FROM items ORDER BY id", "1\n2\n");
@@ -195,12 +206,6 @@ static void a_foreign_topic_whose_anchor_was_compacted_away_is_read_on(void **st
 
 #define GONE 3 /* an offset between the two copies' positions */
 
-static void note_gone(const struct kafka_record *record, void *context)
-{
-    bool *is_there = context;
-    *is_there = *is_there || record->offset == GONE;
-}
-
 static void produce_amount(struct kafka *kafka, int id, int amount)
 {
     (void)kafka_produce(kafka, sidecar_topic("item"), 0, test_format("{\"id\":%d}", id),
@@ -210,12 +215,9 @@ static void produce_amount(struct kafka *kafka, int id, int amount)
 /* Records between the two positions are gone, so what stands behind them stands for them. */
 static void a_copy_of_a_compacted_topic_is_repaired_from_one_that_is_further(void **state)
 {
-    bool is_there = true;
     (void)state;
     struct kafka *kafka = kafka_start();
-    kafka_create_topic(kafka, sidecar_topic("item"), 1,
-                       "cleanup.policy=compact;segment.ms=100;min.cleanable.dirty.ratio=0.001;"
-                       "max.compaction.lag.ms=200");
+    kafka_create_topic(kafka, sidecar_topic("item"), 1, COMPACTED_SOON);
     struct sidecar billing = sidecar_make(kafka, "billing", NULL, FOREIGN_ITEMS);
     struct sidecar shipping = sidecar_make(kafka, "shipping", NULL, FOREIGN_ITEMS);
     for (int id = 1; id <= GONE; id++)
@@ -224,13 +226,11 @@ static void a_copy_of_a_compacted_topic_is_repaired_from_one_that_is_further(voi
     sidecar_begin(&shipping);
     sidecar_expect(&billing, "SELECT durable_offset FROM keepstep_position", "3\n");
     sidecar_stop(&billing);
-    for (int i = 0; i < 300 && is_there; i++) {
+    for (int i = 0; i == 0 || look_at(kafka, sidecar_topic("item"), GONE).is_there; i++) {
+        assert_true(i < 300);
         produce_amount(kafka, 1, 100 + i);
         clock_sleep_us(100000);
-        is_there = false;
-        (void)kafka_consume_all(kafka, sidecar_topic("item"), note_gone, &is_there);
     }
-    assert_false(is_there);
     sidecar_expect(&shipping, "SELECT count(*) FROM items WHERE id = 1 AND amount >= 100", "1\n");
     (void)sqlite_text(billing.database, "UPDATE items SET amount = 77 WHERE id = 2; "
                                         "DELETE FROM items WHERE id = 3");
@@ -289,11 +289,7 @@ static void a_session_timeout_that_the_broker_does_not_allow_is_refused_by_name(
     (void)state;
     struct kafka *kafka = kafka_start();
     struct sidecar billing = sidecar_make(kafka, "billing", NULL, FOREIGN_ITEMS);
-    const char *text = test_read_file(billing.config);
-    const char *brokers = strstr(text, "bootstrap.servers");
-    test_write_file(billing.config,
-                    test_format("%.*ssession.timeout.ms: 2000, heartbeat.interval.ms: 500, %s",
-                                (int)(brokers - text), text, brokers));
+    sidecar_set_kafka(&billing, "session.timeout.ms: 2000, heartbeat.interval.ms: 500");
     kafka_create_topic(kafka, sidecar_topic("item"), 1, NULL);
     sidecar_begin(&billing);
     expect_end(&billing, "set kafka.session.timeout.ms between its group.min.session.timeout.ms");
@@ -314,6 +310,61 @@ static void any_window_is_refused_where_records_stay_for_ever(void **state)
     expect_refused(kafka, "compacted", 60, "keeps its records for ever; write 0");
 }
 
+struct members {
+    const struct sidecar *asked;
+    const char *text;
+    const char *seen;
+};
+
+static bool are_said(void *context)
+{
+    struct members *members = context;
+    struct process_result result = sidecar_run(members->asked, "copies", "item", "--json");
+    members->seen = test_format("%s%s", result.output, result.errors);
+    return strstr(members->seen, members->text) != NULL;
+}
+
+static void expect_members(const struct sidecar *asked, const char *text)
+{
+    struct members members = {.asked = asked, .text = text};
+    if (!test_wait(are_said, &members, 30000))
+        test_fail("no \"%s\": %s", text, members.seen);
+}
+
+/* Each report is taken out by the next one. Who reads the topic from its beginning and who reads on
+ * see the same members; so does one whose place in the topic was taken out while it stood still. */
+static void the_control_topic_is_compacted_while_it_is_read(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    const char *control = sidecar_topic("keepstep");
+    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL,
+                                       "publish:\n  item: {table: items, partitions: 1}\n");
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
+    int written = 0;
+    kafka_create_topic(kafka, control, 1, COMPACTED_SOON ";delete.retention.ms=0");
+    sidecar_begin(&shop);
+    sidecar_begin(&billing);
+    expect_members(&shop, "\"members\":2,\"quorum\":2,");
+    process_signal(billing.process, SIGSTOP);
+    int64_t next = look_at(kafka, control, 0).last + 1; /* that billing reads */
+    for (struct log_look look = {0}; look.last <= next || look.is_there;
+         look = look_at(kafka, control, next)) {
+        assert_true(written < 300);
+        (void)sqlite_format(shop.database, "INSERT INTO items VALUES (%d, 'x', 1)", ++written);
+        expect_members(&shop, "\"members\":2,\"quorum\":2,");
+        clock_sleep_us(100000);
+    }
+    process_signal(billing.process, SIGCONT);
+    const char *all = test_format("\"log_end\":%d,\"quorum_offset\":%d}", written, written);
+    expect_members(&shop, all);
+    expect_members(&billing, all);
+    struct process_result result = sidecar_run(&shop, "copies", "forget", "billing");
+    assert_non_null(strstr(result.output, "billing is forgotten\n"));
+    sidecar_stop(&billing);
+    sidecar_stop(&shop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +375,7 @@ int main(void)
         TEST_WITH_LIMIT(a_list_of_types_that_changes_is_followed_at_once, 120),
         TEST_WITH_LIMIT(a_copy_of_a_compacted_topic_is_repaired_from_one_that_is_further, 120),
         TEST_WITH_LIMIT(a_foreign_topic_whose_anchor_was_compacted_away_is_read_on, 120),
+        TEST_WITH_LIMIT(the_control_topic_is_compacted_while_it_is_read, 120),
         TEST_WITH_LIMIT(a_window_shorter_than_the_retention_is_refused_at_start, 120),
         TEST_WITH_LIMIT(a_session_timeout_that_the_broker_does_not_allow_is_refused_by_name, 120),
         TEST_WITH_LIMIT(any_window_is_refused_where_records_stay_for_ever, 120),
