@@ -1,5 +1,6 @@
 /* `keepstep verify` says what it did not compare, and why; and it refuses what makes no sense. */
 #include "common/clock.h"
+#include "tests/support/load.h"
 #include "tests/support/verify.h"
 
 #include <signal.h>
@@ -7,6 +8,8 @@
 
 #define PUBLISH "publish:\n  item: {table: items, partitions: 1}\n"
 #define APPLY   "apply:\n  item: {table: items, partitions: 1}\n"
+
+#define BACKLOG 3000 /* the whole test has 100000 */
 
 struct three {
     struct kafka *kafka;
@@ -127,6 +130,50 @@ static void changes_that_wait_in_an_outbox_are_left_out(void **state)
     sidecar_expect_published(&three.shop);
     result = VERIFY(three.all, "--json");
     expect_code(&result, EX_OK);
+    three_end(&three);
+}
+
+/* Interleaving 6. Relay and agent are down, and what waits is more than may be left out, or not.
+ * TEST_VERIFY_BACKLOG is how much that is. */
+static void a_backlog_keeps_no_comparison_from_its_end(void **state)
+{
+    (void)state;
+    struct three three;
+    int backlog = load_number("TEST_VERIFY_BACKLOG", BACKLOG);
+    const char *allowed = test_format("limits.open_entities=%d", backlog);
+    const char *refused = test_format("limits.open_entities=%d", backlog - 1);
+    three_begin(&three);
+    three_write(&three, 1, 5);
+    sidecar_assert_equal(&three.shop, &three.billing, "items", 20000);
+    sidecar_assert_equal(&three.shop, &three.shipping, "items", 20000);
+    sidecar_expect_published(&three.shop);
+    sidecar_stop(&three.shop);
+    sidecar_stop(&three.billing);
+    three_write(&three, 6, 5 + backlog);
+    (void)sqlite_text(three.billing.database, "UPDATE items SET amount = 77 WHERE id = 4");
+    struct process_result result = VERIFY(three.all, "--json", "--set", refused);
+    expect_code(&result, EX_TEMPFAIL);
+    expect(&result, "billing", "not compared: shop: too many changes wait");
+    expect(&result, "shipping", "not compared: shop: too many changes wait");
+    result = VERIFY(three.all, "--json", "--set", allowed);
+    expect_code(&result, EX_DATAERR);
+    expect(&result, "billing", "different: {\"id\":4} differs");
+    expect(&result, "shipping", "equal");
+    sidecar_start(&three.shop, NULL); /* it works the backlog off meanwhile */
+    do {
+        result = VERIFY(three.all, "--json", "--set", allowed, "--set",
+                        test_format("limits.behind_records=%d", backlog / 2));
+        assert_null(strstr(verify_copy(&result, "item", "billing"), " missing"));
+        assert_null(strstr(verify_copy(&result, "item", "shipping"), "different"));
+    } while (strstr(verify_copy(&result, "item", "billing"), " records behind") == NULL);
+    sidecar_start(&three.billing, NULL);
+    const struct sidecar *const publisher[] = {&three.shop, NULL};
+    const struct sidecar *const copies[] = {&three.billing, &three.shipping, NULL};
+    load_settle(three.kafka, "item", publisher, copies, 300000);
+    result = VERIFY(three.all, "--json");
+    expect_code(&result, EX_DATAERR);
+    expect(&result, "billing", "different: {\"id\":4} differs");
+    expect(&result, "shipping", "equal");
     three_end(&three);
 }
 
@@ -437,6 +484,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(a_copy_whose_agent_is_stopped_is_compared_as_far_as_the_log_tells, 120),
+        TEST_WITH_LIMIT(a_backlog_keeps_no_comparison_from_its_end, 400),
         TEST_WITH_LIMIT(changes_that_wait_in_an_outbox_are_left_out, 120),
         TEST_WITH_LIMIT(an_event_parked_at_one_copy_is_named, 120),
         TEST_WITH_LIMIT(columns_of_the_reference_are_compared, 120),
