@@ -105,12 +105,29 @@ expect right "a copy that is filled from a publisher is equal to the log" \
     fill -DPUBLISHER -DCHANGES=3 -DDUPLICATES=1 -DATTEMPTS=2
 expect right "a copy that is filled from another copy is equal to the log" \
     fill -DREADERS=2 -DCHANGES=2 -DATTEMPTS=2
+joins=(-DSERVICES=2 -DREADERS=0 -DJOINS)
+expect right "a copy that its own service writes to is equal to the log once it is filled" \
+    fill "${joins[@]}" -DCHANGES=2 -DATTEMPTS=2
+expect right "a copy that its own service writes to is filled again, and its database loses its power" \
+    fill "${joins[@]}" -DCHANGES=1 -DATTEMPTS=3 -DAGAINS=1 -DPOWER_LOSSES=1
+expect right "an update of a row that is gone is passed while a copy is filled" \
+    fill -DPUBLISHER -DCHANGES=3 -DSPARSE
 expect broken "a fill from rows and stamp of two snapshots (rule 32) is not equal" \
     fill -DCHANGES=2 -DTORN
 expect broken "a fill whose attempts do not clear (rule 38) leaves a row that is deleted" \
     fill -DPUBLISHER -DCHANGES=2 -DATTEMPTS=2 -DNO_CLEAR
 expect broken "a copy that is complete at its stamp (rule 39) is not equal" \
     fill -DPUBLISHER -DCHANGES=2 -DCOMPLETE_AT_STAMP
+expect broken "an update of a row that is gone and not passed (rule 39) is parked for nothing" \
+    fill -DPUBLISHER -DCHANGES=3 -DSPARSE -DNO_PASS_SPARSE
+expect broken "a service that publishes before its copy is filled (rule 41) is refused its own rows" \
+    fill "${joins[@]}" -DCHANGES=1 -DATTEMPTS=2 -DPUBLISH_BEFORE_FILL
+expect broken "clearing by the copy's own sequences (rule 41) leaves a row that is deleted" \
+    fill "${joins[@]}" -DCHANGES=1 -DATTEMPTS=2 -DAGAINS=1 -DOLD_SEQUENCES
+expect broken "a power loss that takes back the end of such a fill (rule 41) does so too" \
+    fill "${joins[@]}" -DCHANGES=1 -DATTEMPTS=2 -DPOWER_LOSSES=1 -DOLD_SEQUENCES -DEND_NOT_DURABLE
+expect right "such a fill is right if its end waits for the disk (rule 41)" \
+    fill "${joins[@]}" -DCHANGES=1 -DATTEMPTS=2 -DPOWER_LOSSES=1 -DOLD_SEQUENCES
 expect right "joint transactions in each other's way are decided, kept and settled alike" \
     joint -DJOINTS=2 -DWRITES=1 -DPROPOSER_WITHDRAWS -DLEAVE_OUT
 expect right "a joint transaction that all may withdraw, with repeated records, is settled alike" \

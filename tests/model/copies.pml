@@ -6,7 +6,9 @@
  * type: its stamp is what its relay has acknowledged.
  *
  * Switches: SERVICES, READERS; CHANGES of each service; DUPLICATES, late records of a relay that was
- * replaced; HANDS, rows that somebody changes by hand. */
+ * replaced; HANDS, rows that somebody changes by hand; SPARSE, changes of the one service that lack
+ * columns. A model that includes this one may say when a relay publishes, what follows a service's
+ * commit, and what an agent does with a sparse change of a row that is not there. */
 #ifndef SERVICES
 #define SERVICES 1
 #endif
@@ -36,6 +38,12 @@ byte record[RECORDS_MAX + 1];                    /* the log: a change for each o
 byte log_end;
 bool is_delete[SERVICES * CHANGES + 1];
 bool is_other[SERVICES * CHANGES + 1];           /* of another entity */
+#ifdef SPARSE
+bool is_sparse[SERVICES * CHANGES + 1];          /* it lacks columns */
+#define IS_SPARSE(change)  is_sparse[change]
+#else
+#define IS_SPARSE(change)  false
+#endif
 
 /* Of each service: sequences of its last change, of the last one of the entity, of what its relay has
  * sent and what it knows to be in the log; and the offset behind that. */
@@ -73,6 +81,16 @@ byte duplicates, hands;
 #endif
 #endif
 
+#ifndef MAY_PUBLISH
+#define MAY_PUBLISH(service) true
+#endif
+#ifndef FOLLOW_COMMIT
+#define FOLLOW_COMMIT(service) skip
+#endif
+#ifndef TAKE_ABSENT
+#define TAKE_ABSENT(copy) assert(false)          /* parked, though nothing is wrong */
+#endif
+
 /* A record is written to the log. */
 inline append(the_change)
 {
@@ -82,7 +100,7 @@ inline append(the_change)
     :: SEQUENCE_OF(the_change) > folded[SERVICE_OF(the_change)] ->
        folded[SERVICE_OF(the_change)] = SEQUENCE_OF(the_change);
        if
-       :: !is_other[the_change] ->
+       :: !is_other[the_change] && !(IS_SPARSE(the_change) && fold[log_end] == 0) ->
           fold[log_end + 1] = (is_delete[the_change] -> 0 : the_change)
        :: else
        fi
@@ -124,8 +142,12 @@ end:
               if
               :: row[service] != 0 -> is_delete[change] = true; row[service] = 0
               :: row[service] = change
+#ifdef SPARSE
+              :: row[service] != 0 -> is_sparse[change] = true; row[service] = change
+#endif
               fi
            fi;
+           FOLLOW_COMMIT(service);
            change = 0
        }
     od
@@ -137,7 +159,7 @@ proctype Relay(byte service)
 end:
     do
     :: atomic {
-           sent[service] < written[service] ->
+           sent[service] < written[service] && MAY_PUBLISH(service) ->
            sent[service]++;
            change = CHANGE(service, sent[service]);
            append(change);
@@ -192,6 +214,8 @@ inline apply_next(copy)
        fi;
        if
        :: is_other[change] || is_pending         /* rule 18: a pending own change stands later */
+       :: !is_other[change] && !is_pending && IS_SPARSE(change) && row[copy] == 0 ->
+          TAKE_ABSENT(copy)
        :: else ->
           row[copy] = (is_delete[change] -> 0 : change);
           is_by_hand[copy] = false
