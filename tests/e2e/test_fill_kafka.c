@@ -196,13 +196,16 @@ static void a_loader_that_comes_back_from_the_dead_writes_nothing(void **state)
     sidecar_stop(&world.shop);
 }
 
-/* Who publishes nothing is asked first, unless fill_from: names another. */
+/* Who publishes nothing is asked first, unless fill_from: names another. The publisher applies
+ * another type: it has the id of a copy, and its own table all the same. */
 static void a_copy_is_asked_before_the_publisher(void **state)
 {
     (void)state;
     struct world world;
     world.kafka = kafka_start();
-    world.shop = sidecar_make(world.kafka, "shop", SIDECAR_ITEM_DDL, SHOP);
+    kafka_create_topic(world.kafka, sidecar_topic("extra"), 1, NULL);
+    world.shop = sidecar_make(world.kafka, "shop", SIDECAR_ITEM_DDL,
+                              SHOP "apply:\n  extra: {table: extras}\n");
     struct sidecar shipping = sidecar_make(world.kafka, "shipping", SIDECAR_ITEM_DDL, COPY);
     sidecar_begin(&world.shop);
     sidecar_begin(&shipping);
