@@ -220,6 +220,26 @@ static void what_is_held_is_released_only_with_the_word_for_it(void **state)
     end(&pair);
 }
 
+static void its_topic_is_among_those_that_are_looked_at(void **state)
+{
+    struct pair pair;
+    (void)state;
+    begin(&pair);
+    propose(&pair, "one", 1);
+    expect_settled(&pair, "one", "committed");
+    const char *topics = KEEPSTEP(pair.bank, "topics", "plan", "--all").output;
+    const char *joint = strstr(topics, sidecar_topic("keepstep-joint"));
+    if (joint == NULL || strstr(joint, "unclean.leader.election.enable") == NULL)
+        test_fail("%s", topics);
+    const char *doctor = KEEPSTEP(pair.bank, "doctor").output;
+    if (strstr(doctor, "one broker alone keeps the decisions") == NULL)
+        test_fail("%s", doctor);
+    const char *status = KEEPSTEP(pair.bank, "status").output;
+    if (strstr(status, "0 undecided, 0 reserved, 0 held") == NULL)
+        test_fail("%s", status);
+    end(&pair);
+}
+
 static void a_record_that_nobody_knows_stops_nobody(void **state)
 {
     const char *const newer[] = {"ce_id",
@@ -309,6 +329,7 @@ int main(void)
         TEST_WITH_LIMIT(a_trigger_that_ends_the_transaction_refuses_its_change, 300),
         TEST_WITH_LIMIT(what_is_held_is_released_only_with_the_word_for_it, 300),
         TEST_WITH_LIMIT(what_was_said_behind_a_gap_is_said_again, 300),
+        TEST_WITH_LIMIT(its_topic_is_among_those_that_are_looked_at, 180),
         TEST_WITH_LIMIT(a_record_that_nobody_knows_stops_nobody, 180),
     };
     return TEST_RUN(tests);
