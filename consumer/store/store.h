@@ -328,7 +328,7 @@ struct store_ops {
                                     * constraints cannot be deferred */
     const char *install_sql;       /* what open() with `install` runs; for `init --print-sql` */
     const char *applied_sql;       /* asks whether the events of a token are applied */
-    const struct joint_ops *joint; /* joint transactions; NULL: not in this database yet */
+    const struct joint_ops *joint; /* joint transactions; NULL: only of a test's store */
     /** Append the rest of what `init --print-sql` prints for this side: the local copies' tables,
      * and grants of exactly the rights that the roles keepstep_agent and keepstep_lag need. Their
      * rights on the outbox are the other side's. @return OK; FATAL (a column that cannot be). */

@@ -153,7 +153,8 @@ void doctor_check_rights(struct doctor *doctor)
         doctor_say(doctor, DOCTOR_FAIL, "%s", err.text);
     else if ((doctor->has & DOCTOR_PUBLISHES) != 0)
         rights_check(doctor, buffer_slice(&sql), "keepstep_relay", "a relay");
-    if (err.status == STATUS_OK && (doctor->has & DOCTOR_APPLIES) != 0)
+    if (err.status == STATUS_OK &&
+        ((doctor->has & DOCTOR_APPLIES) != 0 || config_is_joint(doctor->service.config)))
         rights_check(doctor, buffer_slice(&sql), "keepstep_agent", "an agent");
     buffer_done(&sql);
 }

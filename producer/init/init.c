@@ -341,13 +341,8 @@ static enum status init_check_unsettled(const struct init *init, struct error *e
 
 static enum status init_check_joint(const struct init *init, struct error *err)
 {
-    bool has = init->origin->ops->joint_object_count > 0;
-    if (!has && config_is_joint(init->config))
-        return error_set(error_config(err), STATUS_FATAL,
-                         "publish: joint: this version has joint transactions only for services "
-                         "on SQLite; take `joint:` out");
-    enum status status = has ? init_check_reserved(init, err) : STATUS_OK;
-    return status == STATUS_OK && has ? init_check_unsettled(init, err) : status;
+    enum status status = init_check_reserved(init, err);
+    return status == STATUS_OK ? init_check_unsettled(init, err) : status;
 }
 
 static enum status init_check(struct init *init, struct error *err)

@@ -158,8 +158,8 @@ struct origin_ops {
     const struct dialect *dialect;       /* of what captures a table */
     const struct origin_object *objects; /* the outbox and its like, in the order of creation */
     size_t object_count;
-    const struct origin_object *joint_objects; /* where a published type has `joint:`; NULL: this */
-    size_t joint_object_count;                 /* database has no joint transactions yet */
+    const struct origin_object *joint_objects; /* where a published type has `joint:` */
+    size_t joint_object_count;
     const char *client_stop;   /* what has the database's client end at an error; NULL: it does */
     const char *client_begin;  /* what makes the objects of one table one transaction; NULL: */
     const char *client_commit; /* each statement is one */
@@ -272,12 +272,12 @@ struct origin_ops {
     enum status (*count_unpublished)(struct origin *origin, int64_t *ret_count, struct error *err);
 
     /** Find a joint transaction that is not settled, and say it: "order-42 of shop is reserved"; ""
-     * where there is none, or no table of them. NULL where there are no joint_objects.
+     * where there is none, or no table of them.
      * @return OK; RETRY. */
     enum status (*find_unsettled)(struct origin *origin, char ret_text[ORIGIN_UNSETTLED_SIZE],
                                   struct error *err);
     /** Find a type whose entities joint transactions reserve, and that is none of `types`, a JSON
-     * array of names. NULL where there are no joint_objects.
+     * array of names.
      * @param ret_type  "" where there is none. @return OK; RETRY; FATAL. */
     enum status (*find_reserved)(struct origin *origin, const char *types,
                                  char ret_type[ORIGIN_NAME_SIZE], struct error *err);

@@ -301,6 +301,60 @@ enum status origin_sql_count_unpublished(struct origin *origin, int64_t *ret_cou
     return status;
 }
 
+void origin_sql_grants(const struct origin_table *tables, size_t count,
+                       const struct origin_grants *grants, struct buffer *out)
+{
+    bool is_joint = false;
+    for (size_t i = 0; i < count; i++)
+        is_joint = is_joint || tables[i].entry->is_joint;
+    buffer_append_text(out, grants->all);
+    buffer_append_text(out, is_joint ? grants->joint : "");
+    for (size_t i = 0; i < count; i++) {
+        grants->append(out, &tables[i], grants->rows);
+        if (tables[i].entry->is_joint)
+            grants->append(out, &tables[i], grants->joint_rows);
+    }
+}
+
+/** A statement that gives one text, where there are tables of joint transactions. */
+struct joint_look {
+    unsigned statement;
+    const char *parameter; /* NULL: it has none */
+    char *text;            /* "" where there is none */
+    size_t size;
+};
+
+static enum status joint_look(struct sql_session *session, const struct joint_look *look,
+                              struct error *err)
+{
+    const struct sql_parameter parameter = sql_string(look->parameter);
+    bool has = false;
+    look->text[0] = '\0';
+    enum status status = sql_is_true(session, STATEMENT_HAS_RESERVED, &has, err);
+    if (status != STATUS_OK || !has)
+        return status;
+    status = sql_first(session, look->statement, &parameter, look->parameter != NULL, err);
+    if (status == STATUS_OK && session->has_row)
+        sql_column_copy(session, 0, look->text, look->size);
+    session->ops->finish(session);
+    return status;
+}
+
+enum status origin_sql_find_reserved(struct origin *origin, const char *types,
+                                     char ret_type[ORIGIN_NAME_SIZE], struct error *err)
+{
+    const struct joint_look look = {STATEMENT_FIND_RESERVED, types, ret_type, ORIGIN_NAME_SIZE};
+    return joint_look(origin_sql_of(origin)->session, &look, err);
+}
+
+enum status origin_sql_find_unsettled(struct origin *origin, char ret_text[ORIGIN_UNSETTLED_SIZE],
+                                      struct error *err)
+{
+    const struct joint_look look = {STATEMENT_FIND_UNSETTLED, NULL, ret_text,
+                                    ORIGIN_UNSETTLED_SIZE};
+    return joint_look(origin_sql_of(origin)->session, &look, err);
+}
+
 enum status origin_sql_list_paused(struct origin *origin, struct paused_types *ret_paused,
                                    struct error *err)
 {

@@ -112,6 +112,10 @@ enum status origin_sql_list_made(struct origin *origin, struct origin_objects *r
                                  struct error *err);
 enum status origin_sql_count_unpublished(struct origin *origin, int64_t *ret_count,
                                          struct error *err);
+enum status origin_sql_find_reserved(struct origin *origin, const char *types,
+                                     char ret_type[ORIGIN_NAME_SIZE], struct error *err);
+enum status origin_sql_find_unsettled(struct origin *origin, char ret_text[ORIGIN_UNSETTLED_SIZE],
+                                      struct error *err);
 enum status origin_sql_list_paused(struct origin *origin, struct paused_types *ret_paused,
                                    struct error *err);
 enum status origin_sql_pause(struct origin *origin, const struct paused_types *types, bool pause,
@@ -155,6 +159,43 @@ enum status origin_sql_rights(struct origin *origin, struct origin_right *rights
         ORIGIN_TABLE("keepstep_relay_wait", SQL_CREATE_RELAY_WAIT),                                \
         ORIGIN_TABLE("keepstep_paused", SQL_CREATE_PAUSED)
 
+/** What a database's roles need. */
+struct origin_grants {
+    const char *all;        /* on the tables of the relay and the agent */
+    const char *joint;      /* on those of joint transactions */
+    const char *rows;       /* template: on a published table */
+    const char *joint_rows; /* template: on one whose rows joint transactions change */
+    void (*append)(struct buffer *out, const struct origin_table *table, const char *text);
+};
+
+/** The grants of a database's .sql files. */
+#define ORIGIN_GRANTS(append_function)                                                             \
+    {                                                                                              \
+        SQL_GRANTS, SQL_JOINT_GRANTS, SQL_CAPTURE_GRANT, SQL_CAPTURE_GRANT_JOINT,                  \
+            (append_function)                                                                      \
+    }
+
+/** Append the grants of a service. @param tables  those that it publishes and does not apply. */
+void origin_sql_grants(const struct origin_table *tables, size_t count,
+                       const struct origin_grants *grants, struct buffer *out);
+
+/** What joint transactions have in a database whose indexes are objects of their own. */
+#define ORIGIN_JOINT_TABLES                                                                        \
+    {.kind = "table", .name = "keepstep_joint", .sql = SQL_CREATE_JOINT},                          \
+        {.kind = "index", .name = "keepstep_joint_open", .sql = SQL_CREATE_JOINT_OPEN},            \
+        {.kind = "index", .name = "keepstep_joint_decided", .sql = SQL_CREATE_JOINT_DECIDED},      \
+        {.kind = "table", .name = "keepstep_reserved", .sql = SQL_CREATE_RESERVED},                \
+        {.kind = "index", .name = "keepstep_reserved_of", .sql = SQL_CREATE_RESERVED_OF},          \
+    {                                                                                              \
+        .kind = "table", .name = "keepstep_touched", .sql = SQL_CREATE_TOUCHED                     \
+    }
+
+/** A trigger of keepstep_joint, or a function that it calls. */
+#define ORIGIN_JOINT(object_kind, object_name, text)                                               \
+    {                                                                                              \
+        .kind = (object_kind), .name = (object_name), .table = "keepstep_joint", .sql = (text)     \
+    }
+
 /** All slots but open, close, begin, chunk, and those that read the catalogue. */
 #define ORIGIN_SQL_SLOTS                                                                           \
     .commit = origin_sql_commit, .rollback = origin_sql_rollback, .identify = origin_sql_identify, \
@@ -165,6 +206,7 @@ enum status origin_sql_rights(struct origin *origin, struct origin_right *rights
     .publish_keys = origin_sql_publish_keys, .write = origin_sql_write,                            \
     .list_made = origin_sql_list_made, .count_unpublished = origin_sql_count_unpublished,          \
     .list_paused = origin_sql_list_paused, .pause = origin_sql_pause, .look = origin_sql_look,     \
-    .rights = origin_sql_rights
+    .rights = origin_sql_rights, .find_reserved = origin_sql_find_reserved,                        \
+    .find_unsettled = origin_sql_find_unsettled
 
 #endif

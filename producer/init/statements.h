@@ -42,6 +42,9 @@
     X(PAUSE_TYPE)                                                                                  \
     X(RESUME_TYPE)                                                                                 \
     X(WRITE_EVENTS)                                                                                \
+    X(HAS_RESERVED)                                                                                \
+    X(FIND_RESERVED)                                                                               \
+    X(FIND_UNSETTLED)                                                                              \
     X(LOOK)
 
 /** Those that a server has and a file has not. */

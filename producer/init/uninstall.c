@@ -93,7 +93,7 @@ static enum status uninstall_check_joint(struct uninstall *uninstall, struct err
 {
     char text[ORIGIN_UNSETTLED_SIZE] = "";
     const struct origin_ops *ops = uninstall->origin->ops;
-    if (ops->find_unsettled == NULL || !uninstall_has(uninstall, "keepstep_joint"))
+    if (!uninstall_has(uninstall, "keepstep_joint"))
         return STATUS_OK;
     enum status status = ops->find_unsettled(uninstall->origin, text, err);
     if (status != STATUS_OK || text[0] == '\0')

@@ -41,7 +41,33 @@ static bool capture_waits_not(const struct writer *writer)
     return !writer->waits;
 }
 
+static bool capture_guards(const struct writer *writer, const char *change)
+{
+    return writer_is_joint(writer) && strcmp(writer->object->change, change) == 0;
+}
+
+static bool capture_guards_delete(const struct writer *writer)
+{
+    return capture_guards(writer, "DELETE");
+}
+
+static bool capture_guards_update(const struct writer *writer)
+{
+    return capture_guards(writer, "UPDATE");
+}
+
+static bool capture_guards_insert(const struct writer *writer)
+{
+    return capture_guards(writer, "INSERT");
+}
+
 static const struct part PARTS[] = {
+    {.name = "guarded", .text = "{reserved OLD}", .when = capture_guards_delete},
+    {.name = "guarded", .text = SQL_CAPTURE_GUARDED_UPDATE, .when = capture_guards_update},
+    {.name = "guarded", .text = "{reserved NEW}", .when = capture_guards_insert},
+    {.name = "guarded", .text = ""},
+    {.name = "reserved", .text = SQL_CAPTURE_RESERVED},
+    {.name = "try_again", .text = ERROR_TRY_AGAIN},
     {.name = "head", .text = SQL_CAPTURE_HEAD},
     {.name = "event", .text = SQL_CAPTURE_EVENT},
     {.name = "lost", .text = SQL_CAPTURE_LOST},

@@ -4,7 +4,7 @@
 -- name: capture_head
 CREATE OR REPLACE TRIGGER {name} AFTER {change} ON {table} FOR EACH ROW
 BEGIN
-{lost}
+{lost}{guarded}
   IF @keepstep_applying <=> CONVERT({text table_name} USING utf8mb4) COLLATE utf8mb4_bin THEN
     DO 0;
 
@@ -42,6 +42,42 @@ END
     IF @keepstep_first IS NULL THEN
       SET @keepstep_first = LAST_INSERT_ID();
     END IF;
+
+-- A change of an entity that a joint transaction reserves fails (rule 67), also one that nothing is
+-- published of. It has written its row by now, and waits for whoever reserves in the bucket (rule 66).
+-- Both looks lock, because a snapshot may be older than what they look for. While the agent tries a
+-- transaction it looks at the reserved entities itself, by what is noted here: it reserves each row that
+-- the try touches (rule 64).
+-- name: capture_reserved
+
+  BEGIN
+    DECLARE entity LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT {key};
+    DECLARE named CHAR(32) CHARACTER SET ascii DEFAULT
+      MD5(CONCAT(CONVERT({text entity_type} USING utf8mb4), ' ', entity));
+    DECLARE held BIGINT;
+    DECLARE holder, message TEXT CHARACTER SET utf8mb4;
+    IF @keepstep_reserved <=> 'looked at' THEN
+      INSERT INTO keepstep_touched (entity_type, entity_key) VALUES ({text entity_type}, entity);
+    ELSE
+      SET held = (SELECT g.reserved FROM keepstep_guard AS g
+        WHERE g.bucket = CONV(LEFT(named, 3), 16, 10) LOCK IN SHARE MODE);
+      IF NOT (held <=> 0) THEN
+        SET holder = (SELECT CONCAT(r.id, ' of ', r.proposer) FROM keepstep_reserved AS r
+          WHERE r.digest = UNHEX(named) LOCK IN SHARE MODE);
+      END IF;
+      IF holder IS NOT NULL THEN
+        SET message = LEFT(CONCAT({text try_again}, {text entity_type}, ' ', entity,
+          ' is reserved by a joint transaction, ', holder, ', that is not decided yet'), 512);
+        SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1205, MESSAGE_TEXT = message;
+      END IF;
+    END IF;
+  END;
+
+-- name: capture_guarded_update
+{reserved OLD}
+  IF NOT ({same_key}) THEN
+{reserved NEW}
+  END IF;
 
 -- Error 1054: the table has no such column. SIGNAL takes no expression, only a variable, and at most
 -- 512 characters.

@@ -41,6 +41,22 @@ static const struct origin_object OBJECTS[] = {
     {.kind = "function", .name = "keepstep_token", .sql = SQL_CREATE_TOKEN},
 };
 
+static const struct origin_object JOINT_OBJECTS[] = {
+    {.kind = "table", .name = "keepstep_joint", .sql = SQL_CREATE_JOINT},
+    {.kind = "table", .name = "keepstep_reserved", .sql = SQL_CREATE_RESERVED},
+    {.kind = "table", .name = "keepstep_touched", .sql = SQL_CREATE_TOUCHED},
+    {.kind = "table", .name = "keepstep_guard", .sql = SQL_CREATE_GUARD},
+    {.kind = "function", .name = "keepstep_uncovered", .sql = SQL_CREATE_UNCOVERED},
+    ORIGIN_JOINT("trigger", "keepstep_joint_check", SQL_CREATE_JOINT_CHECK),
+    ORIGIN_JOINT("trigger", "keepstep_joint_propose", SQL_CREATE_JOINT_PROPOSE),
+    ORIGIN_JOINT("trigger", "keepstep_joint_kept", SQL_CREATE_JOINT_KEPT),
+    ORIGIN_JOINT("trigger", "keepstep_joint_stays", SQL_CREATE_JOINT_STAYS),
+    {.kind = "trigger",
+     .name = "keepstep_outbox_try",
+     .table = "outbox",
+     .sql = SQL_CREATE_OUTBOX_TRY},
+};
+
 static const char *const STATEMENTS[ORIGIN_STATEMENT_COUNT] = {
     [STATEMENT_HOLD_PROGRESS] = SQL_HOLD_PROGRESS,
     [STATEMENT_READ_PLACE] = SQL_READ_PLACE,
@@ -271,22 +287,27 @@ static enum status origin_mariadb_capture(struct origin *origin, const struct co
     return status;
 }
 
+static void grants_append(struct buffer *out, const struct origin_table *table, const char *text)
+{
+    struct capture capture;
+    capture_init(&capture, &capture_mariadb_dialect, table->entry, table->schema);
+    capture_write_rows(out, &capture, text, &(struct capture_rows){0});
+    buffer_append_text(out, ";\n");
+}
+
 static void origin_mariadb_grants(const struct origin_table *tables, size_t count,
                                   struct buffer *out)
 {
-    buffer_append_text(out, SQL_GRANTS);
-    for (size_t i = 0; i < count; i++) {
-        struct capture capture;
-        capture_init(&capture, &capture_mariadb_dialect, tables[i].entry, tables[i].schema);
-        capture_write_rows(out, &capture, SQL_CAPTURE_GRANT, &(struct capture_rows){0});
-        buffer_append_text(out, ";\n");
-    }
+    static const struct origin_grants grants = ORIGIN_GRANTS(grants_append);
+    origin_sql_grants(tables, count, &grants, out);
 }
 
 const struct origin_ops origin_mariadb_ops = {
     .scheme = "mysql",
     .objects = OBJECTS,
     .object_count = sizeof OBJECTS / sizeof *OBJECTS,
+    .joint_objects = JOINT_OBJECTS,
+    .joint_object_count = sizeof JOINT_OBJECTS / sizeof *JOINT_OBJECTS,
     .guard = SQL_GUARD,
     .delimiter = "//",
     .open = origin_mariadb_open,

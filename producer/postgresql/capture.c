@@ -61,14 +61,14 @@ static void write_digest(struct buffer *sql)
 }
 
 /* The outbox's schema is granted with the outbox. */
-static void write_schema_grant(struct buffer *sql, const char *table)
+static void write_schema_grant(struct buffer *sql, const char *table, struct slice role)
 {
     size_t length = strcspn(table, ".");
     if (table[length] != '.')
         return;
     buffer_append_text(sql, "GRANT USAGE ON SCHEMA ");
     postgresql_name_append(sql, (struct slice){table, length});
-    buffer_append_text(sql, " TO keepstep_relay;");
+    buffer_append_format(sql, " TO %.*s;", SLICE_ARGS(role));
 }
 
 static bool capture_word(struct writer *writer, struct slice word)
@@ -82,7 +82,7 @@ static bool capture_word(struct writer *writer, struct slice word)
     else if (slice_is(word, "table"))
         buffer_append_text(sql, writer->object != NULL ? writer->table : capture->name);
     else if (slice_is(word, "grant_schema"))
-        write_schema_grant(sql, capture->base.entry->table);
+        write_schema_grant(sql, capture->base.entry->table, writer->row);
     else if (slice_is(word, "oid")) /* of the table */
         buffer_append_text(sql, PQgetvalue(capture->table, 0, 0));
     else if (slice_is(word, "found_name")) /* the table as the catalogue has it */
@@ -130,7 +130,21 @@ static const struct part PARTS[] = {
     {.name = "enable", .text = SQL_CAPTURE_ENABLE},
     {.name = "seal", .text = SQL_CAPTURE_SEAL},
     {.name = "give_rights", .text = SQL_SEAL},
+    {.name = "give_joint_rights", .text = SQL_CAPTURE_GIVE_JOINT_RIGHTS, .when = writer_is_joint},
+    {.name = "give_joint_rights", .text = ""},
+    {.name = "guarded", .text = SQL_CAPTURE_GUARDED, .when = writer_is_joint},
+    {.name = "guarded", .text = ""},
+    {.name = "guarded_truncate", .text = SQL_CAPTURE_GUARDED_TRUNCATE, .when = writer_is_joint},
+    {.name = "guarded_truncate", .text = ""},
+    {.name = "reserved", .text = SQL_CAPTURE_RESERVED},
+    {.name = "reserved_by",
+     .text = ERROR_TRY_AGAIN
+     "{entity_type} %s is reserved by a joint transaction, %s of %s, that is "
+     "not decided yet"},
     {.name = "outbox_table", .text = "{outbox}.outbox"},
+    {.name = "guard_table", .text = "{outbox}.keepstep_guard"},
+    {.name = "reserved_table", .text = "{outbox}.keepstep_reserved"},
+    {.name = "touched_table", .text = "{outbox}.keepstep_touched"},
     {.name = "digits", .text = " SET extra_float_digits = 1", .when = capture_has_doubles},
     {.name = "not_finite",
      .text = SQL_CAPTURE_NOT_FINITE,

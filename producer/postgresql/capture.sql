@@ -20,7 +20,7 @@ BEGIN
   END IF;
   PERFORM {own_table};
 {refuse_other_table}
-{read_columns}
+{read_columns}{guarded}
   IF TG_OP <> 'DELETE' THEN
 {not_finite}
     NULL;
@@ -83,7 +83,7 @@ BEGIN
   IF current_setting('transaction_isolation') NOT LIKE 'read %' THEN
     RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE =
       {text truncate_message};
-  END IF;
+  END IF;{guarded_truncate}
   DECLARE
     leaf regclass;
   BEGIN
@@ -223,7 +223,7 @@ DECLARE
 {give_rights}
 
 
-$rights$
+$rights${give_joint_rights}
 
 -- One chunk of the rows that are there. It chooses at most `limit` rows behind the noted key, locks
 -- and reads those that keep their keys until then, publishes them as `r` events and notes the last
@@ -256,6 +256,81 @@ ROW({key_columns}) > ROW({noted_key})
 -- name: capture_noted_key
 (SELECT value FROM keepstep_existing_key WHERE entity_type = {text entity_type} AND ordinal = {ordinal})::{key_type}
 
+-- A change of an entity that a joint transaction reserves fails (rule 67), also one that nothing is
+-- published of. It has written its row by now, and waits for whoever reserves in the bucket (rule 66).
+-- While the agent tries a transaction it looks at the reserved entities itself, by what is noted here:
+-- it reserves each row that the try touches (rule 64).
+-- name: capture_guarded
+
+  IF TG_OP <> 'INSERT' THEN
+{reserved OLD}
+  END IF;
+  IF TG_OP = 'INSERT' THEN
+{reserved NEW}
+  ELSIF TG_OP = 'UPDATE' THEN
+    IF ROW({key_columns OLD})::record *<> ROW({key_columns NEW})::record THEN
+{reserved NEW}
+    END IF;
+  END IF;
+
+-- name: capture_reserved
+    <<looked>>
+    DECLARE
+      entity CONSTANT text := {key};
+      digest CONSTANT text := md5({text entity_type} || ' ' || entity);
+      names bigint;
+      holder record;
+    BEGIN
+      IF current_setting('keepstep.reserved', true) = 'looked at' THEN
+        INSERT INTO {outbox}.keepstep_touched (entity_type, entity_key)
+          VALUES ({text entity_type}, entity);
+      ELSE
+        SELECT g.reserved INTO names FROM {outbox}.keepstep_guard AS g
+          WHERE g.bucket = ('x' || left(digest, 3))::bit(12)::integer FOR SHARE;
+        IF names IS DISTINCT FROM 0 THEN
+          SELECT r.id, r.proposer INTO holder FROM {outbox}.keepstep_reserved AS r
+            WHERE r.digest = looked.digest;
+          IF FOUND THEN
+            RAISE EXCEPTION USING ERRCODE = 'lock_not_available', MESSAGE =
+              format({text reserved_by}, entity, holder.id, holder.proposer);
+          END IF;
+        END IF;
+      END IF;
+    END;
+
+-- TRUNCATE holds the table, and whoever tries or reserves an entity of it has held it before.
+-- name: capture_guarded_truncate
+
+  DECLARE
+    holder record;
+  BEGIN
+    SELECT r.id, r.proposer, r.entity_key INTO holder FROM {outbox}.keepstep_reserved AS r
+      WHERE r.entity_type = {text entity_type} LIMIT 1;
+    IF FOUND THEN
+      RAISE EXCEPTION USING ERRCODE = 'lock_not_available', MESSAGE =
+        format({text reserved_by}, holder.entity_key, holder.id, holder.proposer);
+    END IF;
+  END;
+
+-- What the function of a joint type reads besides. SELECT ... FOR SHARE needs UPDATE of a column.
+-- name: capture_give_joint_rights
+;
+DO $rights$
+DECLARE
+  holder CONSTANT name := (SELECT pg_get_userbyid(relowner) FROM pg_class
+    WHERE oid = {text found_name}::regclass);
+BEGIN
+  IF NOT (has_table_privilege(holder, {text guard_table}, 'SELECT')
+      AND has_column_privilege(holder, {text guard_table}, 'bucket', 'UPDATE')
+      AND has_table_privilege(holder, {text reserved_table}, 'SELECT')
+      AND has_column_privilege(holder, {text touched_table}, 'entity_key', 'INSERT')) THEN
+    EXECUTE format('GRANT SELECT, UPDATE (bucket) ON %s TO %I', {text guard_table}, holder);
+    EXECUTE format('GRANT SELECT ON %s TO %I', {text reserved_table}, holder);
+    EXECUTE format('GRANT INSERT (entity_type, entity_key) ON %s TO %I', {text touched_table}, holder);
+  END IF;
+END
+$rights$
+
 -- What the row of one key is now, and its partition key.
 -- name: capture_key_row
 SELECT {key}, {payload} FROM {table} AS t WHERE {is_key} FOR SHARE OF t
@@ -269,5 +344,5 @@ LOCK TABLE {table} IN SHARE MODE
 
 -- What is compared with the copies is read by whoever has the relay's role.
 -- name: capture_grant
-{grant_schema}
+{grant_schema keepstep_relay}
 GRANT SELECT ({column_names}) ON {table} TO keepstep_relay

@@ -39,4 +39,4 @@ GRANT SELECT (position, aggregatetype, aggregateid, kafka_partition, sequence, s
   ON outbox TO keepstep_reader;
 GRANT SELECT ON keepstep_relay_type, keepstep_relay_moved TO keepstep_reader;
 GRANT EXECUTE ON FUNCTION keepstep_ticket(), keepstep_token(text) TO keepstep_reader;
-GRANT EXECUTE ON FUNCTION keepstep_token(text) TO keepstep_relay
+GRANT EXECUTE ON FUNCTION keepstep_token(text) TO keepstep_relay;

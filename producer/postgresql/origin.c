@@ -38,6 +38,19 @@ static const struct origin_object OBJECTS[] = {
     {.kind = "function", .name = "keepstep_token", .table = "outbox", .sql = SQL_CREATE_TOKEN},
 };
 
+static const struct origin_object JOINT_OBJECTS[] = {
+    ORIGIN_JOINT_TABLES,
+    {.kind = "index", .name = "keepstep_reserved_bucket", .sql = SQL_CREATE_RESERVED_BUCKET},
+    {.kind = "table", .name = "keepstep_guard", .sql = SQL_CREATE_GUARD},
+    ORIGIN_JOINT("function", "keepstep_joint_check", SQL_CREATE_JOINT_CHECK),
+    ORIGIN_JOINT("trigger", "keepstep_joint_check", SQL_CREATE_JOINT_CHECK_TRIGGER),
+    ORIGIN_JOINT("function", "keepstep_joint_propose", SQL_CREATE_JOINT_PROPOSE),
+    ORIGIN_JOINT("trigger", "keepstep_joint_propose", SQL_CREATE_JOINT_PROPOSE_TRIGGER),
+    ORIGIN_JOINT("function", "keepstep_joint_kept", SQL_CREATE_JOINT_KEPT),
+    ORIGIN_JOINT("trigger", "keepstep_joint_kept", SQL_CREATE_JOINT_KEPT_TRIGGER),
+    ORIGIN_JOINT("trigger", "keepstep_joint_stays", SQL_CREATE_JOINT_STAYS_TRIGGER),
+};
+
 static const char *const STATEMENTS[ORIGIN_STATEMENT_COUNT] = {
     [STATEMENT_LIFT_LIMIT] = SQL_LIFT_LIMIT,
     [STATEMENT_LIMIT_WAIT] = SQL_LIMIT_WAIT,
@@ -291,32 +304,35 @@ static enum status origin_postgresql_capture(struct origin *base, const struct c
     return status;
 }
 
+static void grants_append(struct buffer *out, const struct origin_table *table, const char *text)
+{
+    struct capture_postgresql capture = {0};
+    struct buffer name;
+    buffer_init(&name, SQL_TEXT_MAX);
+    postgresql_name_append_table(&name, table->entry->table);
+    capture_init(&capture.base, &capture_postgresql_dialect, table->entry, table->schema);
+    capture.name = buffer_text(&name);
+    capture_write_rows(out, &capture.base, text, &(struct capture_rows){0});
+    buffer_append_text(out, ";\n");
+    out->failed = out->failed || name.failed;
+    buffer_done(&name);
+}
+
 /* Only what the statements of the outbox need; a service's own role needs INSERT for rows that it
  * writes itself, the triggers need nothing. */
 static void origin_postgresql_grants(const struct origin_table *tables, size_t count,
                                      struct buffer *out)
 {
-    struct buffer name;
-    buffer_init(&name, SQL_TEXT_MAX);
-    buffer_append_text(out, SQL_GRANTS);
-    buffer_append_text(out, ";\n");
-    for (size_t i = 0; i < count; i++) {
-        struct capture_postgresql capture = {0};
-        buffer_reset(&name);
-        postgresql_name_append_table(&name, tables[i].entry->table);
-        capture_init(&capture.base, &capture_postgresql_dialect, tables[i].entry, tables[i].schema);
-        capture.name = buffer_text(&name);
-        capture_write_rows(out, &capture.base, SQL_CAPTURE_GRANT, &(struct capture_rows){0});
-        buffer_append_text(out, ";\n");
-        out->failed = out->failed || name.failed;
-    }
-    buffer_done(&name);
+    static const struct origin_grants grants = ORIGIN_GRANTS(grants_append);
+    origin_sql_grants(tables, count, &grants, out);
 }
 
 const struct origin_ops origin_postgresql_ops = {
     .scheme = "postgresql",
     .objects = OBJECTS,
     .object_count = sizeof OBJECTS / sizeof *OBJECTS,
+    .joint_objects = JOINT_OBJECTS,
+    .joint_object_count = sizeof JOINT_OBJECTS / sizeof *JOINT_OBJECTS,
     .client_stop = "\\set ON_ERROR_STOP on\n",
     .client_begin = "BEGIN;\n\n",
     .client_commit = "COMMIT;\n\n",

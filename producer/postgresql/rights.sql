@@ -60,6 +60,12 @@ SELECT coalesce(obj_description(p.oid, 'pg_proc'), ''), coalesce(NOT (
       OR has_column_privilege(p.proowner, to_regclass('outbox'), 'payload', 'INSERT')
       AND has_schema_privilege(p.proowner, c.relnamespace, 'USAGE')
       AND has_table_privilege(p.proowner, c.oid, 'SELECT')
+      AND (strpos(p.prosrc, 'keepstep_guard') = 0 OR coalesce(
+        has_column_privilege(p.proowner, to_regclass('keepstep_guard'), 'bucket', 'UPDATE')
+        AND has_table_privilege(p.proowner, to_regclass('keepstep_guard'), 'SELECT')
+        AND has_table_privilege(p.proowner, to_regclass('keepstep_reserved'), 'SELECT')
+        AND has_column_privilege(p.proowner, to_regclass('keepstep_touched'), 'entity_key', 'INSERT'),
+        false))
       AND NOT EXISTS (SELECT 1 FROM pg_partition_tree(c.oid)
         WHERE NOT has_table_privilege(p.proowner, relid, 'SELECT'))
       AND NOT EXISTS (SELECT 1 FROM pg_trigger AS t JOIN pg_class AS o ON o.oid = t.tgrelid

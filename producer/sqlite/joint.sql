@@ -49,6 +49,9 @@ CREATE TABLE IF NOT EXISTS keepstep_touched (
   entity_type TEXT NOT NULL,
   entity_key TEXT NOT NULL)
 
+-- name: has_reserved
+SELECT count(*) FROM sqlite_schema WHERE name = 'keepstep_reserved'
+
 -- name: find_reserved
 SELECT entity_type FROM keepstep_reserved
 WHERE entity_type NOT IN (SELECT value FROM json_each(?1)) LIMIT 1

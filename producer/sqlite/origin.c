@@ -8,11 +8,6 @@
 
 #define COLUMN_ADDED "outbox.changeset_end"
 
-#define JOINT_TRIGGER(trigger_name, text)                                                          \
-    {                                                                                              \
-        .kind = "trigger", .name = (trigger_name), .table = "keepstep_joint", .sql = (text)        \
-    }
-
 static const struct origin_object OBJECTS[] = {
     {.kind = "table", .name = "outbox", .sql = SQL_CREATE_OUTBOX},
     {.kind = "column", .name = "outbox.id"},  /* clients differ in it, so nothing is printed */
@@ -44,16 +39,11 @@ static const struct origin_object OBJECTS[] = {
 };
 
 static const struct origin_object JOINT_OBJECTS[] = {
-    {.kind = "table", .name = "keepstep_joint", .sql = SQL_CREATE_JOINT},
-    {.kind = "index", .name = "keepstep_joint_open", .sql = SQL_CREATE_JOINT_OPEN},
-    {.kind = "index", .name = "keepstep_joint_decided", .sql = SQL_CREATE_JOINT_DECIDED},
-    {.kind = "table", .name = "keepstep_reserved", .sql = SQL_CREATE_RESERVED},
-    {.kind = "index", .name = "keepstep_reserved_of", .sql = SQL_CREATE_RESERVED_OF},
-    {.kind = "table", .name = "keepstep_touched", .sql = SQL_CREATE_TOUCHED},
-    JOINT_TRIGGER("keepstep_joint_check", SQL_CREATE_JOINT_CHECK),
-    JOINT_TRIGGER("keepstep_joint_propose", SQL_CREATE_JOINT_PROPOSE),
-    JOINT_TRIGGER("keepstep_joint_kept", SQL_CREATE_JOINT_KEPT),
-    JOINT_TRIGGER("keepstep_joint_stays", SQL_CREATE_JOINT_STAYS),
+    ORIGIN_JOINT_TABLES,
+    ORIGIN_JOINT("trigger", "keepstep_joint_check", SQL_CREATE_JOINT_CHECK),
+    ORIGIN_JOINT("trigger", "keepstep_joint_propose", SQL_CREATE_JOINT_PROPOSE),
+    ORIGIN_JOINT("trigger", "keepstep_joint_kept", SQL_CREATE_JOINT_KEPT),
+    ORIGIN_JOINT("trigger", "keepstep_joint_stays", SQL_CREATE_JOINT_STAYS),
 };
 
 static const char *const STATEMENTS[ORIGIN_STATEMENT_COUNT] = {
@@ -159,62 +149,6 @@ static enum status origin_sqlite_compare(struct origin *origin, const struct ori
     return status == STATUS_OK ? origin_sqlite_compare_former(db, object, ret_found, err) : status;
 }
 
-/** A query that gives one text of a table. */
-struct origin_text {
-    struct origin_object table;
-    const char *query;
-    const char *parameter; /* NULL: it has none */
-    char *text;            /* what it gives; "" where there is no table, or no row */
-    int size;
-};
-
-static enum status origin_sqlite_find_text(struct origin *origin, const struct origin_text *asked,
-                                           struct error *err)
-{
-    sqlite3 *db = origin_sqlite_of(origin)->session.db;
-    sqlite3_stmt *statement = NULL;
-    enum origin_found found = ORIGIN_ABSENT;
-    asked->text[0] = '\0';
-    enum status status = origin_sqlite_compare(origin, &asked->table, &found, err);
-    if (status != STATUS_OK || found == ORIGIN_ABSENT)
-        return status;
-    status = sqlite_session_prepare(db, asked->query, &statement, err);
-    if (status != STATUS_OK)
-        return status;
-    if (asked->parameter != NULL)
-        sqlite_session_bind(statement, 1, slice_of(asked->parameter));
-    int code = sqlite3_step(statement);
-    if (code == SQLITE_ROW)
-        (void)sqlite3_snprintf(asked->size, asked->text, "%s", sqlite3_column_text(statement, 0));
-    else if (code != SQLITE_DONE)
-        status = sqlite_session_error(db, asked->table.name, err);
-    (void)sqlite3_finalize(statement);
-    return status;
-}
-
-static enum status origin_sqlite_find_reserved(struct origin *origin, const char *types,
-                                               char ret_type[ORIGIN_NAME_SIZE], struct error *err)
-{
-    const struct origin_text asked = {{.name = "keepstep_reserved", .sql = SQL_CREATE_RESERVED},
-                                      SQL_FIND_RESERVED,
-                                      types,
-                                      ret_type,
-                                      ORIGIN_NAME_SIZE};
-    return origin_sqlite_find_text(origin, &asked, err);
-}
-
-static enum status origin_sqlite_find_unsettled(struct origin *origin,
-                                                char ret_text[ORIGIN_UNSETTLED_SIZE],
-                                                struct error *err)
-{
-    const struct origin_text asked = {{.name = "keepstep_joint", .sql = SQL_CREATE_JOINT},
-                                      SQL_FIND_UNSETTLED,
-                                      NULL,
-                                      ret_text,
-                                      ORIGIN_UNSETTLED_SIZE};
-    return origin_sqlite_find_text(origin, &asked, err);
-}
-
 /* A changed text counts once all sessions, this one too, have read the catalogue again. */
 static enum status origin_sqlite_free_id(sqlite3 *db, struct error *err)
 {
@@ -304,8 +238,6 @@ const struct origin_ops origin_sqlite_ops = {
     .begin = origin_sql_begin,
     .compare = origin_sqlite_compare,
     .create = origin_sqlite_create,
-    .find_unsettled = origin_sqlite_find_unsettled,
-    .find_reserved = origin_sqlite_find_reserved,
     .wants = origin_sql_wants,
     .check = origin_sqlite_check,
     .capture = origin_sqlite_capture,

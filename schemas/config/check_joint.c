@@ -39,12 +39,7 @@ static const char *config_applied_in(const json_t *tree, const json_t *published
 static bool config_refuse_joint(const json_t *tree, const char *name, const json_t *entry,
                                 struct error *err)
 {
-    const char *database = json_string_value(json_object_get(tree, "database"));
-    if (database == NULL || strncmp(database, "sqlite:", strlen("sqlite:")) != 0)
-        (void)error_set(err, STATUS_FATAL,
-                        "this version makes joint transactions in SQLite databases only: take "
-                        "\"joint:\" out");
-    else if (json_object_get(entry, "table") == NULL)
+    if (json_object_get(entry, "table") == NULL)
         (void)error_set(err, STATUS_FATAL,
                         "%s has \"joint:\" and no \"table:\": Keepstep itself makes the changes of "
                         "a joint transaction, so name the table",

@@ -19,7 +19,7 @@
 #define RESERVED                                                                                   \
     "SELECT entity_type, entity_key, operation, proposer, id FROM keepstep_reserved ORDER BY 1, 2"
 #define ROW     "SELECT free, state, price FROM stock WHERE sku = 'A'"
-#define BEFORE  "10|sold|1.50\n"
+#define BEFORE  "10|sold|1.25\n"
 #define EVENTS  "SELECT aggregatetype, aggregateid, type FROM outbox ORDER BY position"
 #define UPDATED "stock|{\"sku\":\"A\"}|stock.updated\n"
 

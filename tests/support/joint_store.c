@@ -3,6 +3,8 @@
 
 static const struct joint_store_case *const joint_stores[] = {
     &joint_store_sqlite,
+    &joint_store_postgresql,
+    &joint_store_mariadb,
 };
 
 const struct joint_store_case *joint_store_case(enum database_kind kind)

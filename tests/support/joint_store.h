@@ -46,5 +46,7 @@ struct joint_store_case {
 const struct joint_store_case *joint_store_case(enum database_kind kind);
 
 extern const struct joint_store_case joint_store_sqlite;
+extern const struct joint_store_case joint_store_postgresql;
+extern const struct joint_store_case joint_store_mariadb;
 
 #endif

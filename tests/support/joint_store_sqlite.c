@@ -79,7 +79,7 @@ const struct joint_store_case joint_store_sqlite = {
         "day TEXT, note TEXT);"
         "CREATE TABLE movement (id INTEGER PRIMARY KEY AUTOINCREMENT, sku TEXT, delta INTEGER);"
         "CREATE TABLE audit (id INTEGER PRIMARY KEY, what TEXT)",
-    .row = "INSERT INTO stock VALUES ('A', 10, 'sold', '1.50', 0.5, 1, "
+    .row = "INSERT INTO stock VALUES ('A', 10, 'sold', '1.25', 0.5, 1, "
            "'2026-11-23T09:42:00.000000Z', x'00ff', '{\"a\":1}', '2026-11-23', 'n')",
     .trigger = trigger,
     .drop_trigger = drop_trigger,

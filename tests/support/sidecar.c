@@ -31,7 +31,7 @@ static void sidecar_schemas(void)
 static const char *sidecar_role(const char *entries)
 {
     bool publishes = strstr(entries, "publish:") != NULL;
-    bool applies = strstr(entries, "apply:") != NULL;
+    bool applies = strstr(entries, "apply:") != NULL || strstr(entries, "joint:") != NULL;
     return publishes && applies ? "run" : publishes ? "relay" : "agent";
 }
 

@@ -457,9 +457,6 @@ static void joint_is_refused_where_no_change_could_be_promised(void **state)
          "order has \"joint:\" and item is applied to its table too"},
         {"service: s\ndatabase: sqlite:x\napply:\n  order: {joint: [web]}\n",
          "joint belongs in `publish:`"},
-        {"service: s\ndatabase: postgresql://x@y/z\npublish:\n"
-         "  order: {table: order, joint: [web]}\n",
-         "in SQLite databases only"},
         {"service: s\ndatabase: sqlite:x\npublish:\n"
          "  order: {table: order, joint: [web], topic: keepstep-joint}\n",
          "joint: keepstep-joint is the topic of publish.order too"},

@@ -14,7 +14,7 @@ static enum way way_of(const struct mapped_table *table, const struct change *ch
     if (change->op == CHANGE_DELETE)
         return WAY_DELETE;
     bool complete = change_is_complete(change);
-    if (!complete && change->op == CHANGE_UPDATE)
+    if (change->is_there || (!complete && change->op == CHANGE_UPDATE))
         return WAY_SPARSE;
     if (complete && change->is_new)
         return WAY_INSERT;

@@ -122,7 +122,7 @@ static enum status session_query(struct store_sql *sql, struct row_query *query,
     enum status status = mariadb_session_execute(self->session, limit, err);
     if (status == STATUS_OK)
         status = mariadb_scan_run(self->session, query, err);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && sql->in_snapshot)
         status = mariadb_snapshot_has(self->session, query->table, self->snapshot_time_s, err);
     if (status == STATUS_OK)
         status = mariadb_session_execute(self->session, "SET SESSION max_statement_time = 60", err);
@@ -140,6 +140,7 @@ static const struct sql_session_ops mariadb_session = {
     .rollback = session_rollback,
     .query = session_query,
     .replaces_savepoints = true,
+    .has_guard = true,
 };
 
 enum status store_mariadb_open(const struct store_options *options, struct store **ret_store,

@@ -4,6 +4,7 @@
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "common/mariadb_scan.h"
+#include "consumer/store/sql/joint.h"
 #include "consumer_mariadb_sql.h"
 
 /* InnoDB checks every constraint when the row is written: there is nothing to defer. */
@@ -59,4 +60,5 @@ const struct store_ops store_mariadb_ops = {
     .read_pending = store_sql_read_pending,
     .claim_keys = store_mariadb_claim_keys,
     .snapshot = store_mariadb_snapshot,
+    .joint = &joint_sql_ops,
 };

@@ -236,6 +236,7 @@ static enum status silence(const struct mapped_table *table, bool silent, struct
 const struct sql_dialect store_postgresql_dialect = {
     SQL_DIALECT_TEXTS,
     .row_upsert_key = SQL_ROW_UPSERT_KEY,
+    .table_keep = SQL_TABLE_KEEP,
     .columns = &column_postgresql_dialect,
     .quote = '"',
     .reserved = "pg_",

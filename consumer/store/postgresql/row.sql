@@ -20,3 +20,5 @@ UPDATE {table} AS kept SET {others|, |@ = #} FROM {rows} WHERE {key| AND |kept.@
 SELECT 1 FROM {table} AS kept, {rows} WHERE {key| AND |kept.@ = #}
 -- name: row_delete
 DELETE FROM {table} AS kept USING {rows} WHERE {key| AND |kept.@ = #}
+-- name: table_keep
+LOCK TABLE {table} IN ROW SHARE MODE

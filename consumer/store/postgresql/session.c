@@ -23,7 +23,8 @@ static const struct {
     const char *sql;
 } statements[STATEMENT_COUNT] = {
 #define STATEMENT_TEXT(name) [STATEMENT_##name] = {#name, SQL_##name},
-    STORE_SQL_STATEMENTS(STATEMENT_TEXT) STORE_POSTGRESQL_STATEMENTS(STATEMENT_TEXT)
+    STORE_SQL_STATEMENTS(STATEMENT_TEXT) STORE_JOINT_STATEMENTS(STATEMENT_TEXT)
+        STORE_GUARD_STATEMENTS(STATEMENT_TEXT) STORE_POSTGRESQL_STATEMENTS(STATEMENT_TEXT)
 #undef STATEMENT_TEXT
 };
 
@@ -358,6 +359,7 @@ static const struct sql_session_ops postgresql_session = {
     .query = session_query,
     .give_way = session_give_way,
     .part_rows = PART_ROWS,
+    .has_guard = true,
 };
 
 enum status store_postgresql_open(const struct store_options *options, struct store **ret_store,

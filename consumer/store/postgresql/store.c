@@ -1,6 +1,7 @@
 /* The PostgreSQL store's function table, its deferred constraints and its durable COMMIT. */
 #include "consumer/store/postgresql/internal.h"
 
+#include "consumer/store/sql/joint.h"
 #include "consumer_postgresql_sql.h"
 
 #include <stdlib.h>
@@ -107,4 +108,5 @@ const struct store_ops store_postgresql_ops = {
     .read_pending = store_sql_read_pending,
     .claim_keys = store_postgresql_claim_keys,
     .snapshot = store_sql_snapshot,
+    .joint = &joint_sql_ops,
 };

@@ -16,8 +16,14 @@ enum status joint_sql_prepare(struct store *store, const struct joint_types *typ
     if (status == STATUS_OK && (tables == 0 || !self->has_outbox))
         status = error_set(error_config(err), STATUS_FATAL,
                            "the database has no tables of joint transactions: run `keepstep init`");
+    if (status == STATUS_OK && self->session->has_guard)
+        status = store_sql_run(self, SQL_CALL_PLAIN(JOINT_YIELD), err);
+    if (status != STATUS_OK)
+        return status;
+    joint_tables_done(self);
     self->joint_types = types;
-    return status;
+    self->joint_tables = calloc(types->count + 1, sizeof *self->joint_tables);
+    return self->joint_tables == NULL ? error_set(err, STATUS_RETRY, "no memory") : STATUS_OK;
 }
 
 /* An offset that is not known is NULL. */
@@ -39,27 +45,36 @@ static enum status row_judge(enum status status, struct error *err)
     return status;
 }
 
+static enum status joint_write_note(struct store_sql *self, const struct joint_row *row,
+                                    struct error *err)
+{
+    return store_sql_run(
+        self,
+        SQL_CALL(JOINT_NOTE, parameter_raw(row->name.proposer), parameter_raw(row->name.id),
+                 parameter_or_empty(row->changes), parameter_integer(row->timeout_ms),
+                 parameter_text(joint_state_name(row->state)), parameter_or_empty(row->reason),
+                 parameter_or_empty(row->votes), parameter_or_empty(row->proposal_id),
+                 parameter_offset(row->proposal_offset), parameter_offset(row->decision_offset),
+                 parameter_integer(row->read_at_us), parameter_integer(row->decided_at_us),
+                 parameter_integer(row->withdrawn), parameter_integer(row->late)),
+        err);
+}
+
 enum status joint_sql_note(struct store *store, const struct joint_row *row, bool *ret_known,
                            int64_t *ret_created_at_us, struct error *err)
 {
     struct store_sql *self = store_sql_of(store);
-    int64_t written = 0;
-    struct sql_call call = SQL_CALL(
-        JOINT_NOTE, parameter_raw(row->name.proposer), parameter_raw(row->name.id),
-        parameter_or_empty(row->changes), parameter_integer(row->timeout_ms),
-        parameter_text(joint_state_name(row->state)), parameter_or_empty(row->reason),
-        parameter_or_empty(row->votes), parameter_or_empty(row->proposal_id),
-        parameter_offset(row->proposal_offset), parameter_offset(row->decision_offset),
-        parameter_integer(row->read_at_us), parameter_integer(row->decided_at_us),
-        parameter_integer(row->withdrawn), parameter_integer(row->late));
-    call.changes = &written;
-    enum status status = row_judge(store_sql_run(self, call, err), err);
+    const struct parameter name[] = {parameter_raw(row->name.proposer),
+                                     parameter_raw(row->name.id)};
+    int64_t known = 0;
+    enum status status = store_sql_number(self, SQL_CALL(JOINT_KNOWN, name[0], name[1]), 0, &known,
+                                          err);
+    *ret_known = known != 0;
+    if (status == STATUS_OK && !*ret_known)
+        status = row_judge(joint_write_note(self, row, err), err);
     if (status == STATUS_OK)
-        status = store_sql_number(
-            self,
-            SQL_CALL(JOINT_CREATED, parameter_raw(row->name.proposer), parameter_raw(row->name.id)),
-            0, ret_created_at_us, err);
-    *ret_known = written == 0;
+        status = store_sql_number(self, SQL_CALL(JOINT_CREATED, name[0], name[1]), 0,
+                                  ret_created_at_us, err);
     return status;
 }
 
@@ -233,3 +248,9 @@ enum status joint_sql_set_history(struct store *store, const struct joint_histor
         store->ops->rollback(store);
     return status;
 }
+
+const struct joint_ops joint_sql_ops = {
+    JOINT_SQL_SLOTS,
+    .attempt = joint_sql_attempt,
+    .settle = joint_sql_settle,
+};

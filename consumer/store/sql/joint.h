@@ -18,9 +18,10 @@ struct joint_entity {
 
 #define JOINT_ENTITIES_MAX 10000 /* that one transaction writes at one service */
 
-/** A table whose entities a joint transaction changes. */
+/** A table whose entities joint transactions change. It lasts as long as the store. */
 struct joint_table {
     struct mapped_table *table;      /* NULL: not looked at yet */
+    bool is_looked_at;               /* in this run */
     char uncovered[STORE_NAME_SIZE]; /* what no name covers; "": nothing */
     bool only_deletes;               /* that stands in the way of deletes alone */
 };
@@ -29,13 +30,14 @@ struct joint_table {
 struct joint_run {
     struct store_sql *store;
     const struct joint_part *part;
-    struct joint_table *tables; /* parallel to store->joint_types */
-    struct arena arena;         /* of what lives as long as the run */
-    struct arena row;           /* of the change that is under way */
-    struct joint_entity *entities;
+    struct arena arena;            /* of what lives as long as the run */
+    struct arena row;              /* of the change that is under way */
+    struct joint_entity *entities; /* that a try has written, or that are released */
     size_t entity_count;
     int64_t event_bytes; /* that the try would publish, and in how many events */
     int64_t event_count;
+    struct joint_entity *guarded; /* sorted; those whose buckets this transaction holds */
+    size_t guarded_count;
     bool keeps_entities; /* attempt(): they are to be reserved */
 };
 
@@ -43,16 +45,49 @@ struct joint_run {
  * @return OK; REJECT (no such type here, or a table that does not keep its values); RETRY. */
 enum status joint_table_find(struct joint_run *run, struct slice entity_type,
                              struct joint_table **ret_table, struct error *err) MUST_CHECK;
-void joint_tables_done(struct joint_run *run);
+
+/** Forget what was seen of the tables: a run begins. */
+void joint_tables_renew(struct store_sql *store);
+void joint_tables_done(struct store_sql *store);
 
 /** Make one change of the part, and see that it is made.
  * @return OK; REJECT (the database, or the row, refuses it); RETRY. */
 enum status joint_change_make(struct joint_run *run, const struct joint_change *change,
                               struct error *err) MUST_CHECK;
 
+/** Read which entity a change is of; it lives as long as the run. Statuses as above. */
+enum status joint_change_entity(struct joint_run *run, const struct joint_change *change,
+                                struct joint_entity *ret_entity, struct error *err) MUST_CHECK;
+
 /** Note an entity of the run. @return OK; REJECT (too many); RETRY (memory). */
 enum status joint_entity_add(struct joint_run *run, struct joint_entity entity,
                              struct error *err) MUST_CHECK;
+
+/** Order entities by type and key, for qsort(). */
+int joint_entity_compare(const void *a, const void *b);
+
+/* Where others write at the same time; elsewhere these do nothing (joint_guard.c). */
+
+/** See that what this database says to be committed stays. @return OK; REJECT. */
+enum status joint_guard_durable(const struct joint_run *run, struct error *err) MUST_CHECK;
+
+/** Keep the writers of entities from going on, until the transaction ends: of those of the changes,
+ * or of those of the run, where they were not guarded yet.
+ * @param ret_new  how many were not. @param ret_new_there  of these, those that a try did not
+ * create.
+ * @return OK; REJECT (no such table); RETRY (somebody else holds a bucket). */
+enum status joint_guard_changes(struct joint_run *run, struct error *err) MUST_CHECK;
+enum status joint_guard_entities(struct joint_run *run, size_t *ret_new, size_t *ret_new_there,
+                                 struct error *err) MUST_CHECK;
+
+/** Read what this transaction reserves, into the run's entities. */
+enum status joint_guard_read(struct joint_run *run, struct error *err) MUST_CHECK;
+
+/** Write into the buckets of the run's entities how many names they have now. */
+enum status joint_guard_count(const struct joint_run *run, struct error *err) MUST_CHECK;
+
+/** End what JOINT_LOOK_AWAY began, where going back to a savepoint does not. Cannot fail. */
+void joint_guard_look_back(const struct joint_run *run);
 
 /** Whatever the database says of a change is said of that change alone: a proposal ends no agent,
  * by a table that is gone or a trigger that does not compile.
@@ -88,5 +123,8 @@ enum status joint_sql_set_history(struct store *store, const struct joint_histor
     .find = joint_sql_find, .mark = joint_sql_mark, .say = joint_sql_say,                          \
     .prune = joint_sql_prune, .propose_again = joint_sql_propose_again,                            \
     .history = joint_sql_history, .set_history = joint_sql_set_history
+
+/** Of a database that needs nothing of its own. */
+extern const struct joint_ops joint_sql_ops;
 
 #endif

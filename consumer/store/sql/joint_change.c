@@ -221,3 +221,19 @@ enum status joint_change_make(struct joint_run *run, const struct joint_change *
                                         joint_operation_name(change->operation)[0]};
     return run->keeps_entities ? joint_entity_add(run, entity, err) : STATUS_OK;
 }
+
+enum status joint_change_entity(struct joint_run *run, const struct joint_change *change,
+                                struct joint_entity *ret_entity, struct error *err)
+{
+    struct joint_table *table = NULL;
+    struct joint_asked asked = {0};
+    enum status status = joint_table_find(run, change->entity_type, &table, err);
+    if (status == STATUS_OK)
+        status = joint_change_read(table->table->mapping->schema, change, &run->arena, &asked, err);
+    status = joint_judge(status, err);
+    if (status == STATUS_REJECT)
+        error_prefix(err, "%.*s %.*s", SLICE_ARGS(change->entity_type), SLICE_ARGS(change->key));
+    *ret_entity = (struct joint_entity){change->entity_type, asked.entity_key,
+                                        joint_operation_name(change->operation)[0]};
+    return status;
+}

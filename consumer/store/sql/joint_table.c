@@ -17,22 +17,71 @@ static enum status read_uncovered(void *context, struct store_row *row, struct e
     return STATUS_OK;
 }
 
-static enum status table_look(struct joint_table *table, struct error *err)
+/* Statements that end with the session are kept for the next run, as long as the columns are kept
+ * alike. Others are prepared anew: in MariaDB one from before a CREATE TRIGGER fails with 1146
+ * where the trigger writes another table. */
+static bool table_is_alike(const struct mapped_table *table, const struct mapped_table *other)
 {
-    const struct mapped_table *mapped = table->table;
+    bool alike = other != NULL && table->dialect->row_free == NULL;
+    for (size_t i = 0; alike && i < table->mapping->schema->column_count; i++)
+        alike = table->limits[i].form == other->limits[i].form;
+    return alike;
+}
+
+static enum status table_keep(const struct mapped_table *mapped, struct error *err)
+{
     struct store_sql *self = store_sql_of(mapped->store);
+    struct sql_text text = {.dialect = mapped->dialect, .mapping = mapped->mapping};
+    struct buffer sql;
+    if (mapped->dialect->table_keep == NULL)
+        return STATUS_OK;
+    buffer_init(&sql, SQL_TEXT_SIZE_MAX);
+    sql_text_append(&sql, &text, mapped->dialect->table_keep);
+    enum status status = sql.failed ? error_set(err, STATUS_RETRY, "out of memory")
+                                    : self->session->execute(self, buffer_text(&sql), err);
+    if (status == STATUS_OK)
+        status = store_sql_wait(self, err);
+    buffer_done(&sql);
+    return status;
+}
+
+static enum status table_check(struct joint_table *table, struct mapped_table *mapped,
+                               struct error *err)
+{
     struct buffer name;
     buffer_init(&name, SQL_TEXT_SIZE_MAX);
     sql_catalogue_name_append(&name, mapped->dialect, mapped->mapping);
-    enum status status = sql_table_check_columns(table->table, err);
+    table->uncovered[0] = '\0';
+    enum status status = sql_table_check_columns(mapped, err);
     if (status == STATUS_OK)
-        status = sql_table_check_key(table->table, err);
+        status = table_keep(mapped, err);
     if (status == STATUS_OK)
-        status = store_sql_query(self,
+        status = sql_table_check_key(mapped, err);
+    if (status == STATUS_OK)
+        status = store_sql_query(store_sql_of(mapped->store),
                                  SQL_CALL(JOINT_UNCOVERED, parameter_slice(buffer_slice(&name))),
                                  read_uncovered, table, err);
     buffer_done(&name);
     return status;
+}
+
+static enum status table_look(struct joint_table *table, struct mapped_table *mapped,
+                              struct error *err)
+{
+    enum status status = table_check(table, mapped, err);
+    if (status != STATUS_OK) {
+        sql_table_free(mapped);
+        return status;
+    }
+    table->is_looked_at = true;
+    if (table_is_alike(mapped, table->table)) {
+        memcpy(table->table->limits, mapped->limits, sizeof mapped->limits);
+        sql_table_free(mapped);
+        return STATUS_OK;
+    }
+    sql_table_free(table->table);
+    table->table = mapped;
+    return STATUS_OK;
 }
 
 enum status joint_table_find(struct joint_run *run, struct slice entity_type,
@@ -45,19 +94,25 @@ enum status joint_table_find(struct joint_run *run, struct slice entity_type,
         i++;
     if (i == types->count)
         return error_set(err, STATUS_REJECT, "this service has no joint type of that name");
-    struct joint_table *table = *ret_table = &run->tables[i];
-    if (table->table != NULL)
+    struct joint_table *table = *ret_table = &self->joint_tables[i];
+    if (table->is_looked_at)
         return STATUS_OK;
-    table->table = sql_table_new(&self->base, self->tables.dialect, &types->mappings[i]);
-    if (table->table == NULL)
-        return error_set(err, STATUS_RETRY, "out of memory");
-    return table_look(table, err);
+    struct mapped_table *mapped = sql_table_new(&self->base, self->tables.dialect,
+                                                &types->mappings[i]);
+    return mapped == NULL ? error_set(err, STATUS_RETRY, "out of memory")
+                          : table_look(table, mapped, err);
 }
 
-void joint_tables_done(struct joint_run *run)
+void joint_tables_renew(struct store_sql *store)
 {
-    size_t count = run->store->joint_types == NULL ? 0 : run->store->joint_types->count;
-    for (size_t i = 0; run->tables != NULL && i < count; i++)
-        sql_table_free(run->tables[i].table);
-    free(run->tables);
+    for (size_t i = 0; i < store->joint_types->count; i++)
+        store->joint_tables[i].is_looked_at = false;
+}
+
+void joint_tables_done(struct store_sql *store)
+{
+    for (size_t i = 0; store->joint_tables != NULL && i < store->joint_types->count; i++)
+        sql_table_free(store->joint_tables[i].table);
+    free(store->joint_tables);
+    store->joint_tables = NULL;
 }

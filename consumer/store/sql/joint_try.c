@@ -9,6 +9,7 @@
 
 #define RUN_SIZE_MAX ((size_t)64 * 1024 * 1024)
 #define ROW_SIZE_MAX ((size_t)64 * 1024 * 1024)
+#define TRIES_MAX    2
 
 static enum status run_init(struct joint_run *run, struct store *store,
                             const struct joint_part *part, struct error *err)
@@ -18,27 +19,25 @@ static enum status run_init(struct joint_run *run, struct store *store,
     run->part = part;
     arena_init(&run->arena, RUN_SIZE_MAX);
     arena_init(&run->row, ROW_SIZE_MAX);
-    if (self->joint_types == NULL)
+    if (self->joint_tables == NULL)
         return error_set(err, STATUS_FATAL, "the joint types were not prepared");
-    run->tables = calloc(self->joint_types->count + 1, sizeof *run->tables);
-    if (run->keeps_entities)
-        run->entities = arena_alloc(&run->arena, JOINT_ENTITIES_MAX * sizeof *run->entities);
-    if (run->tables == NULL || (run->keeps_entities && run->entities == NULL))
+    joint_tables_renew(self);
+    run->entities = arena_alloc(&run->arena, JOINT_ENTITIES_MAX * sizeof *run->entities);
+    run->guarded = arena_alloc(&run->arena, JOINT_ENTITIES_MAX * sizeof *run->guarded);
+    if (run->entities == NULL || run->guarded == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
     return self->session->execute(self, "SAVEPOINT keepstep_try", err);
 }
 
 static void run_done(struct joint_run *run)
 {
-    joint_tables_done(run);
     arena_done(&run->row);
     arena_done(&run->arena);
 }
 
-static enum status run_undo(const struct joint_run *run, struct error *err)
+static enum status run_execute(const struct joint_run *run, const char *sql, struct error *err)
 {
-    const struct sql_session_ops *session = run->store->session;
-    enum status status = session->execute(run->store, "ROLLBACK TO SAVEPOINT keepstep_try", err);
+    enum status status = run->store->session->execute(run->store, sql, err);
     return status == STATUS_OK ? store_sql_wait(run->store, err) : status;
 }
 
@@ -46,15 +45,17 @@ static enum status run_undo(const struct joint_run *run, struct error *err)
  * has ended the whole transaction: the caller says what was refused in another one. */
 static enum status run_end(const struct joint_run *run, enum status status, struct error *err)
 {
-    const struct sql_session_ops *session = run->store->session;
     struct error gone = ERROR_INIT;
-    if (status != STATUS_OK && status != STATUS_REJECT)
+    if (status != STATUS_OK && status != STATUS_REJECT) {
+        joint_guard_look_back(run);
         return status;
-    enum status ended = status == STATUS_OK ? STATUS_OK : run_undo(run, &gone);
+    }
+    enum status ended = status == STATUS_OK
+                            ? STATUS_OK
+                            : run_execute(run, "ROLLBACK TO SAVEPOINT keepstep_try", &gone);
     if (ended == STATUS_OK)
-        ended = session->execute(run->store, "RELEASE SAVEPOINT keepstep_try", &gone);
-    if (ended == STATUS_OK)
-        ended = store_sql_wait(run->store, &gone);
+        ended = run_execute(run, "RELEASE SAVEPOINT keepstep_try", &gone);
+    joint_guard_look_back(run);
     if (ended == STATUS_OK)
         return status;
     if (status == STATUS_REJECT && gone.status == STATUS_FATAL)
@@ -88,7 +89,7 @@ enum status joint_entity_add(struct joint_run *run, struct joint_entity entity, 
     return STATUS_OK;
 }
 
-static int entity_compare(const void *a, const void *b)
+int joint_entity_compare(const void *a, const void *b)
 {
     const struct joint_entity *left = a;
     const struct joint_entity *right = b;
@@ -108,10 +109,10 @@ static void run_unite(struct joint_run *run)
 {
     size_t count = 0;
     if (run->entity_count > 0)
-        qsort(run->entities, run->entity_count, sizeof *run->entities, entity_compare);
+        qsort(run->entities, run->entity_count, sizeof *run->entities, joint_entity_compare);
     for (size_t i = 0; i < run->entity_count; i++) {
         struct joint_entity *last = count == 0 ? NULL : &run->entities[count - 1];
-        if (last == NULL || entity_compare(last, &run->entities[i]) != 0)
+        if (last == NULL || joint_entity_compare(last, &run->entities[i]) != 0)
             run->entities[count++] = run->entities[i];
         else if (operation_rank(run->entities[i].operation) > operation_rank(last->operation))
             last->operation = run->entities[i].operation;
@@ -199,11 +200,15 @@ static enum status read_touched(void *context, struct store_row *row, struct err
 }
 
 /* Makes the changes for real, reads what they wrote, and takes them back. */
-static enum status run_try(struct joint_run *run, struct error *err)
+static enum status run_try_once(struct joint_run *run, struct error *err)
 {
     struct store_sql *self = run->store;
     int64_t end = 0;
-    enum status status = store_sql_run(self, SQL_CALL_PLAIN(JOINT_LOOK_AWAY), err);
+    run->entity_count = 0;
+    run->event_bytes = run->event_count = 0;
+    enum status status = run_execute(run, "SAVEPOINT keepstep_look", err);
+    if (status == STATUS_OK)
+        status = store_sql_run(self, SQL_CALL_PLAIN(JOINT_LOOK_AWAY), err);
     if (status == STATUS_OK)
         status = store_sql_number(self, SQL_CALL_PLAIN(JOINT_OUTBOX_END), 0, &end, err);
     if (status == STATUS_OK)
@@ -213,7 +218,31 @@ static enum status run_try(struct joint_run *run, struct error *err)
                                  read_written, run, err);
     if (status == STATUS_OK)
         status = store_sql_query(self, SQL_CALL_PLAIN(JOINT_TOUCHED), read_touched, run, err);
-    return status == STATUS_OK ? run_undo(run, err) : status;
+    if (status == STATUS_OK)
+        status = run_execute(run, "ROLLBACK TO SAVEPOINT keepstep_look", err);
+    if (status == STATUS_OK)
+        status = run_execute(run, "RELEASE SAVEPOINT keepstep_look", err);
+    run_unite(run);
+    return status;
+}
+
+/* What only the try shows was not guarded while it was made, so it is made once more. Rows whose
+ * keys are new each time, from a sequence or a clock, are nobody else's. */
+static enum status run_try(struct joint_run *run, struct error *err)
+{
+    size_t new = 1;
+    size_t new_there = 0;
+    enum status status = joint_guard_changes(run, err);
+    for (size_t i = 0; status == STATUS_OK && new > 0 && i < TRIES_MAX; i++) {
+        status = run_try_once(run, err);
+        if (status == STATUS_OK)
+            status = joint_guard_entities(run, &new, &new_there, err);
+    }
+    if (status == STATUS_OK && new_there > 0)
+        status = error_set(err, STATUS_REJECT,
+                           "its triggers change other rows at each try, so that none of them can "
+                           "be promised");
+    return status;
 }
 
 static enum status run_refuse(const struct joint_entity *entity, const char *reason,
@@ -308,14 +337,13 @@ static enum status run_release(const struct joint_run *run, struct error *err)
 static enum status run_reserve(struct joint_run *run, struct error *err)
 {
     enum status status = run_release(run, err);
-    run_unite(run);
     for (size_t i = 0; status == STATUS_OK && i < run->entity_count; i++)
         status = run_cover(run, &run->entities[i], err);
     for (size_t i = 0; status == STATUS_OK && i < run->entity_count; i++)
         status = run_meet(run, &run->entities[i], err);
     for (size_t i = 0; status == STATUS_OK && i < run->entity_count; i++)
         status = run_reserve_one(run, &run->entities[i], err);
-    return status;
+    return status == STATUS_OK ? joint_guard_count(run, err) : status;
 }
 
 enum status joint_sql_attempt(struct store *store, const struct joint_part *part, struct error *err)
@@ -323,7 +351,9 @@ enum status joint_sql_attempt(struct store *store, const struct joint_part *part
     struct joint_run run = {.keeps_entities = true};
     enum status status = run_init(&run, store, part, err);
     if (status == STATUS_OK) {
-        status = run_try(&run, err);
+        status = joint_guard_durable(&run, err);
+        if (status == STATUS_OK)
+            status = run_try(&run, err);
         if (status == STATUS_OK)
             status = run_reserve(&run, err);
         status = run_end(&run, status, err);
@@ -342,8 +372,15 @@ static enum status run_settle(struct joint_run *run, struct error *err)
         0, &settled, err);
     if (status != STATUS_OK || settled != 0)
         return status;
-    status = run_release(run, err);
-    return status == STATUS_OK && run->part->committed ? run_changes(run, err) : status;
+    status = run->part->late ? joint_guard_changes(run, err) : STATUS_OK;
+    run->entity_count = 0;
+    if (status == STATUS_OK)
+        status = joint_guard_read(run, err);
+    if (status == STATUS_OK)
+        status = run_release(run, err);
+    if (status == STATUS_OK && run->part->committed)
+        status = run_changes(run, err);
+    return status == STATUS_OK ? joint_guard_count(run, err) : status;
 }
 
 enum status joint_sql_settle(struct store *store, const struct joint_part *part, struct error *err)

@@ -1,5 +1,5 @@
 /* What all SQL stores do with their sessions: calls, transactions of their own, installation. */
-#include "consumer/store/sql/table.h"
+#include "consumer/store/sql/joint.h"
 
 #include "common/uuid.h"
 
@@ -126,5 +126,6 @@ enum status store_sql_ready(struct store_sql *self, const struct store_options *
 void store_sql_done(struct store_sql *self)
 {
     sql_tables_done(&self->tables);
+    joint_tables_done(self);
     free(self->ranges);
 }

@@ -71,9 +71,10 @@
     X(TABLE_COLUMNS)                                                                               \
     X(TABLE_KEY)
 
-/** Of joint transactions (joint.h). A database that has none yet leaves them out. */
+/** Of joint transactions (joint.h). */
 #define STORE_JOINT_STATEMENTS(X)                                                                  \
     X(JOINT_TABLES)                                                                                \
+    X(JOINT_KNOWN)                                                                                 \
     X(JOINT_NOTE)                                                                                  \
     X(JOINT_CREATED)                                                                               \
     X(JOINT_LOAD)                                                                                  \
@@ -92,12 +93,23 @@
     X(JOINT_HOLDER)                                                                                \
     X(JOINT_UNCOVERED)
 
+/** Of joint transactions where several write at a time (joint_guard.c). SQLite leaves them out. */
+#define STORE_GUARD_STATEMENTS(X)                                                                  \
+    X(JOINT_YIELD)                                                                                 \
+    X(JOINT_NOT_DURABLE)                                                                           \
+    X(JOINT_LOOK_BACK)                                                                             \
+    X(JOINT_RESERVED_OF)                                                                           \
+    X(JOINT_GUARD)                                                                                 \
+    X(JOINT_GUARD_FREE)                                                                            \
+    X(JOINT_GUARD_COUNT)
+
 /** A database's own statements get the numbers from STATEMENT_SHARED_COUNT on. */
 enum statement_id {
 #define STATEMENT_ID(name) STATEMENT_##name,
     STORE_SQL_STATEMENTS(STATEMENT_ID) STORE_JOINT_STATEMENTS(STATEMENT_ID)
+        STORE_GUARD_STATEMENTS(STATEMENT_ID)
 #undef STATEMENT_ID
-        STATEMENT_SHARED_COUNT
+            STATEMENT_SHARED_COUNT
 };
 
 /** A value to bind, borrowed until send() returns. A text or bytes with `bytes.data` NULL are SQL's
@@ -174,6 +186,7 @@ enum sql_transaction {
 
 struct store_sql;
 struct joint_types; /* consumer/joint/joint.h */
+struct joint_table; /* consumer/store/sql/joint.h */
 
 /** What each database implements. Statuses are those of store_ops. A lost connection is RETRY with
  * err->connection_lost. */
@@ -204,6 +217,9 @@ struct sql_session_ops {
     /** See whether somebody waits for a table that the snapshot has read. NULL: nobody waits for a
      * reader, or nobody can tell. @return OK; RETRY. */
     enum status (*give_way)(struct store_sql *self, struct error *err);
+    /** Others write while a transaction of ours is open: what joint transactions reserve is
+     * guarded by keepstep_guard (rule 66), and may be lost with the server's settings (rule 62). */
+    bool has_guard;
     /** A SAVEPOINT replaces an earlier one of the same name. */
     bool replaces_savepoints;
     /** 0: rows come one by one. Else the client library keeps whole results in memory, so long
@@ -233,6 +249,7 @@ struct store_sql {
     size_t range_count;
     struct sql_tables tables;
     const struct joint_types *joint_types; /* NULL: not prepared */
+    struct joint_table *joint_tables;      /* parallel to them */
 };
 
 static inline struct store_sql *store_sql_of(struct store *store)

@@ -3,6 +3,9 @@
 -- name: joint_tables
 SELECT count(*) = 4 FROM sqlite_master WHERE type = 'table'
 AND name IN ('keepstep_joint', 'keepstep_reserved', 'keepstep_touched', 'keepstep_applying')
+-- Whether a name is used up: the agent has read its proposal.
+-- name: joint_known
+SELECT count(*) FROM keepstep_joint WHERE proposer = ?1 AND id = ?2 AND state <> 'proposed'
 -- A row that the service itself has written, and that was not read back yet, gives way.
 -- name: joint_note
 INSERT INTO keepstep_joint(proposer, id, changes, timeout_ms, created_at, state, reason, votes,
@@ -11,7 +14,6 @@ VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
 ON CONFLICT (proposer, id) DO UPDATE SET changes = ?3, timeout_ms = ?4, state = ?5, reason = ?6,
     votes = ?7, proposal_id = ?8, proposal_offset = ?9, decision_offset = ?10, read_at = ?11,
     decided_at = ?12, withdrawn = ?13, late = ?14
-WHERE state = 'proposed'
 -- name: joint_created
 SELECT created_at FROM keepstep_joint WHERE proposer = ?1 AND id = ?2
 -- name: joint_load

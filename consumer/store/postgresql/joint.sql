@@ -1,0 +1,124 @@
+-- Joint transactions (rules 60 to 75); producer/postgresql/joint.sql makes the tables.
+-- Whether all tables are there.
+-- name: joint_tables
+SELECT (count(*) = 4)::int FROM pg_class WHERE oid IN (to_regclass('keepstep_joint'),
+    to_regclass('keepstep_reserved'), to_regclass('keepstep_touched'), to_regclass('keepstep_guard'))
+-- While somebody else holds a bucket or a row, he may wait for what this session holds: it yields first
+-- and tries again (rule 66).
+-- name: joint_yield
+SELECT set_config('lock_timeout', '50ms', false)
+-- By which settings the server can lose what it has said to be committed (rule 62).
+-- name: joint_not_durable
+SELECT string_agg(s, ', ') FROM (
+    SELECT name || '=' || setting AS s FROM pg_settings
+    WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'
+    UNION ALL SELECT relname || ' UNLOGGED' FROM pg_class WHERE relpersistence = 'u' AND oid IN (
+        to_regclass('outbox'), to_regclass('keepstep_joint'), to_regclass('keepstep_reserved'),
+        to_regclass('keepstep_guard'), to_regclass('keepstep_position'))) AS n
+-- Whether a name is used up: the agent has read its proposal.
+-- name: joint_known
+SELECT count(*) FROM keepstep_joint WHERE proposer = $1 AND id = $2 AND state <> 'proposed'
+-- A row that the service itself has written, and that was not read back yet, gives way.
+-- name: joint_note
+INSERT INTO keepstep_joint(proposer, id, changes, timeout_ms, created_at, state, reason, votes,
+    proposal_id, proposal_offset, decision_offset, read_at, decided_at, withdrawn, late)
+VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+ON CONFLICT (proposer, id) DO UPDATE SET changes = $3, timeout_ms = $4, state = $5, reason = $6,
+    votes = $7, proposal_id = $8, proposal_offset = $9, decision_offset = $10, read_at = $11,
+    decided_at = $12, withdrawn = $13, late = $14
+-- name: joint_created
+SELECT created_at FROM keepstep_joint WHERE proposer = $1 AND id = $2
+-- name: joint_load
+SELECT proposer, id, changes, timeout_ms, state, reason, votes, proposal_id, proposal_offset,
+    coalesce(decision_offset, -1), created_at, read_at, decided_at, withdrawn, late
+FROM keepstep_joint
+WHERE state IN ('queued', 'reserved', 'refused', 'committing', 'aborting', 'held')
+ORDER BY proposal_offset
+-- name: joint_find
+SELECT proposer, id, changes, timeout_ms, state, reason, votes, proposal_id,
+    coalesce(proposal_offset, -1), coalesce(decision_offset, -1), created_at, read_at, decided_at,
+    withdrawn, late
+FROM keepstep_joint WHERE proposer = $1 AND id = $2
+-- name: joint_mark
+UPDATE keepstep_joint SET state = $3, reason = $4, votes = $5, decision_offset = $6, decided_at = $7,
+    withdrawn = $8, late = $9
+WHERE proposer = $1 AND id = $2
+-- name: joint_settled
+SELECT 1 FROM keepstep_joint
+WHERE proposer = $1 AND id = $2 AND state IN ('committed', 'aborted', 'elsewhere')
+-- A record of its own, and in no transaction of the service.
+-- name: joint_say
+INSERT INTO outbox(aggregatetype, aggregateid, type, payload, changeset) VALUES ($1, $2, $3, $4, '')
+-- A record that is in the log already counts once. What still waits for its number is not doubled.
+-- name: joint_propose_again
+INSERT INTO outbox(aggregatetype, aggregateid, type, payload, changeset)
+SELECT 'keepstep.joint', j.name, 'keepstep.joint.proposal',
+    '{"timeout_ms":' || j.timeout_ms || ',"changes":' || j.changes || '}', ''
+FROM (SELECT '{"id":' || to_json(id)::text || ',"proposer":' || to_json(proposer)::text || '}' AS name,
+    timeout_ms, changes FROM keepstep_joint WHERE state = 'proposed') AS j
+WHERE NOT EXISTS (SELECT FROM outbox o WHERE o.sequence IS NULL
+    AND o.type = 'keepstep.joint.proposal' AND o.aggregateid = j.name)
+-- name: joint_prune
+UPDATE keepstep_joint SET changes = '', votes = '' WHERE (proposer, id) IN (
+    SELECT proposer, id FROM keepstep_joint
+    WHERE changes <> '' AND state IN ('committed', 'aborted', 'elsewhere') AND decided_at < $1
+    ORDER BY decided_at LIMIT $2)
+-- In a try the triggers do not look at what others reserve: the agent does, by the names of all that it
+-- has written. Rows are as good as not waited for. Both end with the try.
+-- name: joint_look_away
+SELECT set_config('keepstep.reserved', 'looked at', true), set_config('lock_timeout', '1ms', true)
+-- name: joint_look_back
+SELECT set_config('keepstep.reserved', '', true)
+-- name: joint_outbox_end
+SELECT coalesce(max(position), 0) FROM outbox
+-- What the capture triggers have seen, and whether it is a row of a table at all. Others may commit rows
+-- meanwhile: of those that this transaction sees only its own are of one that is under way.
+-- name: joint_written
+SELECT aggregatetype, aggregateid, type, payload,
+    (EXISTS (SELECT FROM keepstep_captured c WHERE c.entity_type = o.aggregatetype))::int
+FROM outbox o WHERE position > $1 AND pg_xact_status(
+    greatest(pg_current_xact_id()::text::bigint - age(xmin), 3)::text::xid8) = 'in progress'
+ORDER BY position
+-- What of joint types the try has touched, whether it is published or not.
+-- name: joint_touched
+SELECT DISTINCT entity_type, entity_key FROM keepstep_touched
+-- name: joint_reserve
+INSERT INTO keepstep_reserved(entity_type, entity_key, operation, proposer, id)
+VALUES ($1, $2, $3, $4, $5)
+-- name: joint_release
+DELETE FROM keepstep_reserved WHERE proposer = $1 AND id = $2
+-- Whose an entity is, and where its proposal stands.
+-- name: joint_holder
+SELECT r.proposer, r.id, coalesce(j.proposal_offset, -1) FROM keepstep_reserved r
+LEFT JOIN keepstep_joint j ON j.proposer = r.proposer AND j.id = r.id
+WHERE r.digest = md5($1::text || ' ' || $2::text)
+-- name: joint_reserved_of
+SELECT entity_type, entity_key FROM keepstep_reserved WHERE proposer = $1 AND id = $2
+-- The bucket of an entity: from now on its writers wait (rule 66).
+-- name: joint_guard
+SELECT bucket FROM keepstep_guard
+WHERE bucket = ('x' || left(md5($1::text || ' ' || $2::text), 3))::bit(12)::integer FOR UPDATE
+-- The same where it is to be had at once.
+-- name: joint_guard_free
+SELECT bucket FROM keepstep_guard
+WHERE bucket = ('x' || left(md5($1::text || ' ' || $2::text), 3))::bit(12)::integer
+FOR UPDATE SKIP LOCKED
+-- name: joint_guard_count
+UPDATE keepstep_guard SET reserved = (
+    SELECT count(*) FROM keepstep_reserved r WHERE r.bucket = keepstep_guard.bucket)
+WHERE bucket = $1::bigint
+-- What of a table no name covers: it stands in the way of each change, or only of deletes.
+-- name: joint_uncovered
+WITH part(oid) AS (
+    SELECT to_regclass($1)::oid UNION SELECT relid::oid FROM pg_partition_tree(to_regclass($1)))
+SELECT 'has the unique index ' || i.indexrelid::regclass::text, 0
+FROM pg_index i JOIN part ON part.oid = i.indrelid WHERE i.indisunique AND NOT i.indisprimary
+UNION ALL
+SELECT 'has the exclusion constraint ' || c.conname::text, 0
+FROM pg_constraint c JOIN part ON part.oid = c.conrelid WHERE c.contype = 'x'
+UNION ALL
+SELECT 'has a foreign key to table ' || c.confrelid::regclass::text, 0
+FROM pg_constraint c JOIN part ON part.oid = c.conrelid WHERE c.contype = 'f'
+UNION ALL
+SELECT 'is named by a foreign key of table ' || c.conrelid::regclass::text, 1
+FROM pg_constraint c JOIN part ON part.oid = c.confrelid WHERE c.contype = 'f'

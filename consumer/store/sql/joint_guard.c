@@ -1,0 +1,173 @@
+/* Keeps a service's own writers and the reservations of joint transactions apart, where both write
+ * at the same time (rule 66): whoever writes an entity holds the bucket of its name shared, whoever
+ * reserves it holds it alone, from before the try until both are committed. */
+#include "consumer/store/sql/joint.h"
+
+#include <stdlib.h>
+
+#define GUARD_TEXT_SIZE 512
+
+static bool run_has_guard(const struct joint_run *run)
+{
+    return run->store->session->has_guard;
+}
+
+static enum status read_not_durable(void *context, struct store_row *row, struct error *err)
+{
+    (void)err;
+    row->copy(row, 0, context, GUARD_TEXT_SIZE);
+    return STATUS_OK;
+}
+
+enum status joint_guard_durable(const struct joint_run *run, struct error *err)
+{
+    char settings[GUARD_TEXT_SIZE] = "";
+    if (!run_has_guard(run))
+        return STATUS_OK;
+    enum status status = store_sql_query(run->store, SQL_CALL_PLAIN(JOINT_NOT_DURABLE),
+                                         read_not_durable, settings, err);
+    if (status != STATUS_OK || settings[0] == '\0')
+        return status;
+    return error_set(err, STATUS_REJECT,
+                     "the database can lose what it has committed, so that nothing can be promised "
+                     "in it: %s",
+                     settings);
+}
+
+static enum status read_bucket(void *context, struct store_row *row, struct error *err)
+{
+    (void)row;
+    (void)err;
+    ++*(size_t *)context;
+    return STATUS_OK;
+}
+
+/* A table is kept before its bucket, so that TRUNCATE, which holds the table and looks at the
+ * names, comes before both or behind them. */
+static enum status guard_send(struct joint_run *run, const struct joint_entity *entity,
+                              size_t *buckets, struct error *err)
+{
+    struct joint_table *table = NULL;
+    enum status status = joint_judge(joint_table_find(run, entity->entity_type, &table, err), err);
+    if (status == STATUS_OK)
+        status = store_sql_ask(run->store,
+                               SQL_CALL(JOINT_GUARD, parameter_raw(entity->entity_type),
+                                        parameter_raw(entity->entity_key)),
+                               read_bucket, buckets, err);
+    else if (status == STATUS_REJECT)
+        error_prefix(err, "%.*s %.*s", SLICE_ARGS(entity->entity_type),
+                     SLICE_ARGS(entity->entity_key));
+    return status;
+}
+
+static bool run_is_guarded(const struct joint_run *run, const struct joint_entity *entity,
+                           size_t count)
+{
+    return count > 0 &&
+           bsearch(entity, run->guarded, count, sizeof *run->guarded, joint_entity_compare) != NULL;
+}
+
+enum status joint_guard_entities(struct joint_run *run, size_t *ret_new, size_t *ret_new_there,
+                                 struct error *err)
+{
+    const size_t before = run->guarded_count;
+    size_t buckets = 0;
+    enum status status = STATUS_OK;
+    *ret_new = *ret_new_there = 0;
+    for (size_t i = 0; run_has_guard(run) && status == STATUS_OK && i < run->entity_count; i++) {
+        const struct joint_entity *entity = &run->entities[i];
+        if (run_is_guarded(run, entity, before))
+            continue;
+        if (run->guarded_count == JOINT_ENTITIES_MAX)
+            return error_set(err, STATUS_REJECT, "more than %d entities would change",
+                             JOINT_ENTITIES_MAX);
+        run->guarded[run->guarded_count++] = *entity;
+        *ret_new_there += entity->operation != 'c';
+        status = guard_send(run, entity, &buckets, err);
+    }
+    *ret_new = run->guarded_count - before;
+    enum status sent = store_sql_wait(run->store, status == STATUS_OK ? err : NULL);
+    status = status == STATUS_OK ? sent : status;
+    if (status == STATUS_OK && buckets != *ret_new)
+        status = error_set(err, STATUS_REJECT,
+                           "keepstep_guard lacks rows: drop it, then run `keepstep init`");
+    if (run->guarded_count > before)
+        qsort(run->guarded, run->guarded_count, sizeof *run->guarded, joint_entity_compare);
+    return status;
+}
+
+enum status joint_guard_changes(struct joint_run *run, struct error *err)
+{
+    size_t ignored = 0;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; run_has_guard(run) && status == STATUS_OK && i < run->part->change_count;
+         i++) {
+        struct joint_entity entity = {0};
+        status = joint_change_entity(run, &run->part->changes[i], &entity, err);
+        if (status == STATUS_OK)
+            run->entities[run->entity_count++] = entity;
+    }
+    return status == STATUS_OK ? joint_guard_entities(run, &ignored, &ignored, err) : status;
+}
+
+static enum status read_reserved(void *context, struct store_row *row, struct error *err)
+{
+    const struct joint_entity entity = {row->bytes(row, 0), row->bytes(row, 1), 'u'};
+    return joint_entity_add(context, entity, err);
+}
+
+enum status joint_guard_read(struct joint_run *run, struct error *err)
+{
+    const struct joint_name *name = &run->part->name;
+    return run_has_guard(run)
+               ? store_sql_query(run->store,
+                                 SQL_CALL(JOINT_RESERVED_OF, parameter_raw(name->proposer),
+                                          parameter_raw(name->id)),
+                                 read_reserved, run, err)
+               : STATUS_OK;
+}
+
+/* @param ret_bucket  -1: somebody else holds it. */
+static enum status guard_free(const struct joint_run *run, const struct joint_entity *entity,
+                              int64_t *ret_bucket, struct error *err)
+{
+    struct error held = ERROR_INIT;
+    enum status status = store_sql_number(run->store,
+                                          SQL_CALL(JOINT_GUARD_FREE,
+                                                   parameter_raw(entity->entity_type),
+                                                   parameter_raw(entity->entity_key)),
+                                          -1, ret_bucket, &held);
+    if (status == STATUS_RETRY && !held.connection_lost && run->store->base.ops->refuses_alone)
+        return STATUS_OK; /* the statement failed alone */
+    if (status != STATUS_OK && err != NULL)
+        *err = held;
+    return status;
+}
+
+static enum status guard_count_one(const struct joint_run *run, const struct joint_entity *entity,
+                                   struct error *err)
+{
+    int64_t bucket = -1;
+    enum status status = guard_free(run, entity, &bucket, err);
+    return status == STATUS_OK && bucket >= 0
+               ? store_sql_send(run->store, SQL_CALL(JOINT_GUARD_COUNT, parameter_integer(bucket)),
+                                err)
+               : status;
+}
+
+/* A bucket that a writer holds stays as it is: too high a number costs others a look. */
+enum status joint_guard_count(const struct joint_run *run, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; run_has_guard(run) && status == STATUS_OK && i < run->entity_count; i++)
+        status = guard_count_one(run, &run->entities[i], err);
+    return status == STATUS_OK ? store_sql_wait(run->store, err) : status;
+}
+
+void joint_guard_look_back(const struct joint_run *run)
+{
+    struct error ignored = ERROR_INIT;
+    if (run_has_guard(run) &&
+        store_sql_run(run->store, SQL_CALL_PLAIN(JOINT_LOOK_BACK), &ignored) != STATUS_OK)
+        error_clear(&ignored); /* the transaction ends, and with it the setting */
+}

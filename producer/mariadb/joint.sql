@@ -1,0 +1,210 @@
+-- What a service of joint transactions has besides, in MariaDB (rules 60 to 75). A row that the service
+-- inserts asks for a transaction: the triggers check it, complete it, and write the record for the log.
+
+-- state: proposed, queued, reserved, refused, committing, aborting, held, committed, aborted, elsewhere.
+-- Times are microseconds since 1970. proposal_offset: NULL until the agent has read the proposal. An id
+-- that is too long is cut without an error under some sql_modes, and then has 256 characters.
+-- name: create_joint
+CREATE TABLE IF NOT EXISTS keepstep_joint (
+  proposer VARCHAR(255) NOT NULL DEFAULT '',
+  id VARCHAR(256) NOT NULL,
+  changes LONGTEXT NOT NULL,
+  timeout_ms BIGINT NOT NULL DEFAULT 10000,
+  created_at BIGINT NOT NULL DEFAULT (CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS INTEGER)),
+  state VARCHAR(16) NOT NULL DEFAULT 'proposed',
+  reason TEXT NOT NULL DEFAULT '',
+  votes LONGTEXT NOT NULL DEFAULT '',
+  proposal_id VARCHAR(63) NOT NULL DEFAULT '',
+  proposal_offset BIGINT,
+  decision_offset BIGINT,
+  read_at BIGINT NOT NULL DEFAULT 0,
+  decided_at BIGINT NOT NULL DEFAULT 0,
+  withdrawn TINYINT NOT NULL DEFAULT 0,
+  late TINYINT NOT NULL DEFAULT 0,
+  PRIMARY KEY (proposer, id),
+  KEY keepstep_joint_open (state, proposal_offset),
+  KEY keepstep_joint_decided (state, decided_at),
+  CONSTRAINT keepstep_joint_proposed CHECK ((state = 'proposed') = (proposal_offset IS NULL))
+) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin COMMENT = 'keepstep joint 1'
+
+-- Entities that nobody but their transaction may write (rules 64 and 67), by their canonical keys. A key
+-- may be longer than an index takes, so they are found by the MD5 of type and key.
+-- name: create_reserved
+CREATE TABLE IF NOT EXISTS keepstep_reserved (
+  digest BINARY(16) AS (UNHEX(MD5(CONCAT(entity_type, ' ', entity_key)))) STORED,
+  bucket SMALLINT AS (CONV(LEFT(MD5(CONCAT(entity_type, ' ', entity_key)), 3), 16, 10)) STORED,
+  entity_type VARCHAR(255) NOT NULL,
+  entity_key TEXT NOT NULL,
+  operation CHAR(1) NOT NULL,
+  proposer VARCHAR(255) NOT NULL,
+  id VARCHAR(256) NOT NULL,
+  UNIQUE KEY keepstep_reserved_digest (digest),
+  KEY keepstep_reserved_of (proposer, id),
+  KEY keepstep_reserved_bucket (bucket)
+) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin COMMENT = 'keepstep reserved 1'
+
+-- What the triggers see in a try (rule 64). It is empty outside of one.
+-- name: create_touched
+CREATE TABLE IF NOT EXISTS keepstep_touched (
+  position BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  entity_type VARCHAR(255) NOT NULL,
+  entity_key TEXT NOT NULL
+) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin COMMENT = 'keepstep touched 1'
+
+-- By these rows writers and reservations exclude each other (rule 66). `reserved`: in how many names of
+-- the bucket a writer would find himself; it may be too high, and then costs a look.
+-- name: create_guard
+CREATE TABLE IF NOT EXISTS keepstep_guard (
+  bucket SMALLINT NOT NULL PRIMARY KEY,
+  reserved BIGINT NOT NULL DEFAULT 0
+) ENGINE = InnoDB COMMENT = 'keepstep guard 1' AS
+WITH digit AS (SELECT 0 AS n UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL
+  SELECT 4 UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7)
+SELECT a.n * 512 + b.n * 64 + c.n * 8 + d.n AS bucket, 0 AS reserved
+FROM digit AS a, digit AS b, digit AS c, digit AS d
+
+-- name: has_reserved
+SELECT count(*) FROM information_schema.tables
+WHERE table_schema = DATABASE() AND table_name = 'keepstep_reserved'
+
+-- name: find_reserved
+SELECT entity_type FROM keepstep_reserved
+WHERE NOT JSON_CONTAINS(?1, JSON_QUOTE(entity_type)) LIMIT 1
+
+-- name: find_unsettled
+SELECT CONCAT(id, ' of ', IF(proposer = '', 'this service', proposer), ' is ', state)
+FROM keepstep_joint WHERE state NOT IN ('committed', 'aborted', 'elsewhere')
+ORDER BY proposal_offset LIMIT 1
+
+-- It runs before a conflict would be resolved, so that IGNORE and REPLACE do not get past it. No value
+-- of a column's is an array or an object: a deeper text has one.
+-- name: create_joint_check
+CREATE OR REPLACE TRIGGER keepstep_joint_check BEFORE INSERT ON keepstep_joint FOR EACH ROW
+BEGIN
+  DECLARE own, reason TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+  IF NEW.state = 'proposed' THEN
+    SET own = (SELECT origin FROM keepstep_relay LIMIT 1);
+    IF own IS NULL THEN
+      SET reason = 'this database has no outbox: run `keepstep init`';
+    ELSEIF NEW.proposer NOT IN ('', own) THEN
+      SET reason = 'proposer is set by the trigger: leave it out';
+    ELSEIF OCTET_LENGTH(NEW.id) NOT BETWEEN 1 AND 255 THEN
+      SET reason = 'id must be a text of 1 to 255 bytes';
+    ELSEIF EXISTS (SELECT 1 FROM keepstep_joint AS used
+        WHERE used.proposer = own AND used.id = NEW.id) THEN
+      SET reason = 'this id was used before: a joint transaction is asked for once, and keepstep_joint.state tells what became of it';
+    ELSEIF NEW.timeout_ms < 1 THEN
+      SET reason = 'timeout_ms must be a whole number of at least 1';
+    ELSEIF OCTET_LENGTH(CONCAT(NEW.timeout_ms, NEW.changes)) > 65536 - 26 THEN
+      SET reason = 'the proposal is larger than 65536 bytes';
+    ELSEIF NOT JSON_VALID(NEW.changes) THEN
+      SET reason = 'changes is no JSON text';
+    ELSEIF JSON_TYPE(NEW.changes) <> 'ARRAY' OR JSON_LENGTH(NEW.changes) NOT BETWEEN 1 AND 100 THEN
+      SET reason = 'changes must be an array of 1 to 100 changes';
+    ELSEIF JSON_DEPTH(NEW.changes) > 4 OR EXISTS (
+        SELECT 1 FROM JSON_TABLE(NEW.changes, '$[*]' COLUMNS (asked JSON PATH '$')) AS c
+        WHERE NOT (JSON_TYPE(c.asked) <=> 'OBJECT'
+          AND JSON_TYPE(JSON_EXTRACT(c.asked, '$.service')) <=> 'STRING'
+          AND JSON_TYPE(JSON_EXTRACT(c.asked, '$.type')) <=> 'STRING'
+          AND JSON_TYPE(JSON_EXTRACT(c.asked, '$.key')) <=> 'OBJECT'
+          AND COALESCE(JSON_VALUE(c.asked, '$.op') IN ('c', 'u', 'd', 'k'), 0)
+          AND COALESCE(JSON_TYPE(JSON_EXTRACT(c.asked, '$.set')), 'OBJECT') = 'OBJECT'
+          AND COALESCE(JSON_TYPE(JSON_EXTRACT(c.asked, '$.add')), 'OBJECT') = 'OBJECT'
+          AND COALESCE(JSON_TYPE(JSON_EXTRACT(c.asked, '$.if')), 'OBJECT') = 'OBJECT'
+          AND JSON_LENGTH(JSON_REMOVE(c.asked, '$.service', '$.type', '$.key', '$.op', '$.set',
+            '$.add', '$.if')) <=> 0)) THEN
+      SET reason = 'each of changes needs service, type, op (c, u, d or k) and key, an object of the key columns; it may have set, add and if, objects of columns';
+    ELSEIF (SELECT COUNT(DISTINCT c.service) FROM JSON_TABLE(NEW.changes, '$[*]' COLUMNS (
+        service TEXT PATH '$.service')) AS c) > 16 THEN
+      SET reason = 'changes name more than 16 services';
+    ELSEIF EXISTS (SELECT 1 FROM JSON_TABLE(NEW.changes, '$[*]' COLUMNS (
+          service TEXT PATH '$.service', type TEXT PATH '$.type', `key` JSON PATH '$.key')) AS c
+        GROUP BY BINARY c.service, BINARY c.type, BINARY JSON_NORMALIZE(c.`key`)
+        HAVING COUNT(*) > 1) THEN
+      SET reason = 'an entity occurs twice in changes';
+    END IF;
+    IF reason IS NOT NULL THEN
+      SET reason = CONCAT('keepstep: ', reason);
+      SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = reason;
+    END IF;
+    SET NEW.proposer = own;
+  END IF;
+END
+
+-- Behind the row, so that a row which is not written after all leaves no record.
+-- name: create_joint_propose
+CREATE OR REPLACE TRIGGER keepstep_joint_propose AFTER INSERT ON keepstep_joint FOR EACH ROW
+BEGIN
+  IF NEW.state = 'proposed' THEN
+    INSERT INTO outbox (aggregatetype, aggregateid, type, payload) VALUES ('keepstep.joint',
+      CONCAT(_utf8mb4 '{"id":' COLLATE utf8mb4_nopad_bin, JSON_QUOTE(NEW.id), ',"proposer":', JSON_QUOTE(NEW.proposer), '}'),
+      'keepstep.joint.proposal',
+      CONCAT('{"timeout_ms":', NEW.timeout_ms, ',"changes":', NEW.changes, '}'));
+  END IF;
+END
+
+-- The agent writes what stands first in the log; what is old is emptied.
+-- name: create_joint_kept
+CREATE OR REPLACE TRIGGER keepstep_joint_kept BEFORE UPDATE ON keepstep_joint FOR EACH ROW
+BEGIN
+  IF NEW.id <> OLD.id OR NEW.proposer <> OLD.proposer OR (NEW.changes <> OLD.changes
+      AND NEW.changes <> '' AND NOT (OLD.proposal_offset IS NULL AND NEW.proposal_offset IS NOT NULL))
+  THEN
+    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'keepstep: what was asked for cannot be changed: ask for another transaction, under another id';
+  END IF;
+END
+
+-- A name is used once, for ever.
+-- name: create_joint_stays
+CREATE OR REPLACE TRIGGER keepstep_joint_stays BEFORE DELETE ON keepstep_joint FOR EACH ROW
+BEGIN
+  SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'keepstep: rows of keepstep_joint stay, because an id is used once; limits.joint_retention_s empties old ones';
+END
+
+-- Others commit rows into the outbox while a try looks at its own: these are told by what they note here.
+-- They are taken back with the try, so that nobody ever publishes it.
+-- name: create_outbox_try
+CREATE OR REPLACE TRIGGER keepstep_outbox_try BEFORE INSERT ON outbox FOR EACH ROW
+BEGIN
+  IF @keepstep_reserved <=> 'looked at' THEN
+    SET NEW.traceparent = CONCAT('keepstep try ', CONNECTION_ID());
+  END IF;
+END
+
+-- What of a table no name covers, as {"reason":1 where it stands in the way of deletes alone}. The agent's
+-- role does not see the foreign keys of other tables.
+-- name: create_uncovered
+CREATE OR REPLACE FUNCTION keepstep_uncovered(wanted VARCHAR(64) CHARACTER SET utf8mb4)
+RETURNS LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+READS SQL DATA SQL SECURITY DEFINER COMMENT 'keepstep uncovered 1'
+RETURN CONCAT(
+  '[', (SELECT COALESCE(GROUP_CONCAT(JSON_ARRAY(CONCAT('has the unique index ', index_name), 0)), '[]')
+    FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = wanted
+      AND non_unique = 0 AND index_name <> 'PRIMARY' AND seq_in_index = 1),
+  ',', (SELECT COALESCE(GROUP_CONCAT(JSON_ARRAY(
+      CONCAT('has a foreign key to table ', referenced_table_name), 0)), '[]')
+    FROM information_schema.referential_constraints
+    WHERE constraint_schema = DATABASE() AND table_name = wanted),
+  ',', (SELECT COALESCE(GROUP_CONCAT(JSON_ARRAY(
+      CONCAT('is named by a foreign key of table ', table_name), 1)), '[]')
+    FROM information_schema.referential_constraints
+    WHERE unique_constraint_schema = DATABASE() AND referenced_table_name = wanted
+      AND table_name NOT LIKE 'keepstep\_%'), ']')
+
+-- keepstep_reader is for the service's own logins: they ask for transactions, and see what became of
+-- them.
+-- name: joint_grants
+GRANT SELECT, INSERT, UPDATE ON keepstep_joint TO keepstep_agent;
+GRANT SELECT, INSERT, DELETE ON keepstep_reserved TO keepstep_agent;
+GRANT SELECT, UPDATE ON keepstep_guard TO keepstep_agent;
+GRANT SELECT ON keepstep_touched TO keepstep_agent;
+GRANT UPDATE ON keepstep_meta TO keepstep_agent;
+GRANT SELECT (type, payload, traceparent),
+  INSERT (aggregatetype, aggregateid, type, payload, changeset) ON outbox TO keepstep_agent;
+GRANT SELECT (entity_type) ON keepstep_captured TO keepstep_agent;
+GRANT EXECUTE ON FUNCTION keepstep_uncovered TO keepstep_agent;
+GRANT SELECT, INSERT (id, changes, timeout_ms) ON keepstep_joint TO keepstep_reader;
+
+-- The agent makes the changes of joint transactions.
+-- name: capture_grant_joint
+GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO keepstep_agent

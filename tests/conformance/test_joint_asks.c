@@ -1,0 +1,151 @@
+/* How a service on a server asks for joint transactions: the row that it inserts is checked,
+ * completed and becomes a record for the log, with no right of its own on the outbox. */
+#include "tests/support/database_case.h"
+#include "tests/support/joint_case.h"
+#include "tests/support/roles.h"
+
+#define CHANGE(rest) "{\"service\":\"b\",\"type\":\"t\",\"key\":{\"k\":1}," rest "}"
+#define ONE          "[" CHANGE("\"op\":\"u\",\"add\":{\"f\":-3}") "]"
+#define RECORDS      "SELECT aggregatetype, aggregateid, type, payload FROM outbox"
+
+static const char *ask(const char *id, const char *changes)
+{
+    return test_format("INSERT INTO keepstep_joint (id, changes) VALUES ('%s', '%s')", id, changes);
+}
+
+static void assert_refused(const char *sql, const char *what)
+{
+    struct session *session = session_open(joint_case_url);
+    const char *error = session_try(session, sql, NULL);
+    if (error == NULL || strstr(error, what) == NULL)
+        test_fail("%.200s: %s", sql, error == NULL ? "was not refused" : error);
+    session_close(session);
+}
+
+static void a_row_of_keepstep_joint_becomes_a_record_for_the_log(void)
+{
+    joint_case_begin_test();
+    (void)joint_case_text(ask("a\"1", ONE));
+    assert_string_equal(joint_case_text(RECORDS),
+                        "keepstep.joint|{\"id\":\"a\\\"1\",\"proposer\":\"shop\"}|"
+                        "keepstep.joint.proposal|{\"timeout_ms\":10000,\"changes\":" ONE "}\n");
+    assert_string_equal(joint_case_text("SELECT proposer, id, state, changes, proposal_offset "
+                                        "FROM keepstep_joint"),
+                        "shop|a\"1|proposed|" ONE "|NULL\n");
+    joint_case_done();
+}
+
+static void what_is_no_proposal_is_refused_and_writes_no_record(void)
+{
+    static const char *const refused[][2] = {
+        {"no JSON", "no JSON text"},
+        {"{}", "array of 1 to 100"},
+        {"[]", "array of 1 to 100"},
+        {"[1]", "each of changes"},
+        {"[\"x\"]", "each of changes"},
+        {"[[]]", "each of changes"},
+        {"[" CHANGE("\"op\":\"x\"") "]", "each of changes"},
+        {"[" CHANGE("\"op\":null") "]", "each of changes"},
+        {"[{\"service\":\"b\",\"type\":\"t\",\"key\":1,\"op\":\"d\"}]", "each of changes"},
+        {"[{\"type\":\"t\",\"key\":{\"k\":1},\"op\":\"d\"}]", "each of changes"},
+        {"[{\"service\":7,\"type\":\"t\",\"key\":{\"k\":1},\"op\":\"d\"}]", "each of changes"},
+        {"[" CHANGE("\"op\":\"u\",\"sets\":{}") "]", "each of changes"},
+        {"[" CHANGE("\"op\":\"u\",\"set\":[]") "]", "each of changes"},
+        {"[" CHANGE("\"op\":\"u\",\"set\":{\"a\":[1]}") "]", "each of changes"},
+        {"[" CHANGE("\"op\":\"u\",\"if\":{\"a\":{\"b\":1}}") "]", "each of changes"},
+        {"[" CHANGE("\"op\":\"d\"") "," CHANGE("\"op\":\"k\"") "]", "occurs twice"},
+    };
+    const char *many = "";
+    const char *services = "";
+    joint_case_begin_test();
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        assert_refused(ask("a", refused[i][0]), refused[i][1]);
+    for (int i = 0; i <= 100; i++)
+        many = test_format("%s%s{\"service\":\"s\",\"type\":\"t\",\"key\":{\"k\":%d},\"op\":\"d\"}",
+                           many, i == 0 ? "" : ",", i);
+    for (int i = 0; i <= 16; i++)
+        services = test_format(
+            "%s%s{\"service\":\"s%d\",\"type\":\"t\",\"key\":{\"k\":1},\"op\":\"d\"}", services,
+            i == 0 ? "" : ",", i);
+    assert_refused(ask("a", test_format("[%s]", many)), "array of 1 to 100");
+    assert_refused(ask("a", test_format("[%s]", services)), "16 services");
+    assert_refused(
+        ask("a", test_format("[" CHANGE("\"op\":\"u\",\"set\":{\"a\":\"%066000d\"}") "]", 1)),
+        "larger than 65536");
+    assert_refused(ask("", ONE), "id must");
+    assert_refused(ask(test_format("%0256d", 1), ONE), "id must");
+    assert_refused("INSERT INTO keepstep_joint (id, changes, timeout_ms) VALUES ('a', '" ONE
+                   "', 0)",
+                   "timeout_ms");
+    assert_refused("INSERT INTO keepstep_joint (id, changes, proposer) VALUES ('a', '" ONE
+                   "', 'b')",
+                   "proposer");
+    assert_string_equal(joint_case_text("SELECT id FROM keepstep_joint"), "");
+    assert_string_equal(joint_case_text(RECORDS), "");
+    joint_case_done();
+}
+
+static void the_largest_proposal_is_taken(void)
+{
+    const char *empty = "[" CHANGE("\"op\":\"u\",\"set\":{\"a\":\"\"}") "]";
+    int room = 65536 - 26 - 5 - (int)strlen(empty);
+    joint_case_begin_test();
+    (void)joint_case_text(
+        ask("a", test_format("[" CHANGE("\"op\":\"u\",\"set\":{\"a\":\"%0*d\"}") "]", room, 1)));
+    assert_string_equal(joint_case_text("SELECT max(length(payload)) FROM outbox"), "65536\n");
+    joint_case_done();
+}
+
+static void an_id_is_used_once_and_what_was_asked_for_stays(void)
+{
+    static const char *const refused[][2] = {
+        {"UPDATE keepstep_joint SET id = 'b'", "cannot be changed"},
+        {"UPDATE keepstep_joint SET changes = '[1]'", "cannot be changed"},
+        {"UPDATE keepstep_joint SET proposer = 'bank'", "cannot be changed"},
+        {"DELETE FROM keepstep_joint", "stay"},
+    };
+    joint_case_begin_test();
+    (void)joint_case_text(ask("a", ONE));
+    assert_refused(ask("a", ONE), "used before");
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        assert_refused(refused[i][0], refused[i][1]);
+    if (database_case_kind == DATABASE_POSTGRESQL)
+        assert_refused("TRUNCATE keepstep_joint", "stay");
+    struct session *session = session_open(joint_case_url);
+    session_run(session, "BEGIN", NULL);
+    session_run(session, ask("b", ONE), NULL);
+    session_run(session, "ROLLBACK", NULL);
+    session_close(session);
+    assert_string_equal(joint_case_text("SELECT count(*) FROM outbox"), "1\n");
+    joint_case_done();
+}
+
+static void a_login_of_the_service_asks_without_any_right_on_the_outbox(void)
+{
+    joint_case_begin_test();
+    struct session *service = session_open(
+        roles_login(joint_case_url, "joint_service", "keepstep_reader"));
+    session_run(service, ask("a", ONE), NULL);
+    session_run(service, "SELECT state, reason FROM keepstep_joint WHERE id = 'a'", NULL);
+    assert_non_null(session_try(service, "UPDATE keepstep_joint SET state = 'committed'", NULL));
+    assert_non_null(session_try(
+        service, "INSERT INTO keepstep_joint (id, changes, state) VALUES ('b', '', 'queued')",
+        NULL));
+    assert_non_null(session_try(service, "SELECT * FROM keepstep_reserved", NULL));
+    assert_non_null(session_try(service, "SELECT payload FROM outbox", NULL));
+    session_close(service);
+    assert_string_equal(joint_case_text("SELECT count(*) FROM outbox"), "1\n");
+    joint_case_done();
+}
+
+int main(void)
+{
+    static const struct database_case cases[] = {
+        DATABASE_CASE_SERVERS(a_row_of_keepstep_joint_becomes_a_record_for_the_log),
+        DATABASE_CASE_SERVERS(what_is_no_proposal_is_refused_and_writes_no_record),
+        DATABASE_CASE_SERVERS(the_largest_proposal_is_taken),
+        DATABASE_CASE_SERVERS(an_id_is_used_once_and_what_was_asked_for_stays),
+        DATABASE_CASE_SERVERS(a_login_of_the_service_asks_without_any_right_on_the_outbox),
+    };
+    return database_case_run_where(cases, sizeof cases / sizeof *cases, joint_case_has);
+}
