@@ -84,7 +84,7 @@ static enum status large_note_own(const struct applier *applier, struct large_se
     case SEQUENCE_FORK:
         return applier_stop_sequence(change, state, false, err);
     }
-    return error_set(err, STATUS_STOP, "unknown verdict on a sequence");
+    return error_set(err, STATUS_FATAL, "unknown verdict on a sequence");
 }
 
 /** A sequenced record of another source, or of another incarnation, which may end the set. */
