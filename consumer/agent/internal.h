@@ -33,6 +33,7 @@ struct agent_partition {
     enum large_state large_state;
     struct large_set large; /* unless large_state is LARGE_NONE */
     int64_t large_again_us; /* monotonic: it is not applied earlier */
+    int64_t large_wait_us;  /* how long the next attempt that comes to nothing puts it off */
     bool is_overtaken;      /* latch: that the log lost events while it was paused was logged */
 };
 
@@ -271,6 +272,9 @@ void agent_note_applied(struct agent *agent);
 /** Note whether the broker, or the database, has answered just now. */
 void agent_note_broker(struct agent *agent, bool answers);
 void agent_note_database(struct agent *agent, bool answers);
+
+/** Say that the agent does not hang. */
+void agent_note_round(struct agent *agent);
 
 /** If it is time, ask for the last stable offset of the next partition, and of each that is not
  * fetched, for at most a second. Without an answer its lag is unknown. */

@@ -142,10 +142,15 @@ static void agent_ask_log_end(struct agent *agent, struct topic_partition tp)
         agent_note_retention(agent, tp);
 }
 
+void agent_note_round(struct agent *agent)
+{
+    atomic_store(&agent->metrics->last_round_us, clock_monotonic_us());
+}
+
 void agent_measure_lag(struct agent *agent)
 {
     int64_t now_us = clock_monotonic_us();
-    atomic_store(&agent->metrics->last_round_us, now_us);
+    agent_note_round(agent);
     if (agent->partition_count == 0) {
         if (agent_is_due(&agent->lag, LAG_ASK_US))
             agent_note_broker(agent, feed_is_answered(agent->feed, LAG_TIMEOUT_MS));

@@ -8,14 +8,25 @@
 
 #include <stdio.h>
 
-#define LARGE_POLL_MS  50
-#define LARGE_STALL_US 5000000 /* so long a transaction waits for a record */
-#define LARGE_AGAIN_US 1000000 /* after a stall */
+#define LARGE_POLL_MS     50
+#define LARGE_STALL_US    5000000 /* so long a transaction waits for a record */
+#define LARGE_WAIT_US     1000000 /* after an attempt that came to nothing; each doubles it */
+#define LARGE_WAIT_MAX_US 60000000
 
 static void agent_set_large(struct agent_partition *partition, enum large_state state)
 {
     partition->large_state = state;
     partition->large_again_us = 0;
+    partition->large_wait_us = LARGE_WAIT_US;
+}
+
+/* What other partitions need, and what an operator asks for, comes between two attempts. */
+static void large_put_off(struct agent_partition *partition)
+{
+    partition->large_again_us = clock_monotonic_us() + partition->large_wait_us;
+    partition->large_wait_us *= 2;
+    if (partition->large_wait_us > LARGE_WAIT_MAX_US)
+        partition->large_wait_us = LARGE_WAIT_MAX_US;
 }
 
 /** @return whether the partition's set may be applied now. */
@@ -113,14 +124,17 @@ static enum status run_write(struct large_run *run, struct error *err)
 {
     struct agent *agent = run->agent;
     enum status status = STATUS_OK;
-    if (!run->has_begun)
+    if (!run->has_begun) /* this transaction may take minutes: what was committed before is safe */
+        status = applier_make_durable(agent->applier, true, err);
+    if (status == STATUS_OK && !run->has_begun)
         status = applier_begin_large(agent->applier, run->set, err);
     run->has_begun = status == STATUS_OK;
     if (status == STATUS_OK)
         status = applier_write_large(agent->applier, run->set, &agent->large_batch, err);
     run->has_begun = status == STATUS_OK;
     batch_reset(&agent->large_batch);
-    agent_measure_lag(agent);
+    agent_note_round(agent);
+    run->heard_us = clock_monotonic_us(); /* the database may have taken longer than a stall */
     return status;
 }
 
@@ -218,14 +232,16 @@ static enum status large_apply(struct agent *agent, size_t index, struct error *
         *err = resume;
         return resumed;
     }
-    if (status != STATUS_OK)
+    if (status != STATUS_OK) {
+        large_put_off(partition);
         return status;
+    }
     if (run.is_over) {
         agent_forget_large(partition);
         agent_forget_waiting(agent, partition->tp);
         return STATUS_OK;
     }
-    partition->large_again_us = clock_monotonic_us() + LARGE_AGAIN_US;
+    large_put_off(partition);
     log_info("agent", "%s/%d: the change set at offset %lld is read again in a moment",
              run.set->topic, run.set->partition, (long long)run.set->first_offset);
     return STATUS_OK;

@@ -98,6 +98,30 @@ static const struct change *agent_find_open(const struct batch *batch, size_t in
     return i == batch->count ? NULL : &batch->events[i].change;
 }
 
+/** @return whether the batch has an event of a partition in front of this offset. */
+static bool agent_has_before(const struct batch *batch, size_t index, int64_t offset)
+{
+    size_t i = 0;
+    while (i < batch->count && batch->events[i].change.partition_index != index)
+        i++;
+    return i < batch->count && batch->events[i].change.record.offset < offset;
+}
+
+/** What stands in front of a large set is applied first. The set is read again behind that. */
+static enum status agent_put_behind(struct agent *agent, size_t index, int64_t offset,
+                                    struct error *err)
+{
+    struct agent_partition *partition = &agent->partitions[index];
+    batch_remove_from(&agent->batch, index, offset);
+    partition->next_end = -1;
+    partition->is_open = false;
+    applier_note_end(agent->applier, index, 0);
+    enum status status = feed_seek(agent->feed, partition->tp, offset, err);
+    if (status == STATUS_RETRY) /* it is read from the position on */
+        applier_set_reloaded(agent->applier, index, true);
+    return status;
+}
+
 /** Forget the sets that are too large to be kept, and read them without keeping them. */
 static enum status agent_leave_large(struct agent *agent, struct error *err)
 {
@@ -109,7 +133,10 @@ static enum status agent_leave_large(struct agent *agent, struct error *err)
         if (first == NULL || !batch_is_large_set(&agent->batch, first))
             continue;
         const struct change begun = *first;
-        status = agent_begin_large(agent, &begun, err);
+        if (agent_has_before(&agent->batch, i, begun.record.offset))
+            status = agent_put_behind(agent, i, begun.record.offset, err);
+        else
+            status = agent_begin_large(agent, &begun, err);
     }
     return status;
 }

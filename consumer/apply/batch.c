@@ -237,11 +237,17 @@ enum status batch_compact(struct batch *batch, struct batch *empty, struct schem
 
 void batch_remove(struct batch *batch, size_t partition_index)
 {
+    batch_remove_from(batch, partition_index, INT64_MIN);
+}
+
+void batch_remove_from(struct batch *batch, size_t partition_index, int64_t offset)
+{
     size_t left = 0;
     size_t kept = 0;
     for (size_t i = 0; i < batch->count; i++) {
         const struct batch_event *event = &batch->events[i];
-        bool stays = event->change.partition_index != partition_index;
+        bool stays = event->change.partition_index != partition_index ||
+                     event->change.record.offset < offset;
         kept += stays && i < batch->kept;
         if (!stays)
             continue;

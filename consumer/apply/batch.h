@@ -163,4 +163,7 @@ enum status batch_compact(struct batch *batch, struct batch *empty, struct schem
 /** Take out all events of one partition: it has stopped, or is read again. */
 void batch_remove(struct batch *batch, size_t partition_index);
 
+/** The same with those alone that stand at this offset of the partition, or behind it. */
+void batch_remove_from(struct batch *batch, size_t partition_index, int64_t offset);
+
 #endif

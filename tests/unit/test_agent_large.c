@@ -105,6 +105,28 @@ static void nobody_sees_a_part_of_a_set_that_is_written_in_parts(void **state)
     finish();
 }
 
+/* They are read in one batch with it. */
+static void what_stands_in_front_of_a_large_set_is_applied_before_it(void **state)
+{
+    (void)state;
+    begin(1);
+    for (int i = 0; i < BATCH - 3; i++)
+        send_part(0, 1, 1, "first");
+    send_part(0, 2, 2, "first");
+    send_part(0, ROWS, ROWS, "1");
+    for (int i = 0; i < BATCH - 3; i++)
+        send_part(0, 1, 1, "between");
+    send_part(0, ROWS, ROWS, "2");
+    agent_world_start(&world);
+    wait_for("SELECT next_offset FROM keepstep_position",
+             test_format("%d\n", 2 * ROWS + 2 * (BATCH - 3) + 2));
+    wait_for(VALUES, "2\n");
+    assert_int_equal(atomic_load(&world.metrics->events_applied), 2 * ROWS + 2 * (BATCH - 3) + 2);
+    assert_int_equal(atomic_load(&world.metrics->events_duplicate), 0);
+    assert_int_equal(sqlite_number(world.database, "SELECT count(*) FROM keepstep_parked"), 0);
+    finish();
+}
+
 static bool is_open(void *context)
 {
     const int64_t *records = context;
@@ -221,6 +243,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(nobody_sees_a_part_of_a_set_that_is_written_in_parts, 120),
+        TEST_WITH_LIMIT(what_stands_in_front_of_a_large_set_is_applied_before_it, 120),
         TEST_WITH_LIMIT(a_large_set_whose_end_does_not_come_holds_up_nothing_else, 180),
         TEST_WITH_LIMIT(
             a_large_set_that_is_refused_stops_its_partition_and_is_written_when_that_is_mended,
