@@ -10,6 +10,7 @@ static const struct stop_phrase {
     const char *name;
 } phrases[] = {
     {"(limits.parked_", "too_many_parked"},
+    {"is refused, and is too large to be parked", "change_set_refused"},
     {"this copy would lack what was before", "beginning_missing"},
     {"events are gone", "retention_overtook"},
     {"the topic is compacted", "topic_compacted"},
@@ -25,6 +26,7 @@ static const struct stop_phrase {
     {"upgrade this agent", "unknown_protocol"},
     {"the source table was truncated", "source_truncated"},
     {"max_allowed_packet", "record_too_large"},
+    {"two writers", "two_writers"},
     {"the kept image of", "kept_image_unreadable"},
     {"ce_", "malformed_record"},
     {"a sequenced event needs an id", "malformed_record"},

@@ -121,7 +121,7 @@ enum status large_set_note(const struct applier *applier, struct large_set *set,
     bool is_own = change->sequence != 0 && slice_is(change->source, set->sequences.source) &&
                   slice_is(change->incarnation, set->sequences.incarnation);
     if (event->decoded == STATUS_STOP)
-        status = error_set(&why, STATUS_STOP, "%.*s", SLICE_ARGS(event->decode_error));
+        status = error_set(&why, event->decoded, "%.*s", SLICE_ARGS(event->decode_error));
     else if (is_own)
         status = large_note_own(applier, set, event, &why);
     else if (change->sequence != 0)
@@ -129,9 +129,12 @@ enum status large_set_note(const struct applier *applier, struct large_set *set,
     else
         status = event->decoded == STATUS_OK ? applier_judge_alone(applier, change, &why)
                                              : STATUS_OK;
-    if (status != STATUS_OK)
-        return error_set(err, STATUS_STOP, "offset %lld: %.400s", (long long)change->record.offset,
-                         why.text);
+    if (status != STATUS_OK) {
+        *err = why;
+        err->status = STATUS_STOP;
+        error_prefix(err, "offset %lld", (long long)change->record.offset);
+        return STATUS_STOP;
+    }
     if (set->fate != SET_ABANDONED)
         large_pass(set, &change->record);
     return STATUS_OK;

@@ -4,6 +4,8 @@
 
 #include "common/clock.h"
 
+#define ATTEMPTS 20 /* of what a busy machine may be too slow for */
+
 static struct outbox *outbox;
 static struct lease lease;
 
@@ -62,14 +64,24 @@ static void the_rows_behind_a_claim_are_those_that_it_left(void)
     outbox->ops->close(outbox);
 }
 
-/* Whether rows were read along is seen by one that was committed later. */
+/* Whether rows were read along is seen by one that was committed later. On a busy machine they may
+ * be too old by then. */
 static void a_claim_reads_the_next_rows_along(void)
 {
-    struct outbox_rows rows = begin();
-    claimed(&rows);
-    assert_true(outbox->has_next);
-    outbox_case_write("order", 3, 3);
-    expect_up_to(2);
+    struct outbox_row *loaded = NULL;
+    size_t count = 0;
+    for (int attempt = 0; attempt < ATTEMPTS && count != 1; attempt++) {
+        if (attempt > 0)
+            outbox->ops->close(outbox);
+        struct outbox_rows rows = begin();
+        claimed(&rows);
+        assert_true(outbox->has_next);
+        outbox_case_write("order", 3, 3);
+        count = outbox_case_waiting(outbox, &loaded);
+    }
+    assert_int_equal(count, 1);
+    assert_true(slice_is(loaded[0].entity_key, "{\"id\":2}"));
+    assert_false(outbox->has_next);
     expect_up_to(3);
     outbox->ops->close(outbox);
 }

@@ -17,7 +17,7 @@
 #define WIDE_DIVISOR  4                      /* wide rows are fewer */
 #define WAIT_MAX_US   (INT64_C(2000) * 1000) /* a hundred times the usual */
 #define INIT_LIMIT_MS 600000
-#define LIMIT_S       900 /* of a program in tests/run_tests.sh */
+#define LIMIT_S       1800 /* of a program in tests/run_tests.sh */
 #define READING       "reading  rows    item: ([0-9]+) so far"
 #define COMPARED      "SELECT id, name, amount FROM items ORDER BY id"
 

@@ -329,6 +329,18 @@ static void every_panel_has_series(const struct watch *watch)
     assert_true(count >= PANELS_LEAST);
 }
 
+/* So that what is told of joint transactions has series too. */
+static void make_a_type_joint(const struct watch *watch, enum database_kind kind)
+{
+    const char *config = service(watch, kind)->config;
+    const char *type = verify_dialects[kind].entity_type;
+    const char *entry = test_format("publish:\n  %s: {table", type);
+    const char *text = test_read_file(config);
+    assert_non_null(strstr(text, entry));
+    test_write_file(
+        config, test_replace(text, entry, test_format("publish:\n  %s: {joint: [], table", type)));
+}
+
 static void
 what_is_stopped_fires_its_alerts_and_no_other_and_every_expression_has_series(void **state)
 {
@@ -340,6 +352,7 @@ what_is_stopped_fires_its_alerts_and_no_other_and_every_expression_has_series(vo
     for (size_t i = 0; i < VERIFY_KINDS; i++)
         targets[i] = (struct prometheus_target){trio.services[i].name,
                                                 sidecar_listen(&trio.services[i])};
+    make_a_type_joint(&watch, DATABASE_SQLITE);
     for (size_t i = 0; i < VERIFY_KINDS; i++)
         sidecar_begin(&trio.services[i]);
     trio_insert(&trio);

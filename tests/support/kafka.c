@@ -6,6 +6,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #define KAFKA_SCRIPT   KEEPSTEP_SOURCE_DIR "/tests/support/kafka/kafka.sh"
@@ -28,6 +29,8 @@ static void kafka_fetch_or_skip(void)
     if (!done) {
         const char *const fetch[] = {KAFKA_SCRIPT, "fetch", NULL};
         struct process_result result = process_run_untimed(fetch, KAFKA_FETCH_MS);
+        if (result.exit_code != 0 && result.exit_code != EX_UNAVAILABLE)
+            test_fail("no Kafka: %s", result.errors);
         if (result.exit_code != 0)
             problem = test_format("no Kafka: %s", result.errors);
         done = true;

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#define ATTEMPTS      10 /* of what a busy machine may do otherwise */
 #define LOG_BYTES_MAX ((size_t)4 * 1024 * 1024)
 #define LIMIT_MS      20000
 #define WAIT_US       (INT64_C(1500) * 1000) /* in which the relay looks more than once */
@@ -432,21 +433,33 @@ static void a_paused_type_holds_sets_of_every_size(void **state)
     relay_shop_done(&shop);
 }
 
-static void the_void_of_a_refused_record_names_the_end_of_its_set_too(void **state)
+/* The broker refuses the batch, then its first record alone.
+ * @return whether that record went out as a void. Not where a busy machine has sent the batch in
+ * two requests: then the second one is refused in place of the record. */
+static bool a_record_is_voided(void)
 {
     struct relay_shop shop;
-    (void)state;
     make_whole(&shop);
     write_rows(&shop, five, 5);
-    /* The batch, then its first record alone. */
     rd_kafka_mock_push_request_errors(shop.cluster, 0, 2, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
                                       RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
     relay_shop_start(&shop);
     relay_shop_expect_acknowledged(&shop, 5);
-    assert_string_equal(log_of(&shop, 0, 5), "void 1 5\n2 2 5\n3 3 5\n4 4 5\n5 5 5\n");
+    const char *log = log_of(&shop, 0, 5);
     relay_shop_stop(&shop);
-    assert_int_equal(atomic_load(&shop.metrics.sets_voided), 1);
+    bool is_voided = atomic_load(&shop.metrics.sets_voided) == 1;
     relay_shop_done(&shop);
+    if (is_voided)
+        assert_string_equal(log, "void 1 5\n2 2 5\n3 3 5\n4 4 5\n5 5 5\n");
+    return is_voided;
+}
+
+static void the_void_of_a_refused_record_names_the_end_of_its_set_too(void **state)
+{
+    int attempts = 1;
+    (void)state;
+    while (!a_record_is_voided())
+        assert_true(attempts++ < ATTEMPTS);
 }
 
 static void expect_refused(struct relay_shop *shop, const char *words)

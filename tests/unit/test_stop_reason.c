@@ -105,6 +105,9 @@ static void texts_that_are_made_elsewhere_have_a_class(void **state)
         {"Broker: Offset out of range: the log does not hold the next offset (truncated, recreated "
          "or past its retention)",
          "log_recreated"},
+        {"a change set of 200 records is refused, and is too large to be parked (more than "
+         "limits.changeset_events or _bytes): gap: x",
+         "change_set_refused"},
         {"offset 3: Got a packet bigger than 'max_allowed_packet' bytes", "record_too_large"},
         {"something that nobody has thought of", "other"},
     };
