@@ -11,8 +11,9 @@
 #define PUBLISH_ITEMS "publish:\n  item: {table: items, partitions: 2}\n"
 #define APPLY_ITEMS   "apply:\n  item: {table: items, partitions: 2}\n"
 
-/* Behind them come those of verify, repair and fill, which the tests of these reach. */
-#define POINTS FAILPOINT_VERIFY_ASKED
+/* Behind them come those of large change sets, verify, repair and fill, which the tests of these
+ * reach. */
+#define POINTS FAILPOINT_AGENT_LARGE_READ
 
 static bool fired[POINTS];
 
