@@ -71,20 +71,12 @@ static enum status large_note_own(const struct applier *applier, struct large_se
 {
     const struct change *change = &event->change;
     const struct sequence_state *state = set->is_known ? &set->sequences : NULL;
-    switch (sequence_judge(state, change, false)) {
-    case SEQUENCE_FIRST:
-    case SEQUENCE_NEXT:
+    const enum sequence_verdict verdict = sequence_judge(state, change, false);
+    if (verdict == SEQUENCE_FIRST || verdict == SEQUENCE_NEXT)
         return large_take(applier, set, event, err);
-    case SEQUENCE_DUPLICATE:
-    case SEQUENCE_UNVERIFIED_DUPLICATE:
-    case SEQUENCE_PASSED:
-        return STATUS_OK;
-    case SEQUENCE_GAP:
-        return applier_stop_sequence(change, state, true, err);
-    case SEQUENCE_FORK:
-        return applier_stop_sequence(change, state, false, err);
-    }
-    return error_set(err, STATUS_FATAL, "unknown verdict on a sequence");
+    if (verdict == SEQUENCE_GAP || verdict == SEQUENCE_FORK)
+        return applier_stop_sequence(change, state, verdict == SEQUENCE_GAP, err);
+    return STATUS_OK; /* it is applied already */
 }
 
 /** A sequenced record of another source, or of another incarnation, which may end the set. */
