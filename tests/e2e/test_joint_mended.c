@@ -3,6 +3,7 @@
 #include "tests/support/sidecar.h"
 
 #include <signal.h>
+#include <stdio.h>
 
 #define CHECKED_DDL(table)                                                                         \
     "CREATE TABLE " table "(id INTEGER PRIMARY KEY, name TEXT NOT NULL, amount INTEGER CHECK "     \
@@ -68,6 +69,9 @@ static void go_on_until_held(const struct pair *pair)
 
 static void expect_settled(const struct pair *pair, const char *id, const char *state)
 {
+    const char *sql = test_format("SELECT state FROM keepstep_joint WHERE id='%s'", id);
+    if (!sqlite_wait_for(pair->shop.database, sql, test_format("%s\n", state), LIMIT_MS))
+        (void)fprintf(stderr, "bank: %s\n", process_errors(pair->bank.process));
     expect_state(&pair->shop, id, state);
     expect_state(&pair->bank, id, state);
 }

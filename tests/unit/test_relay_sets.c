@@ -54,6 +54,24 @@ static const char *header_of(const rd_kafka_message_t *message, const char *name
     return test_format("%.*s", (int)size, (const char *)value);
 }
 
+/* What a reader says of a connection that it makes anew is no end of the log.
+ * @return NULL where none came in time, with what the reader said last. The caller destroys it. */
+static rd_kafka_message_t *next_record(rd_kafka_t *reader, const char **ret_said)
+{
+    int64_t deadline_us = clock_monotonic_us() + (int64_t)LIMIT_MS * 1000;
+    *ret_said = "nothing came";
+    while (clock_monotonic_us() < deadline_us) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(reader, 100);
+        if (message != NULL && message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+            return message;
+        if (message != NULL) {
+            *ret_said = test_format("%s", rd_kafka_message_errstr(message));
+            rd_kafka_message_destroy(message);
+        }
+    }
+    return NULL;
+}
+
 /* "ID SEQUENCE CHANGESET" of each record of a partition, one a line; the numbers without their
  * leading zeros. A void has "void" for its id. */
 static const char *log_of(const struct relay_shop *shop, int partition, int count)
@@ -69,9 +87,11 @@ static const char *log_of(const struct relay_shop *shop, int partition, int coun
     rd_kafka_topic_partition_list_add(list, "order", partition)->offset = 0;
     (void)rd_kafka_assign(reader, list);
     for (int i = 0; i < count; i++) {
-        rd_kafka_message_t *message = rd_kafka_consumer_poll(reader, LIMIT_MS);
-        if (message == NULL || message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-            test_fail("the log has %d records, not %d:\n%s", i, count, buffer_text(&out));
+        const char *said = NULL;
+        rd_kafka_message_t *message = next_record(reader, &said);
+        if (message == NULL)
+            test_fail("the log has %d records, not %d (%s):\n%s", i, count, said,
+                      buffer_text(&out));
         int id = atoi((const char *)message->key + strlen("{\"id\":"));
         bool is_void = strcmp(header_of(message, "ce_kind"), "void") == 0;
         const char *changeset = header_of(message, "ce_changeset");
