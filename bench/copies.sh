@@ -39,7 +39,7 @@ kills=${BENCH_KILLS:-20}
 seconds=${BENCH_SECONDS:-20}
 copies=${BENCH_COPIES:-postgresql mariadb sqlite}
 parts=${BENCH_PARTS:-bare fill agent verify kills}
-limit=$((limit + rows / 2000)) # of lib.sh: a fill grows with the rows
+limit=$((limit + rows / 2000)) # that of lib.sh, for as many rows
 columns=id,customer,state,total,note,created_at
 update="UPDATE orders SET state = 'paid', total = total + 1 WHERE id = ?"
 
