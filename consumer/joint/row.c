@@ -20,27 +20,6 @@ static enum status row_write(struct joint_agent *agent, const struct row_writing
                : ops->note(agent->store, writing->row, &noted->known, &noted->created_at_us, err);
 }
 
-static enum status row_seen(void *context, const struct joint_row *row, struct error *err)
-{
-    (void)row, (void)err;
-    *(bool *)context = true;
-    return STATUS_OK;
-}
-
-/* A trigger can leave a row unwritten without an error; then it looks as if its name was used. */
-static enum status row_check_known(struct joint_agent *agent, const struct row_writing *writing,
-                                   struct error *err)
-{
-    bool exists = false;
-    if (writing->noted == NULL || !writing->noted->known)
-        return STATUS_OK;
-    enum status status = agent->ops->joint->find(agent->store, writing->row->name, row_seen,
-                                                 &exists, err);
-    if (status != STATUS_OK || exists)
-        return status;
-    return error_set(err, STATUS_REJECT, "a trigger leaves the row out");
-}
-
 static enum status row_write_silently(struct joint_agent *agent, const struct row_writing *writing,
                                       struct error *err)
 {
@@ -75,8 +54,6 @@ static enum status joint_write_row(struct joint_agent *agent, const struct row_w
     if (agent->passes_triggers)
         return row_write_silently(agent, writing, err);
     enum status status = row_write(agent, writing, &refused);
-    if (status == STATUS_OK)
-        status = row_check_known(agent, writing, &refused);
     if (status == STATUS_REJECT) {
         log_warning("joint",
                     "a trigger refuses the row of %.*s of %.*s in keepstep_joint, which is written "

@@ -45,19 +45,24 @@ static enum status row_judge(enum status status, struct error *err)
     return status;
 }
 
+/* A trigger can leave a row out without an error, and the transaction would be forgotten. */
 static enum status joint_write_note(struct store_sql *self, const struct joint_row *row,
                                     struct error *err)
 {
-    return store_sql_run(
-        self,
-        SQL_CALL(JOINT_NOTE, parameter_raw(row->name.proposer), parameter_raw(row->name.id),
-                 parameter_or_empty(row->changes), parameter_integer(row->timeout_ms),
-                 parameter_text(joint_state_name(row->state)), parameter_or_empty(row->reason),
-                 parameter_or_empty(row->votes), parameter_or_empty(row->proposal_id),
-                 parameter_offset(row->proposal_offset), parameter_offset(row->decision_offset),
-                 parameter_integer(row->read_at_us), parameter_integer(row->decided_at_us),
-                 parameter_integer(row->withdrawn), parameter_integer(row->late)),
-        err);
+    int64_t written = 0;
+    struct sql_call call = SQL_CALL(
+        JOINT_NOTE, parameter_raw(row->name.proposer), parameter_raw(row->name.id),
+        parameter_or_empty(row->changes), parameter_integer(row->timeout_ms),
+        parameter_text(joint_state_name(row->state)), parameter_or_empty(row->reason),
+        parameter_or_empty(row->votes), parameter_or_empty(row->proposal_id),
+        parameter_offset(row->proposal_offset), parameter_offset(row->decision_offset),
+        parameter_integer(row->read_at_us), parameter_integer(row->decided_at_us),
+        parameter_integer(row->withdrawn), parameter_integer(row->late));
+    call.changes = &written;
+    enum status status = row_judge(store_sql_run(self, call, err), err);
+    if (status == STATUS_OK && written == 0)
+        status = error_set(err, STATUS_REJECT, "a trigger leaves the row out");
+    return status;
 }
 
 enum status joint_sql_note(struct store *store, const struct joint_row *row, bool *ret_known,
@@ -71,7 +76,7 @@ enum status joint_sql_note(struct store *store, const struct joint_row *row, boo
                                           err);
     *ret_known = known != 0;
     if (status == STATUS_OK && !*ret_known)
-        status = row_judge(joint_write_note(self, row, err), err);
+        status = joint_write_note(self, row, err);
     if (status == STATUS_OK)
         status = store_sql_number(self, SQL_CALL(JOINT_CREATED, name[0], name[1]), 0,
                                   ret_created_at_us, err);
