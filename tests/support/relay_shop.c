@@ -60,11 +60,13 @@ void relay_shop_prepare(struct relay_shop *shop, const char *database, int32_t p
         test_fail("%s", shop->err.text);
 }
 
+/* Each shop has a database of its own: a second one of a test would find what the first has sent. */
 void relay_shop_make(struct relay_shop *shop)
 {
+    static int count;
     FILE *out = fopen(test_path("init.txt"), "w");
     struct init_options init = {.out = out};
-    shop->path = test_path("shop.db");
+    shop->path = test_path("shop-%d.db", ++count);
     int32_t partitions = shop->partitions > 0 ? shop->partitions : shop->whole ? 1 : 3;
     relay_shop_prepare(shop, test_format("sqlite:%s", shop->path), partitions);
     const struct entity_schema *schemas[] = {shop->schema};
