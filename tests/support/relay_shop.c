@@ -60,7 +60,8 @@ void relay_shop_prepare(struct relay_shop *shop, const char *database, int32_t p
         test_fail("%s", shop->err.text);
 }
 
-/* Each shop has a database of its own: a second one of a test would find what the first has sent. */
+/* Each shop has a database of its own: a second one of a test would find what the first has sent.
+ */
 void relay_shop_make(struct relay_shop *shop)
 {
     static int count;
