@@ -346,10 +346,10 @@ static void waiting_ends_once_the_descriptor_is_readable(void)
     assert_int_equal(wakeup_open(&wakeup, &err), STATUS_OK);
     (void)idle_polls(outbox, 1000000); /* by now nothing has changed for a while */
     wakeup_raise(wakeup);
-    const struct outbox_wait wait = {.timeout_us = 5000000, .descriptor = wakeup};
+    const struct outbox_wait wait = {.timeout_us = 60000000, .descriptor = wakeup};
     int64_t start = clock_monotonic_us();
     assert_int_equal(outbox->ops->wait(outbox, &wait, &changed, &err), STATUS_OK);
-    assert_true(clock_monotonic_us() - start < 3000000);
+    assert_true(clock_monotonic_us() - start < 30000000);
     wakeup_clear(wakeup);
     const struct outbox_wait cleared = {.timeout_us = 200000, .descriptor = wakeup};
     do {

@@ -15,7 +15,7 @@
 #define ROWS_DEFAULT  200000
 #define WIDE_ROWS     500
 #define WIDE_DIVISOR  4                      /* wide rows are fewer */
-#define WAIT_MAX_US   (INT64_C(2000) * 1000) /* a hundred times the usual */
+#define WAIT_MAX_US   (INT64_C(5000) * 1000) /* over a hundred times the usual */
 #define INIT_LIMIT_MS 600000
 #define LIMIT_S       1800 /* of a program in tests/run_tests.sh */
 #define READING       "reading  rows    item: ([0-9]+) so far"

@@ -44,12 +44,14 @@ static struct process *kafka_start_process(const struct kafka *kafka, const char
 {
     const char *const environment[] = {
         test_format("TEST_KAFKA_CONFIG=%s", kafka->line == NULL ? "" : kafka->line), NULL};
+    unsigned int left = alarm(0); /* a start is not the test's time */
     struct process *process = process_start(name, argv, environment);
     if (!process_wait_for(process, "Kafka Server started", KAFKA_START_MS)) {
         process_kill(process);
         test_fail("Kafka does not start:\n%s\n%s", process_output(process),
                   process_errors(process));
     }
+    (void)alarm(left);
     return process;
 }
 

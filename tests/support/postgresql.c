@@ -145,6 +145,7 @@ static void give_to_server_user(void)
 
 static void create_server(void)
 {
+    unsigned int left = alarm(0); /* it is not the test's time */
     char path[] = "/tmp/keepstep-postgresql-XXXXXX";
     if (mkdtemp(path) == NULL)
         test_fail("mkdtemp %s", path);
@@ -165,6 +166,7 @@ static void create_server(void)
         test_fail("configure PostgreSQL");
     start();
     server_url = test_format("postgresql://postgres@localhost:%d/postgres", port);
+    (void)alarm(left);
 }
 
 const char *postgresql_skip_reason(void)
