@@ -1,24 +1,19 @@
 /* `keepstep demo`: three services kept in step, with a crash, a duplicate and a poisoned event. */
 #include "operate/demo.h"
 
-#include "common/advice.h"
 #include "common/clock.h"
 #include "operate/command.h"
 
-#include <errno.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
-#define DEMO_TICK_US       150000
-#define DEMO_VICTIM        1 /* billing */
-#define DEMO_START_WAIT_US (20 * (int64_t)1000000)
-#define DEMO_SETTLE_US     (15 * (int64_t)1000000)
+#define DEMO_TICK_US   150000
+#define DEMO_VICTIM    1 /* billing */
+#define DEMO_SETTLE_US (15 * (int64_t)1000000)
 
 /* Rounds of writing at which something happens. */
 enum demo_moment {
@@ -29,98 +24,29 @@ enum demo_moment {
     DEMO_ROUNDS = 45,
 };
 
-static int demo_remove_entry(const char *path, const struct stat *stat, int type, struct FTW *walk)
-{
-    (void)stat;
-    (void)type;
-    (void)walk;
-    return remove(path);
-}
-
-/* Only a folder that a demo made, by the mark in it, is ever removed. */
-static enum status demo_clean(const struct demo *demo, struct error *err)
-{
-    char mark[DEMO_PATH_SIZE + 64];
-    (void)snprintf(mark, sizeof mark, "%s/keepstep-demo", demo->directory);
-    if (access(demo->directory, F_OK) != 0)
-        return STATUS_OK;
-    if (access(mark, F_OK) != 0) {
-        err->exit_code = EX_CANTCREAT;
-        return error_set(
-            err, STATUS_FATAL,
-            "\"%s\" is there and was not made by keepstep demo; name another folder with "
-            "--directory",
-            demo->directory);
-    }
-    if (nftw(demo->directory, demo_remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0)
-        return error_set(err, STATUS_FATAL, "could not remove \"%s\": %s", demo->directory,
-                         strerror(errno));
-    return STATUS_OK;
-}
-
-static enum status demo_start_broker(struct demo *demo, struct error *err)
-{
-    char path[DEMO_PATH_SIZE + 64];
-    (void)snprintf(path, sizeof path, "%s/broker.address", demo->directory);
-    const char *const arguments[] = {"broker",
-                                     "--address-file",
-                                     path,
-                                     "order:3",
-                                     "invoice:3",
-                                     "shipment:3",
-                                     "note:3",
-                                     "keepstep:1",
-                                     "keepstep-talk:1",
-                                     "keepstep-rows-order:1",
-                                     "keepstep-rows-invoice:1",
-                                     "keepstep-rows-shipment:1",
-                                     "keepstep-rows-note:1",
-                                     NULL};
-    enum status status = demo_start(demo, "broker.log", arguments, &demo->broker, err);
-    if (status != STATUS_OK)
-        return status;
-    int64_t deadline = clock_monotonic_us() + DEMO_START_WAIT_US;
-    FILE *file = NULL;
-    while ((file = fopen(path, "r")) == NULL && clock_monotonic_us() < deadline)
-        clock_sleep_us(20000);
-    if (file == NULL || fgets(demo->bootstrap, sizeof demo->bootstrap, file) == NULL)
-        status = error_set(err, STATUS_FATAL, "the broker did not start, see %s/broker.log",
-                           demo->directory);
-    if (file != NULL)
-        (void)fclose(file);
-    demo->bootstrap[strcspn(demo->bootstrap, "\n")] = '\0';
-    return status;
-}
-
-static enum status demo_start_sidecar(struct demo *demo, int service, struct error *err)
-{
-    char config[DEMO_PATH_SIZE + 64];
-    char log[64];
-    (void)snprintf(config, sizeof config, "%s/%s.yaml", demo->directory, demo_services[service]);
-    (void)snprintf(log, sizeof log, "%s.log", demo_services[service]);
-    const char *const arguments[] = {"run", "--config", config, NULL};
-    return demo_start(demo, log, arguments, &demo->sidecars[service], err);
-}
-
 static enum status demo_start_all(struct demo *demo, struct error *err)
 {
+    static const char *const topics[] = {
+        "order:3",
+        "invoice:3",
+        "shipment:3",
+        "note:3",
+        "keepstep:1",
+        "keepstep-talk:1",
+        "keepstep-rows-order:1",
+        "keepstep-rows-invoice:1",
+        "keepstep-rows-shipment:1",
+        "keepstep-rows-note:1",
+        NULL,
+    };
     enum status status = demo_clean(demo, err);
     if (status == STATUS_OK)
         status = demo_lay_out(demo, err);
-    if (status == STATUS_OK && demo->own_broker)
-        status = demo_start_broker(demo, err);
+    if (status == STATUS_OK)
+        status = demo_start_broker(demo, topics, err);
     if (status == STATUS_OK)
         status = demo_write_configurations(demo, err);
-    for (int service = 0; status == STATUS_OK && service < DEMO_SERVICES; service++) {
-        char config[DEMO_PATH_SIZE + 64];
-        (void)snprintf(config, sizeof config, "%s/%s.yaml", demo->directory,
-                       demo_services[service]);
-        const char *const arguments[] = {"init", "--config", config, NULL};
-        status = demo_call(demo, "init.log", arguments, err);
-        if (status == STATUS_OK)
-            status = demo_start_sidecar(demo, service, err);
-    }
-    return status;
+    return status == STATUS_OK ? demo_start_services(demo, err) : status;
 }
 
 static void demo_show(const struct demo *demo, const char *event, bool first)
@@ -249,48 +175,6 @@ static bool demo_report_service(const struct demo *demo, int service)
     return parked == 1 && duplicates == 1;
 }
 
-/* One line to copy: the program with a configuration of the demo's. */
-static void demo_say_command(const struct demo *demo, const char *words, const char *file)
-{
-    char line[3 * DEMO_PATH_SIZE] = "  ";
-    char path[DEMO_PATH_SIZE + 64];
-    (void)snprintf(path, sizeof path, "%s/%s", demo->directory, file);
-    (void)advice_quote(program_invocation_name, line, sizeof line);
-    size_t used = strlen(line);
-    (void)snprintf(line + used, sizeof line - used, " %s ", words);
-    (void)advice_quote(path, line, sizeof line);
-    printf("%s\n", line);
-}
-
-static void demo_say_sql(const struct demo *demo, const char *file, const char *sql)
-{
-    char line[3 * DEMO_PATH_SIZE] = "  sqlite3 -cmd '.timeout 5000' ";
-    char path[DEMO_PATH_SIZE + 64];
-    (void)snprintf(path, sizeof path, "%s/%s", demo->directory, file);
-    (void)advice_quote(path, line, sizeof line);
-    printf("%s %s\n", line, sql);
-}
-
-static void demo_say_clean(const struct demo *demo)
-{
-    char line[3 * DEMO_PATH_SIZE] = "  ";
-    (void)advice_quote(program_invocation_name, line, sizeof line);
-    size_t used = strlen(line);
-    (void)snprintf(line + used, sizeof line - used, " demo --clean --directory ");
-    (void)advice_quote(demo->directory, line, sizeof line);
-    printf("%s\n", line);
-}
-
-static void demo_say_pages(const struct demo *demo)
-{
-    printf("\nPages to look at. The buttons of parked records want the token in %s/%s:\n",
-           demo->directory, DEMO_TOKEN_FILE);
-    for (int service = 0; service < DEMO_SERVICES; service++) {
-        if (demo->ports[service] != 0)
-            printf("  http://127.0.0.1:%u/  %s\n", demo->ports[service], demo_services[service]);
-    }
-}
-
 /* What is printed works as it stands: without the broker and the sidecars nothing that needs them.
  */
 static void demo_say_commands(const struct demo *demo)
@@ -351,21 +235,16 @@ static int demo_all(struct demo *demo)
         while (demo->keep && !atomic_load(&command_stop))
             clock_sleep_us(DEMO_TICK_US);
     }
-    for (int service = 0; service < DEMO_SERVICES; service++)
-        demo_stop(&demo->sidecars[service], SIGTERM);
-    demo_stop(&demo->broker, SIGTERM);
-    if (demo->keep) {
-        printf("\nBroker and sidecars have ended. What the demo made is removed by:\n");
-        demo_say_clean(demo);
-    }
+    demo_end(demo);
     return code;
 }
 
-enum { DEMO_DIRECTORY, DEMO_BOOTSTRAP, DEMO_KEEP, DEMO_CLEAN };
+enum { DEMO_DIRECTORY, DEMO_BOOTSTRAP, DEMO_JOINT, DEMO_KEEP, DEMO_CLEAN };
 
 static const struct command_flag demo_flags[] = {
     [DEMO_DIRECTORY] = {"directory", "DIR", "where its files go; default: keepstep-demo"},
     [DEMO_BOOTSTRAP] = {"bootstrap", "HOST:PORT", "use this Kafka, not the broker in memory"},
+    [DEMO_JOINT] = {"joint", NULL, "show transactions of several services instead"},
     [DEMO_KEEP] = {"keep", NULL, "let broker and sidecars run until Ctrl-C"},
     [DEMO_CLEAN] = {"clean", NULL, "only remove what an earlier demo made"},
 };
@@ -380,7 +259,8 @@ static int demo_run(const struct command *command, int argc, char **argv)
     const char *directory = line.flags[DEMO_DIRECTORY];
     const char *bootstrap = line.flags[DEMO_BOOTSTRAP];
     struct error err = ERROR_INIT;
-    struct demo demo = {.own_broker = bootstrap == NULL,
+    struct demo demo = {.services = demo_services,
+                        .own_broker = bootstrap == NULL,
                         .keep = line.flags[DEMO_KEEP] != NULL,
                         .terminal = isatty(STDOUT_FILENO) == 1,
                         .random = (uint32_t)clock_wall_us()};
@@ -388,16 +268,16 @@ static int demo_run(const struct command *command, int argc, char **argv)
                    directory == NULL ? "keepstep-demo" : directory);
     if (bootstrap != NULL)
         (void)snprintf(demo.bootstrap, sizeof demo.bootstrap, "%s", bootstrap);
-    if (line.flags[DEMO_CLEAN] == NULL)
-        return demo_all(&demo);
-    return demo_clean(&demo, &err) == STATUS_OK ? EX_OK : command_fail(&err);
+    if (line.flags[DEMO_CLEAN] != NULL)
+        return demo_clean(&demo, &err) == STATUS_OK ? EX_OK : command_fail(&err);
+    return line.flags[DEMO_JOINT] != NULL ? demo_joint(&demo) : demo_all(&demo);
 }
 
 const struct command command_demo = {
     .name = "demo",
     .arguments = "",
     .summary = "Keep three services in step on this machine, with a crash and a poisoned event.",
-    .examples = "  keepstep demo\n  keepstep demo --keep\n"
+    .examples = "  keepstep demo\n  keepstep demo --joint\n  keepstep demo --keep\n"
                 "  keepstep demo --bootstrap localhost:9092\n"
                 "  keepstep demo --clean\n",
     COMMAND_FLAGS(demo_flags),

@@ -1,20 +1,9 @@
 /* The demo's three services: tables, schemas, configurations, and what they write all day. */
 #include "operate/demo.h"
 
-#include "common/buffer.h"
-#include "operate/http.h"
-
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/random.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#define DEMO_PORT     9464
 #define DEMO_VERIFY_S 30
 
 const char *const demo_services[DEMO_SERVICES] = {"shop", "billing", "shipping"};
@@ -33,14 +22,6 @@ static const char *const demo_ddl[DEMO_TYPES] = {
     " status TEXT NOT NULL);\n",
     "CREATE TABLE notes(id TEXT NOT NULL PRIMARY KEY, author TEXT NOT NULL, body TEXT);\n",
 };
-
-#define DEMO_SCHEMA(key_type, properties)                                                          \
-    "{\n  \"$schema\": \"http://json-schema.org/draft-07/schema#\",\n  \"type\": \"object\",\n"    \
-    "  \"x-keepstep-key\": [\"id\"],\n  \"properties\": {\n"                                       \
-    "    \"id\": {\"type\": " key_type "},\n" properties "  },\n"
-#define DEMO_INTEGER "\"integer\", \"x-keepstep-type\": \"integer\""
-#define DEMO_TEXT    "\"string\", \"x-keepstep-type\": \"text\""
-#define DEMO_DECIMAL "\"string\", \"x-keepstep-type\": \"decimal\""
 
 static const char *const demo_schemas[DEMO_TYPES] = {
     DEMO_SCHEMA(DEMO_INTEGER,
@@ -65,48 +46,10 @@ static const char *const demo_schemas[DEMO_TYPES] = {
                 "\"x-keepstep-type\": \"text\"}\n") "  \"required\": [\"id\", \"author\"]\n}\n",
 };
 
-static enum status demo_write_file(const struct demo *demo, const char *name, const char *text,
-                                   struct error *err)
-{
-    char path[DEMO_PATH_SIZE + 64];
-    (void)snprintf(path, sizeof path, "%s/%s", demo->directory, name);
-    FILE *file = fopen(path, "w");
-    bool written = file != NULL && fputs(text, file) >= 0;
-    if (file != NULL && fclose(file) != 0)
-        written = false;
-    if (!written)
-        return error_set(err, STATUS_FATAL, "could not write \"%s\": %s", path, strerror(errno));
-    return STATUS_OK;
-}
-
-/* The program sqlite3 runs the SQL, so that what writes is no code of ours. */
-static enum status demo_sql(const struct demo *demo, int service, const char *sql,
-                            struct error *err)
-{
-    char command[3 * DEMO_PATH_SIZE];
-    (void)snprintf(command, sizeof command,
-                   "exec sqlite3 -bail -cmd '.timeout 5000' '%s/%s.db' 2>>'%s/sqlite3.log'",
-                   demo->directory, demo_services[service], demo->directory);
-    FILE *program = popen(command, "w");
-    if (program == NULL)
-        return error_set(err, STATUS_FATAL, "could not start sqlite3: %s", strerror(errno));
-    bool written = fputs(sql, program) >= 0;
-    int result = pclose(program);
-    if (!written || result != 0)
-        return error_set(err, STATUS_FATAL,
-                         "sqlite3 failed for service %s (exit %d), see %s/sqlite3.log",
-                         demo_services[service], WEXITSTATUS(result), demo->directory);
-    return STATUS_OK;
-}
-
 enum status demo_lay_out(struct demo *demo, struct error *err)
 {
-    char path[DEMO_PATH_SIZE + 64];
     char name[64];
-    (void)snprintf(path, sizeof path, "%s/schemas", demo->directory);
-    if (mkdir(demo->directory, 0755) != 0 || mkdir(path, 0755) != 0)
-        return error_set(err, STATUS_FATAL, "could not make \"%s\": %s", path, strerror(errno));
-    enum status status = demo_write_file(demo, "keepstep-demo", "made by keepstep demo\n", err);
+    enum status status = demo_make_folder(demo, err);
     for (int type = 0; status == STATUS_OK && type < DEMO_TYPES; type++) {
         (void)snprintf(name, sizeof name, "schemas/%s.schema.json", demo_types[type]);
         status = demo_write_file(demo, name, demo_schemas[type], err);
@@ -119,54 +62,15 @@ enum status demo_lay_out(struct demo *demo, struct error *err)
     return status;
 }
 
-/* Only its owner can read it. */
-static enum status demo_write_token(const struct demo *demo, struct error *err)
-{
-    unsigned char random[16];
-    char text[2 * sizeof random + 2];
-    char path[DEMO_PATH_SIZE + 64];
-    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
-        return error_set(err, STATUS_FATAL, "could not make a token: %s", strerror(errno));
-    for (size_t i = 0; i < sizeof random; i++)
-        (void)snprintf(text + 2 * i, 3, "%02x", random[i]);
-    (void)snprintf(text + 2 * sizeof random, 2, "\n");
-    (void)snprintf(path, sizeof path, "%s/" DEMO_TOKEN_FILE, demo->directory);
-    int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool written = file >= 0 && write(file, text, strlen(text)) == (ssize_t)strlen(text);
-    if (file >= 0 && close(file) != 0)
-        written = false;
-    return written
-               ? STATUS_OK
-               : error_set(err, STATUS_FATAL, "could not write \"%s\": %s", path, strerror(errno));
-}
-
-/* Each page has a port of its own, from the usual one on. */
-static void demo_append_page(struct demo *demo, int service, struct buffer *text)
-{
-    unsigned first = service == 0 ? DEMO_PORT : demo->ports[service - 1] + 1;
-    demo->ports[service] = demo->keep ? http_free_port(first) : 0;
-    if (demo->ports[service] == 0)
-        buffer_append_text(text, "listen: \"\"\n");
-    else
-        buffer_append_format(text,
-                             "listen: 127.0.0.1:%u\nlisten_token_file: " DEMO_TOKEN_FILE "\n"
-                             "verify: {every_s: %d}\n",
-                             demo->ports[service], DEMO_VERIFY_S);
-}
-
 static void demo_append_configuration(struct demo *demo, int service, struct buffer *text)
 {
-    buffer_append_format(text, "service: %s\ndatabase: sqlite:%s.db\n", demo_services[service],
-                         demo_services[service]);
-    demo_append_page(demo, service, text);
+    demo_append_head(demo, service, text);
+    if (demo->ports[service] != 0)
+        buffer_append_format(text, "verify: {every_s: %d}\n", DEMO_VERIFY_S);
     buffer_append_format(text,
-                         "kafka: {bootstrap.servers: \"%s\"%s}\npublish:\n"
+                         "publish:\n"
                          "  %s: {table: %s, partitions: 3}\n"
                          "  note: {table: notes, partitions: 3}\napply:\n",
-                         demo->bootstrap,
-                         demo->own_broker ? ", session.timeout.ms: 4000, "
-                                            "heartbeat.interval.ms: 500"
-                                          : "",
                          demo_types[service], demo_tables[service]);
     for (int type = 0; type < DEMO_TYPES; type++) {
         if (type != service)

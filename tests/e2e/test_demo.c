@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define DEMO_LIMIT_MS   90000
+#define JOINT_LIMIT_MS  200000
 #define SETTLED_SECONDS 10 /* the demo waits at most 15 s */
 
 static int count_of(const char *text, const char *word)
@@ -41,10 +42,10 @@ static const char *type_commands(const char *output, const char *head, int count
     return all;
 }
 
-/* There it is the program that ./run builds, and the folder is the default. */
-static void expect_as_in_the_readme(const char *output, const char *directory)
+/* There it is the program that ./run builds, and the folder is the default.
+ * @param first  the first line that it shows. */
+static void expect_as_in_the_readme(const char *output, const char *first, const char *directory)
 {
-    static const char first[] = "The copies, row by row against the service that owns the table:";
     const char *said = strstr(output, first);
     if (said == NULL)
         test_fail("no \"%s\": %s", first, output);
@@ -64,7 +65,9 @@ static void the_demo_ends_with_equal_tables(void **state)
     struct process_result result = process_run(demo, NULL, DEMO_LIMIT_MS);
     if (result.exit_code != 0)
         test_fail("the demo ended with %d: %s\n%s", result.exit_code, result.errors, result.output);
-    expect_as_in_the_readme(result.output, directory);
+    expect_as_in_the_readme(
+        result.output,
+        "The copies, row by row against the service that owns the table:", directory);
     assert_int_equal(count_of(result.output, " databases: equal\n"), 4);
     assert_int_equal(count_of(result.output, " parked 1 event (the poisoned one)"), 3);
     assert_int_equal(count_of(result.output, ", recognised 1 duplicate\n"), 2);
@@ -170,6 +173,51 @@ static void the_demo_fails_where_more_was_parked_than_it_poisoned(void **state)
     assert_non_null(strstr(output, "NOT ALL OF IT"));
 }
 
+static void the_demo_of_joint_transactions_ends_with_all_or_nothing(void **state)
+{
+    (void)state;
+    if (PROCESS_RUN("sqlite3", "--version").exit_code != 0)
+        test_skip("no sqlite3 program");
+    const char *directory = test_path("demo");
+    const char *const demo[] = {KEEPSTEP_BINARY, "demo", "--joint", "--directory", directory, NULL};
+    struct process_result result = process_run(demo, NULL, JOINT_LIMIT_MS);
+    if (result.exit_code != 0)
+        test_fail("the demo ended with %d: %s\n%s", result.exit_code, result.errors, result.output);
+    expect_as_in_the_readme(result.output,
+                            "* Order 1 wants 3 lamps for 30.00. All three can make their part.",
+                            directory);
+    assert_non_null(strstr(result.output, "\nAll or nothing: "));
+    assert_string_equal(
+        sqlite_text(test_path("demo/shop.db"), "SELECT id, state FROM orders ORDER BY id"),
+        "1|confirmed\n2|asked\n3|confirmed\n");
+    assert_string_equal(sqlite_text(test_path("demo/warehouse.db"), "SELECT free FROM stock"),
+                        "5\n");
+    assert_string_equal(sqlite_text(test_path("demo/billing.db"),
+                                    "SELECT credit_cents FROM accounts;"
+                                    "SELECT id, cents FROM charges ORDER BY id"),
+                        "5000\n1-1|3000\n3-1|2000\n");
+    const char *said = type_commands(result.output, " Try:\n", 2);
+    assert_non_null(strstr(said, "billing yes"));
+    assert_non_null(strstr(said, "order-3|committed|"));
+}
+
+/* Somebody takes a lamp away behind the demo's back. */
+static void the_demo_of_joint_transactions_fails_where_a_row_is_not_as_it_should_be(void **state)
+{
+    (void)state;
+    if (PROCESS_RUN("sqlite3", "--version").exit_code != 0)
+        test_skip("no sqlite3 program");
+    const char *directory = test_path("demo");
+    const char *const demo[] = {KEEPSTEP_BINARY, "demo", "--joint", "--directory", directory, NULL};
+    struct process *process = process_start("demo", demo, NULL);
+    if (!process_wait_for(process, "billing is still dead", JOINT_LIMIT_MS))
+        test_fail("%s%s", process_output(process), process_errors(process));
+    (void)sqlite_text(test_path("demo/warehouse.db"), "INSERT INTO stock VALUES('bulb',1);"
+                                                      "DELETE FROM stock WHERE id='lamp'");
+    assert_int_equal(process_wait(process, JOINT_LIMIT_MS), 70);
+    assert_non_null(strstr(process_output(process), "\nNOT ALL OR NOTHING: "));
+}
+
 static void clean_leaves_a_foreign_folder_alone(void **state)
 {
     (void)state;
@@ -188,6 +236,9 @@ int main(void)
         TEST_WITH_LIMIT(the_demo_ends_with_equal_tables, 120),
         TEST_WITH_LIMIT(the_demo_fails_where_more_was_parked_than_it_poisoned, 180),
         TEST_WITH_LIMIT(a_demo_that_is_kept_goes_on_until_it_is_stopped, 120),
+        TEST_WITH_LIMIT(the_demo_of_joint_transactions_ends_with_all_or_nothing, 240),
+        TEST_WITH_LIMIT(the_demo_of_joint_transactions_fails_where_a_row_is_not_as_it_should_be,
+                        240),
         TEST(clean_leaves_a_foreign_folder_alone),
     };
     return TEST_RUN(tests);

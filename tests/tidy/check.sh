@@ -130,7 +130,7 @@ grep -nE '^ *# *include *"(consumer|producer)/([a-z_]+/)*([a-z]+_)?internal\.h"'
 
 one_knows EX_CONFIG common/status.c operate/manual/manual.c
 door jansson.h schemas/json.h
-door sqlite3.h common/sqlite_session.h producer/library/publisher_sqlite.c
+door sqlite3.h common/sqlite_session.h 'producer/library/*_sqlite.c'
 door libpq-fe.h common/postgresql_session.h
 door mysql.h common/mariadb_session.h
 door common/postgresql_session.h 'common/postgresql_*' 'producer/postgresql/*' 'consumer/store/postgresql/*' consumer/describe/postgresql.c
@@ -169,7 +169,8 @@ for file in "${files[@]}"; do
 done | report "every header has its guard"
 
 # The demo's services have tables and SQL of their own.
-sources "${layers[@]}" | grep -v -e sqlite -e postgresql -e mariadb -e operate/demo_services.c |
+sources "${layers[@]}" | grep -v -e sqlite -e postgresql -e mariadb -e operate/demo_services.c \
+    -e operate/demo_joint.c |
     xargs -r grep -nE '"(SELECT|INSERT INTO|UPDATE [a-z%]|DELETE FROM|CREATE TABLE|DROP) ?' |
     report "SQL stands only in the back ends' files and sql folders"
 
