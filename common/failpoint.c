@@ -10,7 +10,6 @@ const char *const failpoint_names[] = {FAILPOINT_LIST(FAILPOINT_NAME)};
 
 #include <pthread.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +17,14 @@ static pthread_once_t failpoint_once = PTHREAD_ONCE_INIT;
 static int failpoint_chosen = -1;
 static long failpoint_left = 1;
 static int failpoint_signal = SIGKILL;
+
+static void failpoint_refuse(const char *variable, const char *text, const char *what)
+{
+    struct error err = ERROR_INIT;
+    (void)error_set(error_config(&err), STATUS_FATAL, "%s=%s: no such %s", variable, text, what);
+    log_error("failpoint", "%s", err.text);
+    exit(error_exit_code(&err));
+}
 
 static void failpoint_load(void)
 {
@@ -38,13 +45,8 @@ static void failpoint_load(void)
     bool stops = strcmp(rest, ":stop") == 0;
     if (stops)
         failpoint_signal = SIGSTOP;
-    if (failpoint_chosen < 0 || failpoint_left < 1 || (!stops && *rest != '\0')) {
-        struct error err = ERROR_INIT;
-        (void)error_set(error_config(&err), STATUS_FATAL,
-                        "KEEPSTEP_FAILPOINT=%s: no such crash point", text);
-        log_error("failpoint", "%s", err.text);
-        exit(error_exit_code(&err));
-    }
+    if (failpoint_chosen < 0 || failpoint_left < 1 || (!stops && *rest != '\0'))
+        failpoint_refuse("KEEPSTEP_FAILPOINT", text, "crash point");
 }
 
 void failpoint(enum failpoint_point point)
@@ -54,5 +56,29 @@ void failpoint(enum failpoint_point point)
         return;
     if (__atomic_sub_fetch(&failpoint_left, 1, __ATOMIC_SEQ_CST) == 0)
         (void)raise(failpoint_signal);
+}
+
+#define FAILPOINT_RULE_NAME(constant, name) name,
+static const char *const failpoint_rule_names[] = {FAILPOINT_RULE_LIST(FAILPOINT_RULE_NAME)};
+static pthread_once_t failpoint_rule_once = PTHREAD_ONCE_INIT;
+static int failpoint_rule_off = -1;
+
+static void failpoint_load_rule(void)
+{
+    const char *text = getenv("KEEPSTEP_RULE_OFF");
+    if (text == NULL || *text == '\0')
+        return;
+    for (int i = 0; i < FAILPOINT_RULE_COUNT; i++) {
+        if (strcmp(failpoint_rule_names[i], text) == 0)
+            failpoint_rule_off = i;
+    }
+    if (failpoint_rule_off < 0)
+        failpoint_refuse("KEEPSTEP_RULE_OFF", text, "rule");
+}
+
+bool failpoint_rule_is_off(enum failpoint_rule rule)
+{
+    (void)pthread_once(&failpoint_rule_once, failpoint_load_rule);
+    return (int)rule == failpoint_rule_off;
 }
 #endif

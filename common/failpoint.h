@@ -1,7 +1,9 @@
-/* Crash points for tests: the process kills or stops itself where KEEPSTEP_FAILPOINT says so. */
+/* Crash points for tests: the process kills or stops itself where KEEPSTEP_FAILPOINT says so. And
+ * rules that a test switches off, to show that it would notice. */
 #ifndef COMMON_FAILPOINT_H
 #define COMMON_FAILPOINT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* clang-format off */
@@ -70,11 +72,22 @@
     X(JOINT_AFTER_DECISION, "joint_after_decision")                                                \
     X(JOINT_BEFORE_SETTLE, "joint_before_settle")                                                  \
     X(JOINT_AFTER_SETTLE, "joint_after_settle")
+
+/* Of joint transactions, by the names of their model (rules 66, 62, 68, 69). */
+#define FAILPOINT_RULE_LIST(X)                                                                     \
+    X(NO_GUARD, "no_guard")                                                                        \
+    X(VOTE_APART, "vote_apart")                                                                    \
+    X(CLOCK, "clock")                                                                              \
+    X(NO_CATCHUP, "no_catchup")
 /* clang-format on */
 
 #define FAILPOINT_MEMBER(constant, name) FAILPOINT_##constant,
 enum failpoint_point { FAILPOINT_LIST(FAILPOINT_MEMBER) FAILPOINT_COUNT };
 #undef FAILPOINT_MEMBER
+
+#define FAILPOINT_RULE_MEMBER(constant, name) FAILPOINT_##constant,
+enum failpoint_rule { FAILPOINT_RULE_LIST(FAILPOINT_RULE_MEMBER) FAILPOINT_RULE_COUNT };
+#undef FAILPOINT_RULE_MEMBER
 
 /** All FAILPOINT_COUNT names, in the order of the enum. Every build has them. */
 extern const char *const failpoint_names[];
@@ -84,8 +97,13 @@ extern const char *const failpoint_names[];
  * (default 1), or SIGSTOP with ":stop". A misspelt name ends the process at the first pass, so that
  * no test passes by mistake. @thread any. */
 void failpoint(enum failpoint_point point);
+
+/** @return whether KEEPSTEP_RULE_OFF names this rule. A misspelt name ends the process. @thread
+ * any. */
+bool failpoint_rule_is_off(enum failpoint_rule rule);
 #else
-#define failpoint(point) ((void)0)
+#define failpoint(point)            ((void)0)
+#define failpoint_rule_is_off(rule) false
 #endif
 
 #endif

@@ -191,6 +191,20 @@ static enum status step_try(struct joint_agent *agent, struct joint_open *open, 
     return STATUS_OK;
 }
 
+/* As step_try() would be without rule 62: the vote is out before anything is reserved. */
+static enum status step_try_apart(struct joint_agent *agent, struct joint_open *open,
+                                  struct error *err)
+{
+    const struct joint_answer yes = {.proposal = slice_of(open->tally->proposal_id), .yes = true};
+    enum status status = joint_begin(agent, agent->state.next_offset, NULL, err);
+    if (status == STATUS_OK)
+        status = joint_say_vote(agent, open, &yes, err);
+    status = joint_end(agent, status, true, err);
+    if (status == STATUS_OK)
+        failpoint(FAILPOINT_JOINT_BEFORE_VOTE);
+    return status == STATUS_OK ? step_try(agent, open, err) : status;
+}
+
 /* The log decides whether the withdrawal comes before the last yes (rule 68). */
 static enum status step_withdraw(struct joint_agent *agent, struct joint_open *open,
                                  const char *why, struct error *err)
@@ -214,6 +228,12 @@ static enum status step_withdraw_late(struct joint_agent *agent, struct joint_op
                                       struct error *err)
 {
     struct buffer why;
+    if (failpoint_rule_is_off(FAILPOINT_CLOCK)) {
+        open->state = open->state == JOINT_STATE_RESERVED ? JOINT_STATE_ABORTING
+                                                          : JOINT_STATE_ABORTED;
+        open->tally->outcome = JOINT_ABORTED;
+        return STATUS_OK;
+    }
     buffer_init(&why, JOINT_REASON_SIZE * JOINT_PARTICIPANTS_MAX);
     buffer_append_format(&why, "no decision within %d ms: ", (int)open->timeout_ms);
     joint_tally_missing(open->tally, &why);
@@ -305,7 +325,8 @@ static bool open_is_late(const struct joint_open *open)
 /* What is to be done with one of them. It may be gone afterwards. */
 static enum status step_one(struct joint_agent *agent, struct joint_open *open, struct error *err)
 {
-    bool has_caught_up = agent->state.next_offset >= agent->read_first;
+    bool has_caught_up = agent->state.next_offset >= agent->read_first ||
+                         failpoint_rule_is_off(FAILPOINT_NO_CATCHUP);
     if (open_is_decided(open))
         return step_settle(agent, open, err);
     if (!open->withdrawn && has_caught_up && open->lost_vote)
@@ -315,7 +336,8 @@ static enum status step_one(struct joint_agent *agent, struct joint_open *open, 
         return step_withdraw_late(agent, open, err);
     if (open->state == JOINT_STATE_QUEUED && !open->withdrawn && !open->lost_vote &&
         has_caught_up && joint_open_has_part(open) && joint_wanted_by(&agent->wanted, open) == NULL)
-        return step_try(agent, open, err);
+        return failpoint_rule_is_off(FAILPOINT_VOTE_APART) ? step_try_apart(agent, open, err)
+                                                           : step_try(agent, open, err);
     return STATUS_OK;
 }
 

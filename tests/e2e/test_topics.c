@@ -261,8 +261,8 @@ static void three_brokers_get_three_replicas_of_which_two_are_in_sync(void **sta
 {
     (void)state;
     struct kafka *kafka = kafka_start();
-    kafka_join(kafka, 2);
-    kafka_join(kafka, 3);
+    (void)kafka_join(kafka, 2);
+    (void)kafka_join(kafka, 3);
     struct sidecar shop = make(kafka, "topics: {replication_factor: 3, min_insync_replicas: 2}\n");
     expect(topics(&shop, "apply", NULL), 0, "created  ");
     for (int i = 0; i < 50 && topics(&shop, "plan", NULL).exit_code != 0; i++)

@@ -62,18 +62,19 @@ static void kafka_run(struct kafka *kafka)
     kafka->process = kafka_start_process(kafka, "kafka", run);
 }
 
-void kafka_join(struct kafka *kafka, int node)
+struct process *kafka_join(struct kafka *kafka, int node)
 {
+    static int starts;
     const char *text = test_read_file(test_format("%s/server.properties", kafka->directory));
     const char *voters = strstr(text, "controller.quorum.voters=");
     const char *port = strrchr(test_format("%.*s", (int)strcspn(voters, "\n"), voters), ':') + 1;
-    const char *name = test_format("kafka%d", node);
+    const char *name = test_format("kafka%d-%d", node, ++starts);
     const char *directory = test_format("%s/node%d", kafka->directory, node);
     const char *const join[] = {KAFKA_SCRIPT, "join",
                                 directory,    test_format("%d", process_free_port()),
                                 port,         test_format("%d", node),
                                 NULL};
-    (void)kafka_start_process(kafka, name, join);
+    return kafka_start_process(kafka, name, join);
 }
 
 struct kafka *kafka_start(void)

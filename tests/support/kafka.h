@@ -7,6 +7,7 @@
 #include "tests/support/test.h"
 
 struct kafka;
+struct process;
 
 /** One consumed record, valid during the callback. */
 struct kafka_record {
@@ -32,9 +33,10 @@ void kafka_configure(const char *line);
  * not allowed so. The broker needs an authorizer (kafka_configure()). */
 void kafka_allow_only(struct kafka *kafka, const char *topic, const char *operation);
 
-/** Let a further broker join the shared Kafka's cluster, as its node `node` (2 …). It ends with the
- * program. */
-void kafka_join(struct kafka *kafka, int node);
+/** Let a further broker join the shared Kafka's cluster, as its node `node` (2 …), also once more
+ * after it was killed: with the data that it had. The first node alone is the controller.
+ * @return the broker; it ends with the program. */
+struct process *kafka_join(struct kafka *kafka, int node);
 
 /** @return "127.0.0.1:PORT". */
 const char *kafka_bootstrap(const struct kafka *kafka);
@@ -51,6 +53,16 @@ void kafka_continue(struct kafka *kafka);
 
 /** Create a topic; the test fails if that fails. `config` is "name=value;name=value" or NULL. */
 void kafka_create_topic(struct kafka *kafka, const char *topic, int partitions, const char *config);
+
+/** The same, with one partition whose replicas are on some nodes; the first one leads. */
+#define KAFKA_NODES_MAX 8
+void kafka_create_topic_on(struct kafka *kafka, const char *topic, const int32_t *nodes,
+                           size_t node_count, const char *config);
+
+/** @return the node that leads a topic's only partition, -1: none. @param ret_in_sync  how many
+ * replicas are in sync. */
+int kafka_leader(struct kafka *kafka, const char *topic, int *ret_in_sync);
+
 void kafka_delete_topic(struct kafka *kafka, const char *topic);
 
 /** Raise the number of partitions of a topic. */

@@ -108,15 +108,9 @@ static void kafka_configure_topic(rd_kafka_NewTopic_t *new_topic, const char *co
 
 static int kafka_partitions(rd_kafka_t *client, const char *topic);
 
-void kafka_create_topic(struct kafka *kafka, const char *topic, int partitions, const char *config)
+static void kafka_create(struct kafka *kafka, const char *topic, rd_kafka_NewTopic_t *new_topic)
 {
-    char text[512];
     rd_kafka_t *client = kafka_client(kafka);
-    rd_kafka_NewTopic_t *new_topic = rd_kafka_NewTopic_new(topic, partitions, 1, text, sizeof text);
-    if (new_topic == NULL)
-        test_fail("%s", text);
-    if (config != NULL)
-        kafka_configure_topic(new_topic, config);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
     rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(client,
                                                                  RD_KAFKA_ADMIN_OP_CREATETOPICS);
@@ -126,6 +120,52 @@ void kafka_create_topic(struct kafka *kafka, const char *topic, int partitions, 
     rd_kafka_NewTopic_destroy(new_topic);
     kafka_finish_topic(queue, "create", topic);
     (void)kafka_partitions(client, topic);
+}
+
+void kafka_create_topic(struct kafka *kafka, const char *topic, int partitions, const char *config)
+{
+    char text[512];
+    rd_kafka_NewTopic_t *new_topic = rd_kafka_NewTopic_new(topic, partitions, 1, text, sizeof text);
+    if (new_topic == NULL)
+        test_fail("%s", text);
+    if (config != NULL)
+        kafka_configure_topic(new_topic, config);
+    kafka_create(kafka, topic, new_topic);
+}
+
+void kafka_create_topic_on(struct kafka *kafka, const char *topic, const int32_t *nodes,
+                           size_t node_count, const char *config)
+{
+    char text[512];
+    int32_t replicas[KAFKA_NODES_MAX];
+    assert_in_range(node_count, 1, KAFKA_NODES_MAX);
+    memcpy(replicas, nodes, node_count * sizeof *nodes);
+    rd_kafka_NewTopic_t *new_topic = rd_kafka_NewTopic_new(topic, 1, -1, text, sizeof text);
+    if (new_topic == NULL ||
+        rd_kafka_NewTopic_set_replica_assignment(new_topic, 0, replicas, node_count, text,
+                                                 sizeof text) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        test_fail("%s", text);
+    kafka_configure_topic(new_topic, config);
+    kafka_create(kafka, topic, new_topic);
+}
+
+int kafka_leader(struct kafka *kafka, const char *topic, int *ret_in_sync)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_t *client = kafka_client(kafka);
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(client, topic, NULL);
+    int leader = -1;
+    *ret_in_sync = 0;
+    if (rd_kafka_metadata(client, 0, handle, &metadata, KAFKA_WAIT_MS) ==
+        RD_KAFKA_RESP_ERR_NO_ERROR) {
+        if (metadata->topic_cnt == 1 && metadata->topics[0].partition_cnt == 1) {
+            leader = metadata->topics[0].partitions[0].leader;
+            *ret_in_sync = metadata->topics[0].partitions[0].isr_cnt;
+        }
+        rd_kafka_metadata_destroy(metadata);
+    }
+    rd_kafka_topic_destroy(handle);
+    return leader;
 }
 
 void kafka_delete_topic(struct kafka *kafka, const char *topic)
