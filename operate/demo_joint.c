@@ -38,20 +38,20 @@ static const char *const joint_topics[] = {
 /* What the services refuse is said by their own constraints. */
 static const char *const joint_ddl[DEMO_SERVICES] = {
     "CREATE TABLE orders(id INTEGER PRIMARY KEY, state TEXT NOT NULL, cents INTEGER NOT NULL);\n",
-    "CREATE TABLE stock(id TEXT NOT NULL PRIMARY KEY, free INTEGER NOT NULL CHECK (free >= 0));\n"
-    "INSERT INTO stock VALUES('lamp',10);\n",
-    "CREATE TABLE accounts(id INTEGER PRIMARY KEY,"
-    " credit_cents INTEGER NOT NULL CHECK (credit_cents >= 0));\n"
-    "CREATE TABLE charges(id TEXT NOT NULL PRIMARY KEY, account INTEGER NOT NULL,"
-    " cents INTEGER NOT NULL);\n"
-    "INSERT INTO accounts VALUES(7,10000);\n",
+    ("CREATE TABLE stock(id TEXT NOT NULL PRIMARY KEY, free INTEGER NOT NULL CHECK (free >= 0));\n"
+     "INSERT INTO stock VALUES('lamp',10);\n"),
+    ("CREATE TABLE accounts(id INTEGER PRIMARY KEY,"
+     " credit_cents INTEGER NOT NULL CHECK (credit_cents >= 0));\n"
+     "CREATE TABLE charges(id TEXT NOT NULL PRIMARY KEY, account INTEGER NOT NULL,"
+     " cents INTEGER NOT NULL);\n"
+     "INSERT INTO accounts VALUES(7,10000);\n"),
 };
 
 static const char *const joint_entries[DEMO_SERVICES] = {
     "publish:\n  order: {table: orders, partitions: 1, joint: []}\n",
     "publish:\n  stock: {table: stock, partitions: 1, joint: [shop]}\n",
-    "publish:\n  account: {table: accounts, partitions: 1, joint: [shop]}\n"
-    "  charge: {table: charges, partitions: 1, joint: [shop]}\n",
+    ("publish:\n  account: {table: accounts, partitions: 1, joint: [shop]}\n"
+     "  charge: {table: charges, partitions: 1, joint: [shop]}\n"),
 };
 
 static const char *const joint_schemas[][2] = {
