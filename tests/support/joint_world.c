@@ -17,8 +17,8 @@ static const char *const types[JOINT_SERVICES] = {"item", "extra", "item"};
 static const char *const columns[] = {
     [DATABASE_SQLITE] = "id INTEGER PRIMARY KEY, name TEXT NOT NULL, amount INTEGER",
     [DATABASE_POSTGRESQL] = "id bigint PRIMARY KEY, name text NOT NULL, amount bigint",
-    [DATABASE_MARIADB] = "id BIGINT PRIMARY KEY, name TEXT CHARACTER SET utf8mb4 NOT NULL, "
-                         "amount BIGINT",
+    [DATABASE_MARIADB] = ("id BIGINT PRIMARY KEY, name TEXT CHARACTER SET utf8mb4 NOT NULL, amount "
+                          "BIGINT"),
 };
 
 void joint_world_begin(struct joint_world *world,
