@@ -1,6 +1,7 @@
 /* Sidecars that compare by themselves: a difference is seen by every service, until it is mended.
  * labels: early */
 #include "common/buffer.h"
+#include "common/clock.h"
 #include "operate/http_client.h"
 #include "tests/support/load.h"
 #include "tests/support/repair.h"
@@ -139,6 +140,16 @@ static void expect_token_everywhere(const struct watch *watch, const char *token
     }
 }
 
+/* All services compare by themselves, and have a page. */
+static void begin_watch(struct watch *watch)
+{
+    trio_make(watch->trio, "verify: {every_s: 2}\n");
+    for (size_t i = 0; i < VERIFY_KINDS; i++)
+        watch->ports[i] = sidecar_listen(&watch->trio->services[i]);
+    for (size_t i = 0; i < VERIFY_KINDS; i++)
+        sidecar_begin(&watch->trio->services[i]);
+}
+
 static void a_difference_is_seen_by_every_sidecar_until_it_is_repaired(void **state)
 {
     static const int64_t equal[BAD_RESULTS] = {0, 0, 0};
@@ -146,11 +157,7 @@ static void a_difference_is_seen_by_every_sidecar_until_it_is_repaired(void **st
     struct trio trio;
     struct watch watch = {.trio = &trio};
     (void)state;
-    trio_make(&trio, "verify: {every_s: 2}\n");
-    for (size_t i = 0; i < VERIFY_KINDS; i++)
-        watch.ports[i] = sidecar_listen(&trio.services[i]);
-    for (size_t i = 0; i < VERIFY_KINDS; i++)
-        sidecar_begin(&trio.services[i]);
+    begin_watch(&watch);
     trio_insert(&trio);
     trio_settle(&trio);
     expect_rows(&watch, "lite/", equal);
@@ -169,6 +176,65 @@ static void a_difference_is_seen_by_every_sidecar_until_it_is_repaired(void **st
     expect_rows(&watch, "lite/", equal);
     assert_int_equal(count_of(&trio, "order at lite is DIFFERENT from post: 3 rows"), 1);
     assert_int_equal(count_of(&trio, "order at lite is equal to post again"), 1);
+    trio_end(&trio);
+}
+
+#define KILLS 4
+
+/* No page says that a copy of "order" differs. */
+static void expect_no_alarm(const struct watch *watch)
+{
+    for (size_t i = 0; i < VERIFY_KINDS; i++) {
+        const char *page = read_page(watch->ports[i], "/metrics");
+        for (size_t j = 0; j < BAD_RESULTS; j++) {
+            if (verify_rows(page, "lite/", bad_results[j]) > 0 ||
+                verify_rows(page, "maria/", bad_results[j]) > 0)
+                test_fail("a false alarm: %s", page);
+        }
+    }
+}
+
+/* One after the other, each in the middle of something. */
+static void kill_some(const struct watch *watch, bool is_equal)
+{
+    for (int i = 0; i < KILLS; i++) {
+        load_kill(&watch->trio->services[i % VERIFY_KINDS]);
+        clock_sleep_us(700000);
+        if (is_equal)
+            expect_no_alarm(watch);
+    }
+}
+
+/* Whoever compares, or answers, may be killed: no copy differs because of that, what was planted is
+ * found all the same, and what was mended is equal again. */
+static void kills_raise_no_alarm_and_hide_no_difference(void **state)
+{
+    static const int64_t equal[BAD_RESULTS] = {0, 0, 0};
+    static const int64_t planted[BAD_RESULTS] = {1, 1, 1};
+    struct trio trio;
+    struct process *writer;
+    struct watch watch = {.trio = &trio};
+    (void)state;
+    begin_watch(&watch);
+    writer = trio_write(&trio, DATABASE_POSTGRESQL);
+    kill_some(&watch, true);
+    assert_true(load_client_end(writer, WAIT_MS) < 2 * TRIO_STATEMENTS);
+    trio_settle(&trio);
+    (void)database_text(trio.services[DATABASE_POSTGRESQL].url,
+                        "DELETE FROM orders; INSERT INTO orders VALUES (1, 'n', '1.50', 0.1), "
+                        "(2, 'n', '1.50', 0.1)");
+    trio_settle(&trio);
+    expect_rows(&watch, "lite/", equal);
+    trio_plant(&trio, DATABASE_SQLITE, "orders");
+    kill_some(&watch, false);
+    expect_rows(&watch, "lite/", planted);
+    expect_rows(&watch, "maria/", equal);
+    struct process_result result = repair_command_run(&trio.services[DATABASE_SQLITE],
+                                                      &trio.services[DATABASE_POSTGRESQL], "order",
+                                                      (const char *const[]){NULL});
+    assert_int_equal(result.exit_code, EX_OK);
+    kill_some(&watch, false);
+    expect_rows(&watch, "lite/", equal);
     trio_end(&trio);
 }
 
@@ -259,6 +325,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(a_difference_is_seen_by_every_sidecar_until_it_is_repaired, 300),
+        TEST_WITH_LIMIT(kills_raise_no_alarm_and_hide_no_difference, 300),
         TEST_WITH_LIMIT(the_memory_of_a_sidecar_that_compares_does_not_grow_with_the_rounds, 700),
     };
     return TEST_RUN(tests);
