@@ -24,9 +24,11 @@ void plants_prepare(const struct plants *plants, const char *entity_type, enum d
 void plants_expect_prepared(const struct plants *plants, const char *entity_type,
                             enum database_kind where)
 {
-    sidecar_expect(&plants->services[where],
-                   test_format("SELECT count(*) FROM %ss WHERE id >= %d", entity_type, COLD_FIRST),
-                   test_format("%d\n", COLD_KEYS));
+    const char *url = plants->services[where].url;
+    const char *sql = test_format("SELECT count(*) FROM %ss WHERE id >= %d", entity_type,
+                                  COLD_FIRST);
+    if (!database_wait_for(url, sql, test_format("%d\n", COLD_KEYS), 20000))
+        test_fail("%s: %s", sql, database_text(url, sql));
 }
 
 static void write_by_hand(const struct plants *plants, const struct plant *plant, const char *sql)
