@@ -1,19 +1,22 @@
-/* `keepstep verify` all the time, while three databases are written and sidecars are killed: it
- * raises no false alarm, and it misses no row that was changed by hand. TEST_LOAD_SECONDS is the
- * length. labels: alone */
+/* `keepstep verify` all the time, by itself and with --every, while three databases are written and
+ * sidecars are killed: it raises no false alarm, and it misses no row that was changed by hand.
+ * TEST_LOAD_SECONDS is the length. labels: alone */
 #include "tests/support/load.h"
 #include "tests/support/plants.h"
 #include "tests/support/verify.h"
 
 #include "common/clock.h"
 
-#include <stdlib.h>
+#include <limits.h>
 #include <sysexits.h>
 
 #define SCRIPT_MAX    ((size_t)1024 * 1024)
 #define STATEMENTS    400 /* of one client */
 #define HOT_KEYS      60  /* that the clients write */
 #define KILL_EVERY_US 6000000
+#define BY_EVERY      3 /* each third time one process goes on comparing */
+#define ROUNDS_MIN    6
+#define WAIT_MS       120000
 
 struct world {
     struct kafka *kafka;
@@ -22,8 +25,10 @@ struct world {
     struct process *clients[VERIFY_KINDS];
     struct plants plants;
     int client_count;
+    struct process *repeating; /* `verify --every` */
+    int wanted;                /* rounds of it */
     /* What was counted: */
-    int runs, kills;
+    int runs, rounds_by_every, kills;
     int compared[VERIFY_KINDS]; /* how often the rows of each service were */
     int64_t rows;
 };
@@ -63,7 +68,9 @@ static void world_fill(struct world *world)
                                     .seed = 11};
     for (int i = 0; i < world->plants.type_count; i++) {
         plants_prepare(&world->plants, world->plants.types[i], DATABASE_POSTGRESQL);
-        plants_expect_prepared(&world->plants, world->plants.types[i], DATABASE_SQLITE);
+        for (int kind = 0; kind < VERIFY_KINDS; kind++)
+            plants_expect_prepared(&world->plants, world->plants.types[i],
+                                   (enum database_kind)kind);
     }
 }
 
@@ -114,8 +121,9 @@ static void note_compared(struct world *world, const char *service)
         world->compared[i] += strcmp(verify_dialects[i].service, service) == 0;
 }
 
-static void judge_line(struct world *world, const json_t *line)
+static void note_line(void *context, const json_t *line)
 {
+    struct world *world = context;
     const char *reference = json_string_value(json_object_get(line, "reference"));
     size_t index;
     json_t *copy;
@@ -131,25 +139,90 @@ static void judge_line(struct world *world, const json_t *line)
                           json_string_value(json_object_get(line, "type")), reason);
         }
     }
-    plants_judge(&world->plants, line);
+}
+
+/* @return how many times all types were compared. */
+static int rounds(const struct world *world, const char *output)
+{
+    int count = INT_MAX;
+    for (int i = 0; i < world->plants.type_count; i++) {
+        int lines = plants_lines(output, world->plants.types[i]);
+        count = lines < count ? lines : count;
+    }
+    return count;
+}
+
+static void expect_compared(const struct process_result *result)
+{
+    if (result->exit_code != EX_OK && result->exit_code != EX_DATAERR &&
+        result->exit_code != EX_TEMPFAIL)
+        test_fail("exit code %d: %s", result->exit_code, result->errors);
 }
 
 static void world_verify(struct world *world)
 {
-    struct process_result result = VERIFY(world->all, "--json", "--rows");
-    int lines = 0;
-    if (result.exit_code != EX_OK && result.exit_code != EX_DATAERR &&
-        result.exit_code != EX_TEMPFAIL)
-        test_fail("exit code %d: %s", result.exit_code, result.errors);
-    for (const char *at = result.output; *at != '\0'; at += strcspn(at, "\n") + 1, lines++) {
-        json_t *line = json_loadb(at, strcspn(at, "\n"), 0, NULL);
-        assert_non_null(line);
-        judge_line(world, line);
-        json_decref(line);
-    }
-    if (lines != 2)
+    struct process_result result = verify_run(
+        world->all, (const char *const[]){"--json", "--rows", NULL}, WAIT_MS);
+    expect_compared(&result);
+    if (rounds(world, result.output) != 1)
         test_fail("exit code %d: %s%s", result.exit_code, result.output, result.errors);
+    plants_judge(&world->plants, result.output, 0, note_line, world);
     world->runs++;
+}
+
+static void world_kill(struct world *world)
+{
+    load_kill(&world->services[load_random(&world->plants.seed, VERIFY_KINDS)]);
+    world->kills++;
+}
+
+static bool has_rounds(void *context)
+{
+    struct world *world = context;
+    world_write(world);
+    return rounds(world, process_output(world->repeating)) >= world->wanted;
+}
+
+static void wait_for_rounds(struct world *world, int wanted)
+{
+    world->wanted = wanted;
+    if (!test_wait(has_rounds, world, WAIT_MS))
+        test_fail("%d rounds instead of %d: %s%s", rounds(world, process_output(world->repeating)),
+                  wanted, process_output(world->repeating), process_errors(world->repeating));
+}
+
+/* Rows are changed, and sidecars killed, while one process compares again and again. The round that
+ * is under way then, of each type, need not find them; those behind it must. */
+static void world_verify_by_every(struct world *world)
+{
+    const char *const argv[] = {KEEPSTEP_BINARY,
+                                "verify",
+                                "-c",
+                                world->all[0]->config,
+                                "--with",
+                                world->all[1]->config,
+                                "--with",
+                                world->all[2]->config,
+                                "--every",
+                                "1",
+                                "--json",
+                                "--rows",
+                                NULL};
+    world->repeating = process_start(test_format("every-%d", world->runs), argv, NULL);
+    wait_for_rounds(world, 1);
+    plants_make(&world->plants);
+    const char *output = process_output(world->repeating);
+    int before = 1 + plants_lines(output, world->plants.types[0]);
+    world_kill(world);
+    wait_for_rounds(world, before + 2);
+    struct process_result result = {.exit_code = process_stop(world->repeating, WAIT_MS),
+                                    .output = process_output(world->repeating),
+                                    .errors = process_errors(world->repeating)};
+    expect_compared(&result);
+    plants_judge(&world->plants, result.output, before, note_line, world);
+    plants_undo(&world->plants);
+    world->runs += rounds(world, result.output);
+    world->rounds_by_every += rounds(world, result.output) - before;
 }
 
 static void world_settle(const struct world *world)
@@ -161,44 +234,46 @@ static void world_settle(const struct world *world)
     const struct sidecar *const both[] = {post, maria, NULL};
     const struct sidecar *const copies[] = {maria, lite, NULL};
     const struct sidecar *const all[] = {post, maria, lite, NULL};
-    load_settle(world->kafka, "order", one, copies, 60000);
-    load_settle(world->kafka, "stock", both, all, 60000);
+    load_settle(world->kafka, "order", one, copies, WAIT_MS);
+    load_settle(world->kafka, "stock", both, all, WAIT_MS);
 }
 
 static void no_false_alarm_and_nothing_missed(void **state)
 {
     (void)state;
     struct world world;
-    const char *length = getenv("TEST_LOAD_SECONDS");
-    long seconds = length == NULL ? 30 : strtol(length, NULL, 10);
+    int seconds = load_number("TEST_LOAD_SECONDS", 30);
     world_begin(&world);
     int64_t until_us = clock_monotonic_us() + (int64_t)seconds * 1000000;
     int64_t killed_us = clock_monotonic_us();
-    while (clock_monotonic_us() < until_us) {
+    for (int i = 1; i <= ROUNDS_MIN || clock_monotonic_us() < until_us; i++) {
         world_write(&world);
-        if (clock_monotonic_us() - killed_us > KILL_EVERY_US) {
-            load_kill(&world.services[load_random(&world.plants.seed, VERIFY_KINDS)]);
+        if (i == 1 || clock_monotonic_us() - killed_us > KILL_EVERY_US) {
+            world_kill(&world);
             killed_us = clock_monotonic_us();
-            world.kills++;
+        }
+        if (i % BY_EVERY == 0) {
+            world_verify_by_every(&world);
+            continue;
         }
         plants_make(&world.plants);
         world_verify(&world);
         plants_undo(&world.plants);
     }
     for (size_t i = DATABASE_POSTGRESQL; i < VERIFY_KINDS; i++)
-        assert_true(load_client_end(world.clients[i], 60000) < 2 * STATEMENTS);
+        assert_true(load_client_end(world.clients[i], WAIT_MS) < 2 * STATEMENTS);
     world_settle(&world);
     world_verify(&world);
     const struct plants *plants = &world.plants;
     print_message(
-        "note: %d runs, %d kills, %lld rows compared, %d false alarms; of %d rows changed "
-        "by hand: %d times found, %d times left out, 0 missed; %d other marks\n",
-        world.runs, world.kills, (long long)world.rows, plants->false_alarms, plants->planted,
-        plants->found, plants->left, plants->marked);
+        "note: %d runs, %d of them behind a planting by --every, %d kills, %lld rows compared, %d "
+        "false alarms; of %d rows changed by hand: %d times found, %d times left out, 0 missed; %d "
+        "other marks\n",
+        world.runs, world.rounds_by_every, world.kills, (long long)world.rows, plants->false_alarms,
+        plants->planted, plants->found, plants->left, plants->marked);
     assert_int_equal(plants->false_alarms, 0);
     assert_true(plants->found > 0);
-    assert_true(world.kills > 0 || seconds < 12);
-    assert_true(world.runs >= seconds / 20);
+    assert_true(world.rounds_by_every > 0);
     for (size_t i = 0; i < VERIFY_KINDS; i++) {
         if (world.compared[i] == 0)
             test_fail("%s was never compared", verify_dialects[i].service);

@@ -11,6 +11,7 @@
 #define COLD_FIRST  1000
 #define EXTRA_FIRST 2000
 #define MARK        "planted"
+#define WAIT_MS     120000
 
 void plants_prepare(const struct plants *plants, const char *entity_type, enum database_kind where)
 {
@@ -27,7 +28,7 @@ void plants_expect_prepared(const struct plants *plants, const char *entity_type
     const char *url = plants->services[where].url;
     const char *sql = test_format("SELECT count(*) FROM %ss WHERE id >= %d", entity_type,
                                   COLD_FIRST);
-    if (!database_wait_for(url, sql, test_format("%d\n", COLD_KEYS), 20000))
+    if (!database_wait_for(url, sql, test_format("%d\n", COLD_KEYS), WAIT_MS))
         test_fail("%s: %s", sql, database_text(url, sql));
 }
 
@@ -169,9 +170,9 @@ static void judge_plant(struct plants *plants, const struct plant *plant, const 
     }
 }
 
-void plants_judge(struct plants *plants, const json_t *line)
+static void judge_line(struct plants *plants, const char *entity_type, const json_t *line,
+                       bool begun_before)
 {
-    const char *entity_type = json_string_value(json_object_get(line, "type"));
     size_t index;
     json_t *copy;
     json_array_foreach(json_object_get(line, "copies"), index, copy)
@@ -184,8 +185,53 @@ void plants_judge(struct plants *plants, const json_t *line)
             judge_difference(plants, entity_type, service, difference);
         }
     }
-    for (int i = 0; i < plants->count; i++) {
+    for (int i = 0; i < plants->count && !begun_before; i++) {
         if (strcmp(plants->now[i].entity_type, entity_type) == 0)
             judge_plant(plants, &plants->now[i], line);
+    }
+}
+
+/* @return the next line of the output, for json_decref(); NULL behind the last whole one. */
+static json_t *next_line(const char **at)
+{
+    const char *end = strchr(*at, '\n');
+    if (end == NULL)
+        return NULL;
+    json_t *line = json_loadb(*at, (size_t)(end - *at), 0, NULL);
+    if (line == NULL)
+        test_fail("no JSON: %s", *at);
+    *at = end + 1;
+    return line;
+}
+
+static bool is_of(const json_t *line, const char *entity_type)
+{
+    return strcmp(json_string_value(json_object_get(line, "type")), entity_type) == 0;
+}
+
+int plants_lines(const char *output, const char *entity_type)
+{
+    int count = 0;
+    json_t *line;
+    while ((line = next_line(&output)) != NULL) {
+        count += is_of(line, entity_type);
+        json_decref(line);
+    }
+    return count;
+}
+
+void plants_judge(struct plants *plants, const char *output, int before,
+                  void (*note)(void *context, const json_t *line), void *context)
+{
+    int lines[PLANTS_TYPES_MAX] = {0};
+    json_t *line;
+    while ((line = next_line(&output)) != NULL) {
+        for (int i = 0; i < plants->type_count; i++) {
+            if (is_of(line, plants->types[i]))
+                judge_line(plants, plants->types[i], line, lines[i]++ < before);
+        }
+        if (note != NULL)
+            note(context, line);
+        json_decref(line);
     }
 }

@@ -46,8 +46,16 @@ void plants_make(struct plants *plants);
 /** Mend those that are to be found. */
 void plants_undo(struct plants *plants);
 
-/** Judge one line of `keepstep verify --json`, with or without --rows. The test fails if a row that
- * is to be found is neither found nor left out. A difference that nobody has made is counted. */
-void plants_judge(struct plants *plants, const json_t *line);
+/** @return how many lines of `keepstep verify --json` are of a type; an unfinished one is not
+ * counted. */
+int plants_lines(const char *output, const char *entity_type);
+
+/** Judge the output of `keepstep verify --json`, with or without --rows. The test fails if a row
+ * that is to be found is neither found nor left out. A difference that nobody has made is counted.
+ * @param before  so many first lines of each type may have been begun before the rows were changed:
+ * these need not find them.
+ * @param note  is handed each line; NULL: not. */
+void plants_judge(struct plants *plants, const char *output, int before,
+                  void (*note)(void *context, const json_t *line), void *context);
 
 #endif

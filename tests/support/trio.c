@@ -4,6 +4,7 @@
 #include "tests/support/load.h"
 
 #define SCRIPT_MAX ((size_t)4 * 1024 * 1024)
+#define SETTLE_MS  120000
 
 static const char *entry(const char *entity_type)
 {
@@ -61,8 +62,9 @@ void trio_insert(const struct trio *trio)
 
 struct process *trio_write(const struct trio *trio, size_t kind)
 {
+    static unsigned count;
     struct buffer script;
-    unsigned seed = 7 + (unsigned)kind;
+    unsigned seed = 7 + (unsigned)kind + VERIFY_KINDS * count++;
     buffer_init(&script, SCRIPT_MAX);
     for (int i = 0; i < TRIO_STATEMENTS; i++) {
         verify_append_statement(&script, test_format("%ss", verify_dialects[kind].entity_type),
@@ -70,8 +72,9 @@ struct process *trio_write(const struct trio *trio, size_t kind)
         verify_append_statement(&script, "stocks", TRIO_KEYS, &seed);
         buffer_append_text(&script, verify_dialects[kind].pause);
     }
-    struct process *writer = load_client(test_format("%s-writer", verify_dialects[kind].service),
-                                         trio->services[kind].url, &script);
+    struct process *writer = load_client(
+        test_format("%s-writer-%u", verify_dialects[kind].service, count), trio->services[kind].url,
+        &script);
     buffer_done(&script);
     return writer;
 }
@@ -82,15 +85,29 @@ void trio_settle(const struct trio *trio)
         const struct sidecar *const publisher[] = {trio->all[i], NULL};
         const struct sidecar *const others[] = {trio->all[(i + 1) % VERIFY_KINDS],
                                                 trio->all[(i + 2) % VERIFY_KINDS], NULL};
-        load_settle(trio->kafka, verify_dialects[i].entity_type, publisher, others, 60000);
+        load_settle(trio->kafka, verify_dialects[i].entity_type, publisher, others, SETTLE_MS);
     }
-    load_settle(trio->kafka, "stock", trio->all, trio->all, 60000);
+    load_settle(trio->kafka, "stock", trio->all, trio->all, SETTLE_MS);
 }
 
 void trio_end(struct trio *trio)
 {
     for (size_t i = 0; i < VERIFY_KINDS; i++)
         sidecar_stop(&trio->services[i]);
+}
+
+struct plants trio_prepare_plants(const struct trio *trio)
+{
+    struct plants plants = {.services = trio->services, .seed = 11};
+    for (size_t i = 0; i < VERIFY_KINDS; i++)
+        plants.types[plants.type_count++] = verify_dialects[i].entity_type;
+    plants.types[plants.type_count++] = "stock";
+    for (int i = 0; i < plants.type_count; i++) {
+        plants_prepare(&plants, plants.types[i], (enum database_kind)(i % VERIFY_KINDS));
+        for (int kind = 0; kind < VERIFY_KINDS; kind++)
+            plants_expect_prepared(&plants, plants.types[i], (enum database_kind)kind);
+    }
+    return plants;
 }
 
 void trio_plant(const struct trio *trio, enum database_kind kind, const char *table)

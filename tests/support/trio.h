@@ -3,8 +3,7 @@
 #ifndef TESTS_SUPPORT_TRIO_H
 #define TESTS_SUPPORT_TRIO_H
 
-#include "tests/support/sidecar.h"
-#include "tests/support/verify_tables.h"
+#include "tests/support/plants.h"
 
 #define TRIO_STATEMENTS 300 /* of a client, for each of its two types */
 #define TRIO_KEYS       40  /* that the clients write */
@@ -31,6 +30,10 @@ struct process *trio_write(const struct trio *trio, size_t kind);
 
 /** Wait until all that was written is applied everywhere. Nobody may write meanwhile. */
 void trio_settle(const struct trio *trio);
+
+/** Insert rows of each type that nobody writes, and wait until all services have them.
+ * @return them, for plants_make(). */
+struct plants trio_prepare_plants(const struct trio *trio);
 
 /** Change the row 1 of a table, delete the row 2 and add a row 99, without its triggers. */
 void trio_plant(const struct trio *trio, enum database_kind kind, const char *table);

@@ -11,7 +11,7 @@
 struct process_result verify_run(const struct sidecar *const services[], const char *const words[],
                                  int64_t limit_ms);
 
-#define VERIFY(services, ...) verify_run(services, (const char *const[]){__VA_ARGS__, NULL}, 60000)
+#define VERIFY(services, ...) verify_run(services, (const char *const[]){__VA_ARGS__, NULL}, 120000)
 
 /** What a run with --json says of a copy: "equal", "different: {"id":1} differs, …", or "not
  * compared: REASON". The test fails if a line cannot be read, or if the copy is not in it. */
