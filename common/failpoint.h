@@ -38,6 +38,7 @@
     X(AGENT_LARGE_WRITTEN, "agent_large_written")                                                  \
     X(VERIFY_ASKED, "verify_asked")                                                                \
     X(VERIFY_ANSWERED, "verify_answered")                                                          \
+    X(VERIFY_STAMPED, "verify_stamped")                                                            \
     X(REPAIR_BEFORE_BEGIN, "repair_before_begin")                                                  \
     X(REPAIR_AFTER_BEGIN, "repair_after_begin")                                                    \
     X(REPAIR_BEFORE_WRITE, "repair_before_write")                                                  \

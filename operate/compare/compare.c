@@ -2,6 +2,7 @@
 #include "operate/compare/internal.h"
 
 #include "common/clock.h"
+#include "common/failpoint.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -174,6 +175,7 @@ static enum status compare_begin(struct compare *compare, struct error *err)
     if (compare->options->keys != NULL)
         return compare_choose_keys(compare, err);
     enum status status = compare_stamps(compare, true, err);
+    failpoint(FAILPOINT_VERIFY_STAMPED);
     if (status == STATUS_OK)
         status = compare_all_rows(compare, err);
     compare_end(compare);
