@@ -1,4 +1,5 @@
-/* libkeepstep: writes a change event into the outbox, in the service's own transaction. */
+/* libkeepstep: writes a change event into the outbox, in the service's own transaction, and asks
+ * for joint transactions. */
 #ifndef KEEPSTEP_H
 #define KEEPSTEP_H
 
@@ -37,6 +38,38 @@ struct keepstep_change {
  * @return 0, or an SQLite result code: roll back then. */
 int keepstep_publish(struct sqlite3 *db, const struct keepstep_change *change,
                      char ret_id[KEEPSTEP_ID_SIZE], char *ret_error, size_t error_size);
+
+/** What several services are asked to change in their own databases, all of them or none. Texts are
+ * UTF-8 and borrowed for the call. */
+struct keepstep_proposal {
+    const char *id;      /* "order-42", used once for ever; NULL: it gets a UUIDv7 */
+    const char *changes; /* the JSON array of docs/PROTOCOL.md, section 14 */
+    int timeout_ms;      /* 0: 10000 */
+};
+
+/** Ask for a joint transaction, inside the caller's transaction or in one of its own. It is asked
+ * for if and only if that commits. A used id is an error, so a call may be repeated safely.
+ * @param ret_id      the id that it gets where the caller names none; otherwise untouched, or NULL.
+ * @param ret_error   as above.
+ * @return 0, or an SQLite result code: roll back then. */
+int keepstep_propose(struct sqlite3 *db, const struct keepstep_proposal *proposal,
+                     char ret_id[KEEPSTEP_ID_SIZE], char *ret_error, size_t error_size);
+
+enum keepstep_outcome {
+    KEEPSTEP_UNDECIDED, /* or decided, and not made here yet */
+    KEEPSTEP_COMMITTED, /* this service's part is in its database */
+    KEEPSTEP_ABORTED,   /* and nothing will be */
+};
+
+struct keepstep_joint_state {
+    enum keepstep_outcome outcome;
+    char reason[1024]; /* of an abort, or why nothing is decided yet; cut where it is longer */
+};
+
+/** What became of a joint transaction that this service has asked for. It waits for nobody.
+ * @return 0; SQLITE_NOTFOUND; another result code of SQLite. */
+int keepstep_joint_state(struct sqlite3 *db, const char *id, struct keepstep_joint_state *ret_state,
+                         char *ret_error, size_t error_size);
 
 #ifdef __cplusplus
 }

@@ -1,5 +1,5 @@
 /* libkeepstep for SQLite. It uses nothing else of Keepstep, so that a service can link it alone. */
-#include "producer/library/keepstep.h"
+#include "producer/library/internal.h"
 
 #include <sqlite3.h>
 #include <stdbool.h>
@@ -14,22 +14,15 @@
 
 static const char PUBLISH[] = PUBLISH_COLUMNS PUBLISH_VALUES ")";
 
-/* A caller who asks for the event's id gets one that the row is given, a UUIDv7: 48 bits of
- * milliseconds, then random bits. */
-static const char PUBLISH_UNDER_ID[] = PUBLISH_COLUMNS
-    ", id" PUBLISH_VALUES ", "
-    "substr(printf('%012x', CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)), 1, 8) "
-    "|| '-' || "
-    "substr(printf('%012x', CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)), 9) "
-    "|| '-7' || substr(lower(hex(randomblob(2))), 2) "
-    "|| '-' || substr('89ab', 1 + (random() & 3), 1) || substr(lower(hex(randomblob(2))), 2) "
-    "|| '-' || lower(hex(randomblob(6)))) RETURNING id";
+/* A caller who asks for the event's id gets one that the row is given. */
+static const char PUBLISH_UNDER_ID[] = PUBLISH_COLUMNS ", id" PUBLISH_VALUES ", " LIBRARY_UUID
+                                                       ") RETURNING id";
 
 /* The relay would set aside text that is no JSON object, but only long after the commit. */
 static const char CHECK[] = "SELECT CASE WHEN ?1 IS NULL THEN 1 WHEN NOT json_valid(?1) THEN 0 "
                             "ELSE json_type(?1) = 'object' END";
 
-static int publisher_refuse(char *ret_error, size_t size, int code, const char *text)
+int library_refuse(char *ret_error, size_t size, int code, const char *text)
 {
     if (ret_error != NULL && size > 0)
         (void)snprintf(ret_error, size, "%s", text);
@@ -63,17 +56,17 @@ __attribute__((visibility("default"))) int keepstep_publish(struct sqlite3 *db,
     const char *key = change->key;
     size_t index = (size_t)change->operation;
     if (index >= sizeof names / sizeof *names)
-        return publisher_refuse(ret_error, error_size, SQLITE_MISUSE, "unknown operation");
+        return library_refuse(ret_error, error_size, SQLITE_MISUSE, "unknown operation");
     if (change->entity_type == NULL || change->entity_type[0] == '\0' || key == NULL ||
         key[0] == '\0')
-        return publisher_refuse(ret_error, error_size, SQLITE_MISUSE,
-                                "entity_type and key must not be empty");
+        return library_refuse(ret_error, error_size, SQLITE_MISUSE,
+                              "entity_type and key must not be empty");
     if ((change->operation == KEEPSTEP_DELETE) != (change->after == NULL))
-        return publisher_refuse(ret_error, error_size, SQLITE_MISUSE,
-                                "`after` is the row, and NULL for a delete only");
+        return library_refuse(ret_error, error_size, SQLITE_MISUSE,
+                              "`after` is the row, and NULL for a delete only");
     if (sqlite3_get_autocommit(db) != 0)
-        return publisher_refuse(ret_error, error_size, SQLITE_MISUSE,
-                                "no transaction is open: BEGIN, write the row, then publish");
+        return library_refuse(ret_error, error_size, SQLITE_MISUSE,
+                              "no transaction is open: BEGIN, write the row, then publish");
     bool key_is_json = key[0] == '{' || key[0] == '[';
     const struct {
         const char *text;
@@ -84,9 +77,9 @@ __attribute__((visibility("default"))) int keepstep_publish(struct sqlite3 *db,
     for (size_t i = 0; i < sizeof documents / sizeof *documents; i++) {
         int checked = publisher_check(db, documents[i].text);
         if (checked != SQLITE_ROW)
-            return publisher_refuse(ret_error, error_size, checked,
-                                    checked == SQLITE_MISMATCH ? documents[i].wrong
-                                                               : sqlite3_errmsg(db));
+            return library_refuse(ret_error, error_size, checked,
+                                  checked == SQLITE_MISMATCH ? documents[i].wrong
+                                                             : sqlite3_errmsg(db));
     }
     const char *texts[] = {
         change->entity_type, key,           names[index],        operations[index],
@@ -102,7 +95,7 @@ __attribute__((visibility("default"))) int keepstep_publish(struct sqlite3 *db,
     while (code == SQLITE_ROW)
         code = sqlite3_step(statement);
     if (code != SQLITE_DONE)
-        (void)publisher_refuse(ret_error, error_size, code, sqlite3_errmsg(db));
+        (void)library_refuse(ret_error, error_size, code, sqlite3_errmsg(db));
     (void)sqlite3_finalize(statement);
     return code == SQLITE_DONE ? SQLITE_OK : code;
 }

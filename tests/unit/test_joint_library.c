@@ -1,0 +1,150 @@
+/* libkeepstep asks for joint transactions, and says what became of them. */
+#include "producer/library/keepstep.h"
+
+#include "tests/support/process.h"
+#include "tests/support/sql.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+
+#define CHANGES                                                                                    \
+    "[{\"service\":\"shop\",\"type\":\"item\",\"key\":{\"id\":1},\"op\":\"u\",\"set\":"            \
+    "{\"name\":\"pen\"}}]"
+
+static sqlite3 *open_service(void)
+{
+    sqlite3 *database = NULL;
+    (void)sqlite_text(test_path("shop.db"), "CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT)");
+    test_write_file(test_path("item.schema.json"),
+                    "{\"type\":\"object\",\"x-keepstep-key\":[\"id\"],\"properties\":"
+                    "{\"id\":{\"type\":\"integer\"},\"name\":{\"type\":[\"string\",\"null\"]}}}");
+    test_write_file(test_path("shop.yaml"),
+                    "service: shop\ndatabase: sqlite:shop.db\nschemas: .\nlisten: \"\"\n"
+                    "kafka: {bootstrap.servers: \"127.0.0.1:1\"}\n"
+                    "publish:\n  item: {table: item, joint: []}\n");
+    struct process_result result = PROCESS_RUN(KEEPSTEP_BINARY, "init", "-c",
+                                               test_path("shop.yaml"));
+    if (result.exit_code != 0)
+        test_fail("init: %s", result.errors);
+    assert_int_equal(sqlite3_open(test_path("shop.db"), &database), SQLITE_OK);
+    return database;
+}
+
+static void assert_asked(sqlite3 *database, const struct keepstep_proposal *proposal, char *ret_id)
+{
+    char error[256] = "";
+    if (keepstep_propose(database, proposal, ret_id, error, sizeof error) != SQLITE_OK)
+        test_fail("%s", error);
+}
+
+static void it_is_asked_for_if_and_only_if_the_transaction_commits(void **state)
+{
+    const struct keepstep_proposal proposal = {.id = "order-1", .changes = CHANGES};
+    sqlite3 *database = open_service();
+    (void)state;
+    (void)sqlite3_exec(database, "BEGIN", NULL, NULL, NULL);
+    assert_asked(database, &proposal, NULL);
+    (void)sqlite3_exec(database, "ROLLBACK", NULL, NULL, NULL);
+    assert_int_equal(sqlite_number(test_path("shop.db"), "SELECT count(*) FROM outbox"), 0);
+    assert_asked(database, &proposal, NULL);
+    assert_string_equal(sqlite_text(test_path("shop.db"),
+                                    "SELECT proposer, id, timeout_ms, state FROM keepstep_joint"),
+                        "shop|order-1|10000|proposed\n");
+    assert_string_equal(sqlite_text(test_path("shop.db"), "SELECT aggregatetype, type FROM outbox"),
+                        "keepstep.joint|keepstep.joint.proposal\n");
+    (void)sqlite3_close(database);
+}
+
+static void without_an_id_it_gets_one(void **state)
+{
+    const struct keepstep_proposal proposal = {.changes = CHANGES, .timeout_ms = 500};
+    char id[KEEPSTEP_ID_SIZE] = "";
+    sqlite3 *database = open_service();
+    (void)state;
+    assert_asked(database, &proposal, id);
+    assert_int_equal(strlen(id), KEEPSTEP_ID_SIZE - 1);
+    assert_string_equal(
+        sqlite_text(test_path("shop.db"), "SELECT id, timeout_ms FROM keepstep_joint"),
+        test_format("%s|500\n", id));
+    (void)sqlite3_close(database);
+}
+
+static void what_cannot_be_asked_for_is_refused_with_a_reason(void **state)
+{
+    static const struct {
+        struct keepstep_proposal proposal;
+        const char *reason;
+    } cases[] = {
+        {{.id = "used", .changes = CHANGES}, "this id was used before"},
+        {{.id = "a", .changes = NULL}, "changes must not be NULL"},
+        {{.id = "a", .changes = "[{"}, "changes is no JSON text"},
+        {{.id = "a", .changes = "[]"}, "an array of 1 to 100 changes"},
+        {{.id = "", .changes = CHANGES}, "id must be a text"},
+        {{.id = "a", .changes = CHANGES, .timeout_ms = -1}, "timeout_ms must not be below 0"},
+        {{.id = NULL, .changes = CHANGES}, "ret_id takes the one that it gets"},
+    };
+    const struct keepstep_proposal used = {.id = "used", .changes = CHANGES};
+    sqlite3 *database = open_service();
+    (void)state;
+    assert_asked(database, &used, NULL);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char error[256] = "";
+        if (keepstep_propose(database, &cases[i].proposal, NULL, error, sizeof error) ==
+                SQLITE_OK ||
+            strstr(error, cases[i].reason) == NULL)
+            test_fail("%s: %s", cases[i].reason, error);
+    }
+    assert_int_equal(sqlite_number(test_path("shop.db"), "SELECT count(*) FROM outbox"), 1);
+    (void)sqlite3_close(database);
+}
+
+/* As the agent writes it, of one that another service has proposed under the same id, too. */
+static void set_state(const char *state, const char *reason)
+{
+    (void)sqlite_format(test_path("shop.db"),
+                        "UPDATE keepstep_joint SET state='%s', reason='%s', proposal_offset=0 "
+                        "WHERE proposer='shop'",
+                        state, reason);
+}
+
+static void its_state_is_what_the_database_says(void **state)
+{
+    static const struct {
+        const char *state;
+        enum keepstep_outcome outcome;
+    } states[] = {{"queued", KEEPSTEP_UNDECIDED},    {"reserved", KEEPSTEP_UNDECIDED},
+                  {"refused", KEEPSTEP_UNDECIDED},   {"committing", KEEPSTEP_UNDECIDED},
+                  {"held", KEEPSTEP_UNDECIDED},      {"aborting", KEEPSTEP_UNDECIDED},
+                  {"committed", KEEPSTEP_COMMITTED}, {"aborted", KEEPSTEP_ABORTED}};
+    const struct keepstep_proposal proposal = {.id = "order-1", .changes = CHANGES};
+    struct keepstep_joint_state found;
+    char error[256] = "";
+    sqlite3 *database = open_service();
+    (void)state;
+    assert_asked(database, &proposal, NULL);
+    (void)sqlite_text(test_path("shop.db"),
+                      "INSERT INTO keepstep_joint(proposer,id,changes,state,reason,proposal_offset)"
+                      " VALUES('bank','order-1','[]','aborted','of the bank',1)");
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+        set_state(states[i].state, "why");
+        assert_int_equal(keepstep_joint_state(database, "order-1", &found, error, sizeof error),
+                         SQLITE_OK);
+        assert_int_equal(found.outcome, states[i].outcome);
+        assert_string_equal(found.reason, "why");
+    }
+    assert_int_equal(keepstep_joint_state(database, "order-2", &found, error, sizeof error),
+                     SQLITE_NOTFOUND);
+    assert_non_null(strstr(error, "has asked for no joint transaction"));
+    (void)sqlite3_close(database);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(it_is_asked_for_if_and_only_if_the_transaction_commits),
+        TEST(without_an_id_it_gets_one),
+        TEST(what_cannot_be_asked_for_is_refused_with_a_reason),
+        TEST(its_state_is_what_the_database_says),
+    };
+    return TEST_RUN(tests);
+}
