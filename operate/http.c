@@ -16,7 +16,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define HTTP_BODY_MAX        ((size_t)4 * 1024) /* no route wants one */
+#define HTTP_BODY_MAX        ((size_t)4 * 1024) /* where no body is wanted */
 #define HTTP_ERROR_MAX       ((size_t)8 * 1024)
 #define HTTP_PART_SIZE       128
 #define HTTP_CONNECTIONS_MAX 64U
@@ -39,6 +39,7 @@ struct http_request {
     const struct http_route *route; /* NULL: it is refused */
     char part[HTTP_PART_SIZE];
     size_t body_size;
+    struct buffer body; /* where the route wants one */
     bool is_laid_aside;
     bool is_given;
     struct MHD_Response *response; /* NULL: there was no memory for one */
@@ -71,6 +72,11 @@ const char *http_header(const struct http_request *request, const char *name)
 const char *http_part(const struct http_request *request)
 {
     return request->part;
+}
+
+struct slice http_body(const struct http_request *request)
+{
+    return buffer_slice(&request->body);
 }
 
 void http_peer(const struct http_request *request, char ret_peer[static HTTP_PEER_SIZE])
@@ -185,14 +191,21 @@ static void http_complete(void *context, struct MHD_Connection *connection, void
     (void)code;
     if (own != NULL && own->response != NULL)
         MHD_destroy_response(own->response);
+    if (own != NULL)
+        buffer_done(&own->body);
     free(own);
     *request = NULL;
 }
 
-static bool http_body_is_large(const struct http_request *request)
+static size_t http_body_max(const struct http_route *route)
+{
+    return route->body_max > 0 ? route->body_max : HTTP_BODY_MAX;
+}
+
+static bool http_body_is_large(const struct http_request *request, const struct http_route *route)
 {
     const char *length = http_header(request, "Content-Length");
-    return length != NULL && strtoull(length, NULL, 10) > HTTP_BODY_MAX;
+    return length != NULL && strtoull(length, NULL, 10) > http_body_max(route);
 }
 
 /* @return whether a route is to answer; otherwise the request has its answer. */
@@ -215,10 +228,14 @@ static bool http_route(const struct http *http, struct http_request *request, co
                !http_host_is_known(host, options->hosts, options->host_count)) {
         http_refuse(request, HTTP_MISDIRECTED, "this sidecar is not known by that host name",
                     "use its IP address, or add the name to listen_hosts: in its configuration");
-    } else if (http_body_is_large(request)) {
-        http_refuse(request, HTTP_TOO_LARGE, "no page wants a body", "send none");
+    } else if (http_body_is_large(request, match.route)) {
+        bool wants_one = match.route->body_max > 0;
+        http_refuse(request, HTTP_TOO_LARGE,
+                    wants_one ? "the body is too large" : "no page wants a body",
+                    wants_one ? "send a smaller one: docs/openapi.yaml" : "send none");
     } else {
         request->route = match.route;
+        buffer_init(&request->body, match.route->body_max + 1);
         if (match.part != NULL)
             memcpy(request->part, match.part, match.part_length);
     }
@@ -252,7 +269,7 @@ static enum MHD_Result http_ask(struct http *http, struct http_request *request)
     return MHD_YES;
 }
 
-/* A body is read and thrown away, up to a limit: no page wants one. */
+/* A body that no route wants is read and thrown away, up to a limit. */
 static enum MHD_Result http_handle(void *context, struct MHD_Connection *connection,
                                    const char *url, const char *method, const char *version,
                                    const char *upload, size_t *upload_size, void **request)
@@ -260,7 +277,6 @@ static enum MHD_Result http_handle(void *context, struct MHD_Connection *connect
     struct http *http = context;
     struct http_request *own = *request;
     (void)version;
-    (void)upload;
     if (own == NULL) {
         own = calloc(1, sizeof *own);
         if (own == NULL)
@@ -277,8 +293,12 @@ static enum MHD_Result http_handle(void *context, struct MHD_Connection *connect
     if (*upload_size == 0)
         return http_ask(http, own);
     own->body_size += *upload_size;
+    if (own->body_size > http_body_max(own->route))
+        return MHD_NO;
+    if (own->route->body_max > 0)
+        buffer_append(&own->body, upload, *upload_size);
     *upload_size = 0;
-    return own->body_size > HTTP_BODY_MAX ? MHD_NO : MHD_YES;
+    return MHD_YES;
 }
 
 /* A client that connects and stays silent must not keep a health check out. A page is written

@@ -32,7 +32,7 @@ unsigned http_port(const struct http *http);
 unsigned http_free_port(unsigned first);
 
 /** @return a parameter of the URL, decoded; NULL where there is none.
- * @thread the server's, inside the handler; likewise the next three. */
+ * @thread the server's, inside the handler; likewise the next four. */
 const char *http_parameter(const struct http_request *request, const char *name);
 
 /** @return the value of a header; NULL where there is none. */
@@ -41,6 +41,9 @@ const char *http_header(const struct http_request *request, const char *name);
 /** @return the part of the path that the route has a star for. */
 const char *http_part(const struct http_request *request);
 
+/** @return the body of a POST whose route wants one. */
+struct slice http_body(const struct http_request *request);
+
 #define HTTP_PEER_SIZE 64
 
 /** Write the address of who asks, without a port; "?" where it is not known. */
@@ -48,6 +51,7 @@ void http_peer(const struct http_request *request, char ret_peer[static HTTP_PEE
 
 enum http_code {
     HTTP_OK = 200,
+    HTTP_ACCEPTED = 202,
     HTTP_NOT_MODIFIED = 304,
     HTTP_BAD_REQUEST = 400,
     HTTP_UNAUTHORIZED = 401,

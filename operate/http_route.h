@@ -17,8 +17,9 @@ struct http_route {
     const char *path;   /* a star is one part of it: "/assets/NAME" fits where the star is NAME */
     http_handler *handle;
     void *context;
-    bool waits;    /* the answer may come later, from any thread */
-    bool any_host; /* machines ask by whatever name they have; a browser has nothing to do here */
+    bool waits;      /* the answer may come later, from any thread */
+    bool any_host;   /* machines ask by whatever name they have; a browser has nothing to do here */
+    size_t body_max; /* of a POST, in bytes; 0: no body is wanted */
 };
 
 /** What was found for a request. */

@@ -89,6 +89,13 @@ struct joint_saying {
     struct slice value;   /* joint_vote_append() or joint_withdrawal_append() */
 };
 
+/** What is asked for in a service's name. */
+struct joint_wish {
+    struct slice id;
+    int32_t timeout_ms;
+    struct slice changes; /* the JSON array */
+};
+
 /* note() and mark() write rows that a service may have triggers on. A trigger that refuses such a
  * row is REJECT, with the transaction as it was before the call; where it has ended the
  * transaction, FATAL. */
@@ -170,6 +177,11 @@ struct joint_ops {
      */
     enum status (*set_history)(struct store *store, const struct joint_history *history,
                                struct error *err);
+
+    /** Ask for a transaction, as the service itself does by an INSERT: in a durable transaction of
+     * its own. @return OK; REJECT (the text says why: a used id, a proposal that cannot be); RETRY;
+     * FATAL. */
+    enum status (*propose)(struct store *store, const struct joint_wish *wish, struct error *err);
 };
 
 /** @return "proposed", "queued", …: what `keepstep_joint.state` holds. */

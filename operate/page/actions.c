@@ -6,6 +6,7 @@
 #include "common/condition.h"
 #include "common/log.h"
 #include "operate/member.h"
+#include "operate/page/joint_job.h"
 #include "operate/parked_edit.h"
 
 #include <errno.h>
@@ -24,7 +25,7 @@
     "write a token into a file that only the sidecar's user can read, name it by "                 \
     "listen_token_file: in the configuration, and start the sidecar again"
 
-enum job_kind { JOB_LIST, JOB_SHOW, JOB_RETRY, JOB_SKIP };
+enum job_kind { JOB_LIST, JOB_SHOW, JOB_RETRY, JOB_SKIP, JOB_JOINT };
 
 struct job {
     bool is_used;
@@ -33,6 +34,7 @@ struct job {
     enum job_kind kind;
     int64_t parked_id; /* list: only those behind it */
     size_t limit;      /* of a list */
+    struct joint_job *joint;
     char peer[HTTP_PEER_SIZE];
     char who[ACTIONS_WHO_SIZE];
     int64_t due_us; /* monotonic, when to work at it next */
@@ -294,10 +296,28 @@ static enum status watch_retry(const struct clerk *clerk, struct store *store, s
     return status;
 }
 
+static enum status do_joint(struct store *store, struct job *job, struct answer *answer,
+                            struct error *err)
+{
+    struct joint_job_answer found;
+    enum status status = joint_job_do(job->joint, store, &answer->body, &found, err);
+    if (status != STATUS_OK)
+        return status;
+    if (joint_job_proposes(job->joint) && found.error == NULL)
+        log_info("page", "joint transaction %s: asked for by \"%s\" from %s",
+                 joint_job_id(job->joint), job->who, job->peer);
+    answer->is_ready = found.is_ready;
+    answer->code = found.code;
+    answer->error = found.error;
+    answer->next = found.next;
+    job->due_us = found.due_us;
+    return STATUS_OK;
+}
+
 /* What a client library says can name hosts and logins: only the log has it. */
 static void answer_failure(struct clerk *clerk, const struct error *err, struct answer *answer)
 {
-    log_warning("page", "a request for parked records cannot be answered: %s", err->text);
+    log_warning("page", "a request cannot be answered: %s", err->text);
     answer_refuse(answer, HTTP_UNAVAILABLE,
                   "the database does not answer; the sidecar's log says more", "ask again later");
     clerk_close(clerk);
@@ -305,7 +325,8 @@ static void answer_failure(struct clerk *clerk, const struct error *err, struct 
 
 static void work_at(struct clerk *clerk, struct job *job, struct answer *answer)
 {
-    bool read_only = job->kind == JOB_LIST || job->kind == JOB_SHOW;
+    bool read_only = job->kind == JOB_LIST || job->kind == JOB_SHOW ||
+                     (job->kind == JOB_JOINT && !joint_job_proposes(job->joint));
     struct store *store = NULL;
     struct error err = ERROR_INIT;
     enum status status = clerk_open(clerk, read_only, &store, &err);
@@ -315,6 +336,8 @@ static void work_at(struct clerk *clerk, struct job *job, struct answer *answer)
         status = do_show(clerk, store, job, answer, &err);
     else if (status == STATUS_OK && job->kind == JOB_SKIP)
         status = do_skip(store, job, clerk->stop, answer, &err);
+    else if (status == STATUS_OK && job->kind == JOB_JOINT)
+        status = do_joint(store, job, answer, &err);
     else if (status == STATUS_OK && !job->is_watched)
         status = begin_retry(store, job, clerk->stop, answer, &err);
     if (status == STATUS_OK && job->is_watched)
@@ -329,10 +352,12 @@ static void job_answer(struct job *job, const struct answer *answer)
     if (job->request != NULL && answer->error != NULL)
         http_refuse(job->request, answer->code, answer->error, answer->next);
     else if (job->request != NULL)
-        http_give_json(job->request, HTTP_OK, &answer->body);
+        http_give_json(job->request, answer->code, &answer->body);
     job->request = NULL;
-    if (!job->is_worked_at)
-        job->is_used = false;
+    if (job->is_worked_at)
+        return;
+    joint_job_free(job->joint);
+    *job = (struct job){.is_used = false};
 }
 
 /* @return the job that is due, for longest; NULL: none is. @lock held by the caller. */
@@ -429,6 +454,7 @@ static void add_job(struct actions *actions, struct http_request *request, struc
         http_refuse(request, HTTP_UNAVAILABLE,
                     actions->is_open ? "too many ask at a time" : "the sidecar starts or stops",
                     "ask again later");
+        joint_job_free(made.joint);
     } else {
         actions->jobs[free_at] = made;
         (void)pthread_cond_broadcast(&actions->added);
@@ -472,21 +498,27 @@ void actions_list(void *context, struct http_request *request)
     }
 }
 
+/* Who asks, for the log: what the header says, without what a log line must not have. */
+static void note_who(const struct http_request *request, struct job *job)
+{
+    const char *who = http_header(request, "Keepstep-Who");
+    http_peer(request, job->peer);
+    for (size_t i = 0; who != NULL && who[i] != '\0' && i + 1 < sizeof job->who; i++)
+        job->who[i] = (char)(who[i] < ' ' || who[i] >= 127 || who[i] == '"' ? '?' : who[i]);
+}
+
 /* Let the clerk do something with the record that the path names. */
 static void add_record_job(struct actions *actions, struct http_request *request,
                            enum job_kind kind)
 {
     struct job job = {.kind = kind};
-    const char *who = http_header(request, "Keepstep-Who");
     if (!read_number(http_part(request), 1, INT64_MAX, &job.parked_id) ||
         actions->service->config->apply_count == 0) {
         http_refuse(request, HTTP_NOT_FOUND, "nothing is parked under this id",
                     "see GET /api/parked");
         return;
     }
-    http_peer(request, job.peer);
-    for (size_t i = 0; who != NULL && who[i] != '\0' && i + 1 < sizeof job.who; i++)
-        job.who[i] = (char)(who[i] < ' ' || who[i] >= 127 || who[i] == '"' ? '?' : who[i]);
+    note_who(request, &job);
     add_job(actions, request, job);
 }
 
@@ -495,8 +527,9 @@ void actions_show(void *context, struct http_request *request)
     add_record_job(context, request, JOB_SHOW);
 }
 
-/* Only who has the token may change something. */
-static void change(struct actions *actions, struct http_request *request, enum job_kind kind)
+/* Only who has the token may change something. @return whether he has it; else the request has its
+ * answer. */
+static bool may_change(struct actions *actions, struct http_request *request)
 {
     char peer[HTTP_PEER_SIZE];
     http_peer(request, peer);
@@ -505,32 +538,56 @@ static void change(struct actions *actions, struct http_request *request, enum j
     case TOKEN_OFF:
         http_refuse(request, HTTP_FORBIDDEN, "this sidecar has no token, so nothing can be changed",
                     ACTIONS_NEXT_OFF);
-        return;
+        return false;
     case TOKEN_MISSING:
         http_refuse(request, HTTP_UNAUTHORIZED, "a token is needed to change anything",
                     "send the header \"Authorization: Bearer TOKEN\" with what the file of "
                     "listen_token_file: holds");
-        return;
+        return false;
     case TOKEN_WRONG:
         log_warning("page", "a wrong token came from %s", peer);
         http_refuse(request, HTTP_FORBIDDEN, "this is not the token",
                     "send what the file of listen_token_file: holds");
-        return;
+        return false;
     case TOKEN_TOO_MANY:
         http_refuse(request, HTTP_TOO_MANY, "too many wrong tokens came from this address",
                     "wait a minute");
-        return;
+        return false;
     case TOKEN_RIGHT:
-        add_record_job(actions, request, kind);
+        return true;
     }
+    return false;
 }
 
 void actions_retry(void *context, struct http_request *request)
 {
-    change(context, request, JOB_RETRY);
+    if (may_change(context, request))
+        add_record_job(context, request, JOB_RETRY);
 }
 
 void actions_skip(void *context, struct http_request *request)
 {
-    change(context, request, JOB_SKIP);
+    if (may_change(context, request))
+        add_record_job(context, request, JOB_SKIP);
+}
+
+static void add_joint_job(struct actions *actions, struct http_request *request, bool proposes)
+{
+    struct job job = {.kind = JOB_JOINT,
+                      .joint = joint_job_read(actions->service->config, request, proposes)};
+    if (job.joint == NULL)
+        return;
+    note_who(request, &job);
+    add_job(actions, request, job);
+}
+
+void actions_joint_show(void *context, struct http_request *request)
+{
+    add_joint_job(context, request, false);
+}
+
+void actions_joint_propose(void *context, struct http_request *request)
+{
+    if (may_change(context, request))
+        add_joint_job(context, request, true);
 }

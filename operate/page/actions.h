@@ -1,5 +1,6 @@
-/* What the page shows of parked records, and does to them. Only this needs the database, so it has
- * a thread and a session of its own, and the requests wait for it. */
+/* What the page shows of parked records, and does to them; and what services ask of joint
+ * transactions. Only this needs the database, so it has a thread and a session of its own, and the
+ * requests wait for it. */
 #ifndef OPERATE_PAGE_ACTIONS_H
 #define OPERATE_PAGE_ACTIONS_H
 
@@ -29,6 +30,8 @@ void actions_list(void *context, struct http_request *request);
 void actions_show(void *context, struct http_request *request);
 void actions_retry(void *context, struct http_request *request);
 void actions_skip(void *context, struct http_request *request);
+void actions_joint_show(void *context, struct http_request *request);
+void actions_joint_propose(void *context, struct http_request *request);
 
 /** Do what is asked until `stop` is set; then all requests are answered. Before and behind it, the
  * handlers refuse. @thread one of its own. */

@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/digest.h"
 #include "operate/page/asset.h"
+#include "schemas/joint_record.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -157,19 +158,21 @@ static void serve_assets(void *context, struct http_request *request)
 static void page_make_routes(struct page *page)
 {
     const struct http_route routes[] = {
-        {"GET", "/", serve_index, page, false, false},
-        {"GET", "/assets/*", serve_assets, page, false, false},
-        {"GET", "/metrics", serve_metrics, page, false, true},
-        {"GET", "/healthz", serve_health, page, false, true},
-        {"GET", "/readyz", serve_readiness, page, false, true},
-        {"GET", "/wait", waiters_page, page->waiters, true, true},
-        {"GET", "/api/state", serve_state, page, false, false},
-        {"GET", "/api/history", serve_history, page, false, false},
-        {"GET", "/api/fleet", serve_fleet, page, false, false},
-        {"GET", "/api/parked", actions_list, page->actions, true, false},
-        {"GET", "/api/parked/*", actions_show, page->actions, true, false},
-        {"POST", "/api/parked/*/retry", actions_retry, page->actions, true, false},
-        {"POST", "/api/parked/*/skip", actions_skip, page->actions, true, false},
+        {"GET", "/", serve_index, page, false, false, 0},
+        {"GET", "/assets/*", serve_assets, page, false, false, 0},
+        {"GET", "/metrics", serve_metrics, page, false, true, 0},
+        {"GET", "/healthz", serve_health, page, false, true, 0},
+        {"GET", "/readyz", serve_readiness, page, false, true, 0},
+        {"GET", "/wait", waiters_page, page->waiters, true, true, 0},
+        {"GET", "/api/state", serve_state, page, false, false, 0},
+        {"GET", "/api/history", serve_history, page, false, false, 0},
+        {"GET", "/api/fleet", serve_fleet, page, false, false, 0},
+        {"GET", "/api/parked", actions_list, page->actions, true, false, 0},
+        {"GET", "/api/parked/*", actions_show, page->actions, true, false, 0},
+        {"POST", "/api/parked/*/retry", actions_retry, page->actions, true, false, 0},
+        {"POST", "/api/parked/*/skip", actions_skip, page->actions, true, false, 0},
+        {"GET", "/joint/*", actions_joint_show, page->actions, true, false, 0},
+        {"POST", "/joint/*", actions_joint_propose, page->actions, true, false, JOINT_BYTES_MAX},
     };
     _Static_assert(sizeof routes / sizeof *routes <= PAGE_ROUTES_MAX, "more routes than room");
     page->route_count = sizeof routes / sizeof *routes;

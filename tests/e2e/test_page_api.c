@@ -289,6 +289,7 @@ static void ask_for_all_else(struct world *world, int port)
     (void)get(world, port, "/api/state", 200);
     (void)get(world, port, "/api/fleet", 200);
     (void)get(world, port, "/api/parked", 200);
+    (void)expect(world, port, "GET /joint/{id}", "/joint/order-42", "", 404);
     (void)expect(world, port, "GET /api/history", "/api/history?seconds=900", "", 200);
     (void)expect(world, port, "GET /api/history", "/api/history?seconds=3600", "", 200);
     (void)expect(world, port, "GET /api/history", "/api/history?seconds=86400", "", 200);

@@ -60,12 +60,12 @@ static void give_half(void *context, struct http_request *request)
 
 static bool is_ready = true;
 static const struct http_route routes[] = {
-    {"GET", "/healthz", give_health, NULL, false, true},
-    {"GET", "/readyz", give_readiness, &is_ready, false, true},
-    {"GET", "/thing/*", give_echo, NULL, false, false},
-    {"POST", "/thing/*", give_echo, NULL, false, false},
-    {"POST", "/thing/*/act", give_echo, NULL, false, false},
-    {"GET", "/half", give_half, NULL, false, false},
+    {"GET", "/healthz", give_health, NULL, false, true, 0},
+    {"GET", "/readyz", give_readiness, &is_ready, false, true, 0},
+    {"GET", "/thing/*", give_echo, NULL, false, false, 0},
+    {"POST", "/thing/*", give_echo, NULL, false, false, 0},
+    {"POST", "/thing/*/act", give_echo, NULL, false, false, 0},
+    {"GET", "/half", give_half, NULL, false, false, 0},
 };
 #define ROUTES (sizeof routes / sizeof *routes)
 

@@ -81,9 +81,9 @@ static void server_open(struct server *server)
     atomic_store(&here, ANSWER_NO);
     atomic_store(&elsewhere, ANSWER_NO);
     assert_int_equal(waiters_new(&server->service, look, &server->waiters, &err), STATUS_OK);
-    server->routes[0] = (struct http_route){"GET",           "/wait", waiters_page,
-                                            server->waiters, true,    true};
-    server->routes[1] = (struct http_route){"GET", "/healthz", give_health, NULL, false, true};
+    server->routes[0] = (struct http_route){"GET", "/wait", waiters_page, server->waiters, true,
+                                            true,  0};
+    server->routes[1] = (struct http_route){"GET", "/healthz", give_health, NULL, false, true, 0};
     const struct http_options options = {
         .listen = "127.0.0.1:0", .routes = server->routes, .route_count = 2};
     assert_int_equal(http_open(&options, &server->http, &err), STATUS_OK);

@@ -62,6 +62,8 @@ FROM (SELECT concat(_utf8mb4 '{"id":' COLLATE utf8mb4_nopad_bin, json_quote(id),
     FROM keepstep_joint WHERE state = 'proposed') AS j
 WHERE NOT EXISTS (SELECT 1 FROM outbox o WHERE o.sequence IS NULL
     AND o.type = 'keepstep.joint.proposal' AND o.aggregateid = j.name)
+-- name: joint_propose
+INSERT INTO keepstep_joint (id, changes, timeout_ms) VALUES (?1, ?2, ?3)
 -- name: joint_prune
 UPDATE keepstep_joint SET changes = '', votes = ''
 WHERE changes <> '' AND state IN ('committed', 'aborted', 'elsewhere') AND decided_at < ?1

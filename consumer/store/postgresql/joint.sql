@@ -58,6 +58,8 @@ FROM (SELECT '{"id":' || to_json(id)::text || ',"proposer":' || to_json(proposer
     timeout_ms, changes FROM keepstep_joint WHERE state = 'proposed') AS j
 WHERE NOT EXISTS (SELECT FROM outbox o WHERE o.sequence IS NULL
     AND o.type = 'keepstep.joint.proposal' AND o.aggregateid = j.name)
+-- name: joint_propose
+INSERT INTO keepstep_joint (id, changes, timeout_ms) VALUES ($1, $2, $3)
 -- name: joint_prune
 UPDATE keepstep_joint SET changes = '', votes = '' WHERE (proposer, id) IN (
     SELECT proposer, id FROM keepstep_joint

@@ -207,6 +207,26 @@ enum status joint_sql_propose_again(struct store *store, struct error *err)
     return store_sql_run(store_sql_of(store), SQL_CALL_PLAIN(JOINT_PROPOSE_AGAIN), err);
 }
 
+enum status joint_sql_propose(struct store *store, const struct joint_wish *wish, struct error *err)
+{
+    struct store_sql *self = store_sql_of(store);
+    enum status status = store_sql_transaction(self, SQL_DURABLE, err);
+    if (status != STATUS_OK)
+        return status;
+    status = store_sql_run(self,
+                           SQL_CALL(JOINT_PROPOSE, parameter_raw(wish->id),
+                                    parameter_raw(wish->changes),
+                                    parameter_integer(wish->timeout_ms)),
+                           err);
+    if (status == STATUS_OK)
+        status = store_sql_wait(self, err);
+    status = joint_judge(status, err);
+    if (status == STATUS_OK)
+        return store_sql_finish(self, err);
+    store->ops->rollback(store);
+    return status;
+}
+
 static enum status read_number(void *context, struct store_row *row, struct error *err)
 {
     char text[32];

@@ -113,6 +113,8 @@ enum status joint_sql_settle(struct store *store, const struct joint_part *part,
 enum status joint_sql_prune(struct store *store, int64_t decided_before_us, size_t limit,
                             size_t *ret_pruned, struct error *err);
 enum status joint_sql_propose_again(struct store *store, struct error *err);
+enum status joint_sql_propose(struct store *store, const struct joint_wish *wish,
+                              struct error *err);
 enum status joint_sql_history(struct store *store, struct joint_history *ret_history,
                               struct error *err);
 enum status joint_sql_set_history(struct store *store, const struct joint_history *history,
@@ -122,7 +124,8 @@ enum status joint_sql_set_history(struct store *store, const struct joint_histor
     .prepare = joint_sql_prepare, .note = joint_sql_note, .load = joint_sql_load,                  \
     .find = joint_sql_find, .mark = joint_sql_mark, .say = joint_sql_say,                          \
     .prune = joint_sql_prune, .propose_again = joint_sql_propose_again,                            \
-    .history = joint_sql_history, .set_history = joint_sql_set_history
+    .propose = joint_sql_propose, .history = joint_sql_history,                                    \
+    .set_history = joint_sql_set_history
 
 /** Of a database that needs nothing of its own. */
 extern const struct joint_ops joint_sql_ops;

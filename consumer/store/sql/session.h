@@ -91,7 +91,8 @@
     X(JOINT_RESERVE)                                                                               \
     X(JOINT_RELEASE)                                                                               \
     X(JOINT_HOLDER)                                                                                \
-    X(JOINT_UNCOVERED)
+    X(JOINT_UNCOVERED)                                                                             \
+    X(JOINT_PROPOSE)
 
 /** Of joint transactions where several write at a time (joint_guard.c). SQLite leaves them out. */
 #define STORE_GUARD_STATEMENTS(X)                                                                  \

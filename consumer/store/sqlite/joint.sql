@@ -45,6 +45,8 @@ SELECT 'keepstep.joint', json_object('id', id, 'proposer', proposer), 'keepstep.
 FROM keepstep_joint AS j WHERE state = 'proposed' AND NOT EXISTS (
   SELECT 1 FROM outbox WHERE sequence IS NULL AND type = 'keepstep.joint.proposal'
   AND aggregateid = json_object('id', j.id, 'proposer', j.proposer))
+-- name: joint_propose
+INSERT INTO keepstep_joint (id, changes, timeout_ms) VALUES (?1, ?2, ?3)
 -- name: joint_prune
 UPDATE keepstep_joint SET changes = '', votes = '' WHERE (proposer, id) IN (
     SELECT proposer, id FROM keepstep_joint
