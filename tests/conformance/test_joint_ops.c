@@ -177,18 +177,44 @@ static void nothing_is_added_to_null_or_to_what_is_no_integer(void)
     joint_case_done();
 }
 
-static void a_decimal_is_added_where_the_database_adds_it_exactly(void)
+#define ADD_PRICE(price) "[" STOCK "\"op\":\"u\",\"add\":{\"price\":\"" price "\"}}]"
+
+static void a_decimal_is_added_exactly(void)
 {
-    static const char changes[] = "[" STOCK "\"op\":\"u\",\"add\":{\"price\":\"0.10\"}}]";
+    static const struct {
+        const char *changes;
+        const char *price;
+    } sums[] = {
+        {ADD_PRICE("0.10"), "1.35"},
+        {ADD_PRICE("-1.35"), "0.00"},
+        {ADD_PRICE("-0.000000000000000000000000000001"), "-0.000000000000000000000000000001"},
+        {ADD_PRICE("12345678901234567890123456789012345"),
+         "12345678901234567890123456789012344.999999999999999999999999999999"},
+    };
     joint_case_begin_test();
-    enum status status = joint_case_attempt("t", 7, changes);
-    if (!joint_case_texts->adds_decimals) {
-        joint_case_assert_no(status, "price", changes);
-    } else {
-        joint_case_assert_yes(status, changes);
-        joint_case_assert_yes(joint_case_settle("t", changes, true), changes);
-        assert_string_equal(joint_case_text(ROW), "10|sold|1.35\n");
+    for (size_t i = 0; i < sizeof sums / sizeof *sums; i++) {
+        const char *asked = test_format("[" STOCK "\"op\":\"k\",\"if\":{\"price\":\"%s\"}}]",
+                                        sums[i].price);
+        joint_case_assert_yes(joint_case_attempt("t", 7, sums[i].changes), sums[i].changes);
+        joint_case_assert_yes(joint_case_settle("t", sums[i].changes, true), sums[i].changes);
+        joint_case_assert_yes(joint_case_attempt("k", 8, asked), asked);
+        joint_case_assert_yes(joint_case_settle("k", asked, false), asked);
     }
+    (void)joint_case_text("UPDATE stock SET price = NULL");
+    joint_case_assert_no(joint_case_attempt("t", 7, sums[0].changes), "NULL", "NULL");
+    joint_case_done();
+}
+
+/* Half a cent twice would be a cent, or none. */
+static void a_sum_that_the_column_would_round_is_refused(void)
+{
+    joint_case_begin_test();
+    if (database_case_kind == DATABASE_MARIADB)
+        (void)joint_case_text("ALTER TABLE stock MODIFY price DECIMAL(10,2)");
+    else
+        joint_case_trigger("rounds", "BEFORE UPDATE", "stock", "NEW.price := round(NEW.price, 2)");
+    joint_case_assert_no(joint_case_attempt("t", 7, ADD_PRICE("0.005")), "price", "rounded");
+    joint_case_assert_yes(joint_case_attempt("t", 7, ADD_PRICE("0.05")), "exact");
     joint_case_done();
 }
 
@@ -355,7 +381,8 @@ int main(void)
         DATABASE_CASE(each_operation_is_tried_reserved_and_made),
         DATABASE_CASE(what_is_aborted_leaves_the_row_and_gives_it_back),
         DATABASE_CASE(a_value_of_each_type_is_asked_for_and_set),
-        DATABASE_CASE(a_decimal_is_added_where_the_database_adds_it_exactly),
+        DATABASE_CASE(a_decimal_is_added_exactly),
+        DATABASE_CASE_SERVERS(a_sum_that_the_column_would_round_is_refused),
         DATABASE_CASE(nothing_is_added_to_null_or_to_what_is_no_integer),
         DATABASE_CASE(what_is_promised_keeps_the_services_own_writes_out),
         DATABASE_CASE(a_try_sees_what_the_service_wrote_before),

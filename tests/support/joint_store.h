@@ -33,7 +33,6 @@ struct joint_store_case {
     /** @return a statement of a trigger that refuses with this text. */
     const char *(*raise)(const char *text);
     const char *const *values; /* JOINT_COLUMNS: what test_joint_ops.c sets, as it is read back */
-    bool adds_decimals;
     const struct joint_obstacle *obstacles; /* in the way of a change of A by -3 */
     size_t obstacle_count;
     const struct joint_obstacle *breaks; /* what was promised, so that it is held */

@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "consumer/store/sql/limits.h"
 #include "consumer/store/sql/prepare.h"
+#include "schemas/decimal.h"
 #include "schemas/row_digest.h"
 
 #define READ_US     (INT64_C(60) * 1000 * 1000)
@@ -96,21 +97,24 @@ static enum status making_judge(const struct making *making, const struct row_no
     return STATUS_OK;
 }
 
-/* A decimal is no number in SQLite, and what overflows becomes one with a fraction: only 64-bit
- * integers are added, here, to what the row holds (rule 73). */
+/* Added here, to what the row holds: SQLite adds decimals as doubles, and makes one of an integer
+ * that overflows; others round (rule 73). Whether the column takes the sum is judged as of any
+ * value. */
 static enum status making_add(const struct making *making, const struct row_now *now, size_t index,
                               struct error *err)
 {
     const char *name = making->schema->columns[index].name;
     const struct value *add = &making->asked.add[index];
     struct value *sum = &making->values[index];
-    if (add->kind != VALUE_INTEGER)
-        return making_refuse(name, "is a decimal, to which this database cannot add exactly", err);
     if (now->values[index].kind == VALUE_NULL)
         return making_refuse(name, "is NULL, to which nothing can be added", err);
-    if (now->values[index].kind != VALUE_INTEGER)
-        return making_refuse(name, "holds no integer to add to", err);
-    *sum = (struct value){.kind = VALUE_INTEGER};
+    if (now->values[index].kind != add->kind)
+        return making_refuse(name, "holds no number to add to", err);
+    *sum = (struct value){.kind = add->kind};
+    if (add->kind == VALUE_TEXT) {
+        sum->text = decimal_add(now->values[index].text, add->text, &making->run->row);
+        return sum->text.data == NULL ? error_set(err, STATUS_RETRY, "no memory") : STATUS_OK;
+    }
     return __builtin_add_overflow(now->values[index].integer, add->integer, &sum->integer)
                ? making_refuse(name, "would hold a sum beyond 64 bits", err)
                : STATUS_OK;
