@@ -345,11 +345,16 @@ static double oldest_parked_s(const struct metric_subject *of)
       atomic_load(&of->joint->queued))                                                             \
     X(JOINT, gauge, joint_reserved, "Undecided ones whose entities are reserved here.",            \
       atomic_load(&of->joint->reserved))                                                           \
+    X(JOINT, gauge, joint_settling, "Decided ones that are not made so here yet.",                 \
+      atomic_load(&of->joint->settling))                                                           \
     X(JOINT, gauge, joint_held, "Committed ones whose changes this database refuses: act.",        \
       atomic_load(&of->joint->held))                                                               \
     X(JOINT, gauge, joint_oldest_undecided_seconds,                                                \
       "Age of the oldest undecided one; 0: none is.",                                              \
-      metrics_age_s(atomic_load(&of->joint->oldest_us)))                                           \
+      metrics_age_s(atomic_load(&of->joint->undecided_us)))                                        \
+    X(JOINT, gauge, joint_oldest_settling_seconds,                                                 \
+      "For how long the oldest of those that are decided is not made so; 0: there is none.",       \
+      metrics_age_s(atomic_load(&of->joint->decided_us)))                                          \
     X(JOINT, gauge, joint_ready,                                                                   \
       "1 while this process reads the joint topic and may vote; 0 also where another agent does.", \
       atomic_load(&of->joint->ready))

@@ -14,6 +14,7 @@
 struct joint_counts {
     int64_t undecided;
     int64_t reserved;
+    int64_t settling;
     int64_t held;
     int64_t since_us; /* wall clock: of the oldest undecided one; 0: none is */
 };
@@ -22,15 +23,15 @@ static enum status joint_count(void *context, const struct joint_row *row, struc
 {
     struct joint_counts *counts = context;
     bool is_committed = false;
-    int64_t since_us = row->created_at_us != 0 ? row->created_at_us : row->read_at_us;
     (void)err;
     counts->held += row->state == JOINT_STATE_HELD;
+    counts->settling += row->state == JOINT_STATE_COMMITTING || row->state == JOINT_STATE_ABORTING;
     counts->reserved += row->state == JOINT_STATE_RESERVED;
     if (joint_view_is_decided(row, &is_committed))
         return STATUS_OK;
     counts->undecided++;
-    if (counts->since_us == 0 || since_us < counts->since_us)
-        counts->since_us = since_us;
+    if (counts->since_us == 0 || row->read_at_us < counts->since_us)
+        counts->since_us = row->read_at_us;
     return STATUS_OK;
 }
 
@@ -42,12 +43,14 @@ static void joint_write(const struct config *config, const struct joint_counts *
                           : (double)(clock_wall_us() - counts->since_us) / US_OF_A_SECOND;
     member_number(json, "joint_undecided", counts->undecided);
     member_number(json, "joint_reserved", counts->reserved);
+    member_number(json, "joint_settling", counts->settling);
     member_number(json, "joint_held", counts->held);
     member_seconds(json, "joint_oldest_undecided_seconds", oldest_s);
     member_known_number(json, "joint_next_offset", next_offset);
-    buffer_append_format(
-        text, "  joint      %" PRId64 " undecided, %" PRId64 " reserved, %" PRId64 " held; ",
-        counts->undecided, counts->reserved, counts->held);
+    buffer_append_format(text,
+                         "  joint      %" PRId64 " undecided, %" PRId64 " reserved, %" PRId64
+                         " settling, %" PRId64 " held; ",
+                         counts->undecided, counts->reserved, counts->settling, counts->held);
     if (next_offset < 0)
         buffer_append_format(text, "%s was not read yet\n", config->joint_topic);
     else

@@ -267,22 +267,32 @@ static enum status joint_poll(struct joint_agent *agent, struct error *err)
     return status;
 }
 
+static void measure_oldest(int64_t *oldest_us, int64_t at_us)
+{
+    if (*oldest_us == 0 || at_us < *oldest_us)
+        *oldest_us = at_us;
+}
+
 static void joint_measure(struct joint_agent *agent)
 {
     struct joint_metrics *metrics = agent->options.metrics;
     int64_t counts[JOINT_STATE_ELSEWHERE + 1] = {0};
-    int64_t oldest_us = 0;
+    int64_t undecided_us = 0;
+    int64_t decided_us = 0;
     for (size_t i = 0; i < agent->opens.count; i++) {
         const struct joint_open *open = agent->opens.items[i];
         counts[open->state]++;
-        if (open->tally->outcome == JOINT_UNDECIDED &&
-            (oldest_us == 0 || open->since_us < oldest_us))
-            oldest_us = open->since_us;
+        if (open->tally->outcome == JOINT_UNDECIDED)
+            measure_oldest(&undecided_us, open->read_at_us);
+        else if (open->state != JOINT_STATE_HELD)
+            measure_oldest(&decided_us, open->decided_at_us);
     }
     atomic_store(&metrics->queued, counts[JOINT_STATE_QUEUED]);
     atomic_store(&metrics->reserved, counts[JOINT_STATE_RESERVED]);
+    atomic_store(&metrics->settling, counts[JOINT_STATE_COMMITTING] + counts[JOINT_STATE_ABORTING]);
     atomic_store(&metrics->held, counts[JOINT_STATE_HELD]);
-    atomic_store(&metrics->oldest_us, oldest_us);
+    atomic_store(&metrics->undecided_us, undecided_us);
+    atomic_store(&metrics->decided_us, decided_us);
     atomic_store(&metrics->ready, agent->is_owned && agent->state.next_offset >= agent->read_first);
 }
 
@@ -349,9 +359,9 @@ static enum status joint_round(struct joint_agent *agent, struct error *err)
     if (status == STATUS_OK && agent->is_owned)
         status = joint_say_again(agent, err);
     if (status == STATUS_OK && agent->is_owned)
-        status = joint_step(agent, err);
+        status = joint_prune(agent, err); /* it also sets right what a promise rests on */
     if (status == STATUS_OK && agent->is_owned)
-        status = joint_prune(agent, err);
+        status = joint_step(agent, err);
     if (status == STATUS_OK && agent->is_owned)
         joint_send_hint(agent);
     joint_measure(agent);

@@ -14,8 +14,10 @@ struct joint_metrics {
     atomic_bool ready; /* it has read to the log's end as of its assignment, and goes on */
     atomic_llong queued;
     atomic_llong reserved;
+    atomic_llong settling; /* decided, and not made so here yet */
     atomic_llong held;
-    atomic_llong oldest_us; /* wall clock: since when the oldest one is undecided; 0: none is */
+    atomic_llong undecided_us; /* wall clock: when the oldest undecided one was read; 0: none is */
+    atomic_llong decided_us; /* wall clock: when the oldest settling one was decided; 0: none is */
     atomic_llong committed;
     atomic_llong aborted;
     atomic_llong votes_yes;

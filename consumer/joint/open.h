@@ -19,8 +19,9 @@ struct joint_open {
     char reason[JOINT_REASON_SIZE];
     bool withdrawn;
     bool late;
-    bool lost_vote;     /* the log has a vote of this service that the database does not know */
-    int64_t since_us;   /* wall clock: from then on the timeout counts */
+    bool lost_vote; /* the log has a vote of this service that the database does not know */
+    int64_t
+        since_us; /* monotonic: read, or loaded, by this process; the timeout counts from then */
     int64_t read_at_us; /* wall clock */
     int64_t decided_at_us;
     int64_t next_us; /* monotonic: it is tried or settled again then */

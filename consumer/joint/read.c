@@ -33,9 +33,9 @@ static struct joint_open open_begin(const struct joint_agent *agent, struct join
     struct joint_open open = {.tally = tally,
                               .timeout_ms = record->proposal.timeout_ms,
                               .state = JOINT_STATE_QUEUED,
+                              .since_us = clock_monotonic_us(),
                               .read_at_us = clock_wall_us()};
     bool is_mine = strcmp(tally->proposer, agent->options.config->service) == 0;
-    open.since_us = open.read_at_us;
     if (tally->outcome == JOINT_ABORTED) {
         open.state = JOINT_STATE_ABORTED;
         open.decided_at_us = open.read_at_us;
@@ -67,8 +67,6 @@ static enum status joint_note(struct joint_agent *agent, struct joint_tally *tal
         return STATUS_OK;
     }
     batch->noted++;
-    if (noted.created_at_us != 0)
-        open.since_us = noted.created_at_us; /* the proposer waits since it wrote it (rule 68) */
     status = joint_opens_add(&agent->opens, &open, record->proposal.changes_text, err);
     if (status != STATUS_OK)
         return status;
@@ -256,8 +254,7 @@ static enum status load_row(void *context, const struct joint_row *row, struct e
                               .state = row->state,
                               .withdrawn = row->withdrawn,
                               .late = row->late,
-                              .since_us = row->created_at_us != 0 ? row->created_at_us
-                                                                  : row->read_at_us,
+                              .since_us = clock_monotonic_us(),
                               .read_at_us = row->read_at_us,
                               .decided_at_us = row->decided_at_us};
     const char *service = agent->options.config->service;

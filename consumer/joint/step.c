@@ -31,22 +31,44 @@ static void open_go_on(struct joint_open *open, enum joint_state state, const ch
     open->state = state;
     open->backoff_us = 0;
     open->next_us = 0;
+    open->is_told = false;
     (void)snprintf(open->reason, sizeof open->reason, "%s", reason);
 }
 
+/* Whoever lists the transactions sees what this one waits for; of one that is to be aborted he sees
+ * why it is. */
+static enum status step_tell(struct joint_agent *agent, struct joint_open *open, struct error *err)
+{
+    struct joint_open told = *open;
+    log_warning("joint", "%s of %s waits, and is tried again each second: %s", open->tally->id,
+                open->tally->proposer, err->text);
+    open->is_told = true;
+    if (open->state == JOINT_STATE_ABORTING)
+        return STATUS_OK;
+    (void)snprintf(told.reason, sizeof told.reason, "waits: %.480s", err->text);
+    error_clear(err);
+    enum status status = joint_begin(agent, agent->state.next_offset, NULL, err);
+    if (status == STATUS_OK)
+        status = joint_mark(agent, &told, err);
+    status = joint_end(agent, status, false, err);
+    if (status == STATUS_OK)
+        (void)snprintf(open->reason, sizeof open->reason, "%s", told.reason);
+    return status == STATUS_RETRY && !err->connection_lost ? STATUS_OK : status;
+}
+
 /* @return RETRY as OK where only a lock was missing: the transaction is tried again later. */
-static enum status step_end(struct joint_open *open, enum status status, struct error *err)
+static enum status step_end(struct joint_agent *agent, struct joint_open *open, enum status status,
+                            struct error *err)
 {
     if (status != STATUS_RETRY || err->connection_lost)
         return status;
     open_wait(open);
-    if (open->backoff_us == STEP_BACKOFF_MAX_US && !open->is_told) {
-        log_warning("joint", "%s of %s waits, and is tried again each second: %s", open->tally->id,
-                    open->tally->proposer, err->text);
-        open->is_told = true;
-    }
-    error_clear(err);
-    return STATUS_OK;
+    status = STATUS_OK;
+    if (open->backoff_us == STEP_BACKOFF_MAX_US && !open->is_told)
+        status = step_tell(agent, open, err);
+    if (status == STATUS_OK)
+        error_clear(err);
+    return status;
 }
 
 /** The changes of this service, in an arena. */
@@ -183,7 +205,7 @@ static enum status step_try(struct joint_agent *agent, struct joint_open *open, 
     status = joint_end(agent, status, false, err);
     arena_done(&part.arena);
     if (status != STATUS_OK)
-        return step_end(open, status, err);
+        return step_end(agent, open, status, err);
     failpoint(FAILPOINT_JOINT_AFTER_VOTE);
     open_go_on(open, yes ? JOINT_STATE_RESERVED : JOINT_STATE_REFUSED, yes ? "" : why.text);
     atomic_fetch_add(yes ? &agent->options.metrics->votes_yes : &agent->options.metrics->votes_no,
@@ -218,7 +240,7 @@ static enum status step_withdraw(struct joint_agent *agent, struct joint_open *o
         status = joint_say_withdrawal(agent, open, slice_of(why), err);
     status = joint_end(agent, status, false, err);
     if (status != STATUS_OK)
-        return step_end(open, status, err);
+        return step_end(agent, open, status, err);
     open->withdrawn = true;
     atomic_fetch_add(&agent->options.metrics->withdrawals, 1);
     return STATUS_OK;
@@ -303,7 +325,7 @@ static enum status step_settle(struct joint_agent *agent, struct joint_open *ope
     status = joint_end(agent, status, true, err);
     arena_done(&part.arena);
     if (status != STATUS_OK)
-        return step_end(open, status, err);
+        return step_end(agent, open, status, err);
     failpoint(FAILPOINT_JOINT_AFTER_SETTLE);
     if (why.status == STATUS_REJECT)
         step_note_held(open, &why);
@@ -319,7 +341,7 @@ static bool open_is_decided(const struct joint_open *open)
 
 static bool open_is_late(const struct joint_open *open)
 {
-    return clock_wall_us() - open->since_us >= (int64_t)open->timeout_ms * US_OF_A_MS;
+    return clock_monotonic_us() - open->since_us >= (int64_t)open->timeout_ms * US_OF_A_MS;
 }
 
 /* What is to be done with one of them. It may be gone afterwards. */

@@ -9,6 +9,7 @@
     "CREATE TABLE " table "(id INTEGER PRIMARY KEY, name TEXT NOT NULL, amount INTEGER CHECK "     \
     "(amount >= 0));INSERT INTO " table " VALUES(1,'one',100);"
 #define LIMIT_MS 60000
+#define DAY_S    86400
 
 /* Two services, each the only writer of its type. */
 struct pair {
@@ -34,16 +35,24 @@ static void end(struct pair *pair)
     sidecar_stop(&pair->bank);
 }
 
-/* The shop moves an amount to the bank. */
-static void propose(const struct pair *pair, const char *id, int amount)
+/* The shop moves an amount to the bank. @param ahead_s  of the clock by which the shop writes it.
+ */
+static void propose_at(const struct pair *pair, const char *id, int amount, int timeout_ms,
+                       int ahead_s)
 {
     (void)sqlite_format(
         pair->shop.database,
-        "INSERT INTO keepstep_joint(id, timeout_ms, changes) VALUES('%s',60000,'["
+        "INSERT INTO keepstep_joint(id, timeout_ms, created_at, changes) VALUES('%s',%d,"
+        "(strftime('%%s','now')+%d)*1000000,'["
         "{\"service\":\"shop\",\"type\":\"item\",\"key\":{\"id\":1},\"op\":\"u\",\"add\":"
         "{\"amount\":%d}},{\"service\":\"bank\",\"type\":\"extra\",\"key\":{\"id\":1},\"op\":\"u\","
         "\"add\":{\"amount\":%d}}]')",
-        id, -amount, amount);
+        id, timeout_ms, ahead_s, -amount, amount);
+}
+
+static void propose(const struct pair *pair, const char *id, int amount)
+{
+    propose_at(pair, id, amount, LIMIT_MS, 0);
 }
 
 static void expect_state(const struct sidecar *service, const char *id, const char *state)
@@ -104,6 +113,25 @@ static void expect_done(struct process_result result)
 {
     if (result.exit_code != 0)
         test_fail("%s", result.errors);
+}
+
+/* A timeout counts from when the agent reads the proposal, by one clock. */
+static void the_clock_of_a_database_decides_nothing(void **state)
+{
+    struct pair pair;
+    (void)state;
+    begin(&pair);
+    propose_at(&pair, "slow", 10, LIMIT_MS, -DAY_S);
+    expect_settled(&pair, "slow", "committed");
+    propose_at(&pair, "fast", 10, LIMIT_MS, DAY_S);
+    expect_settled(&pair, "fast", "committed");
+    sidecar_stop(&pair.bank);
+    propose_at(&pair, "alone", 10, 1000, DAY_S);
+    expect_state(&pair.shop, "alone", "aborted");
+    sidecar_start(&pair.bank, NULL);
+    expect_settled(&pair, "alone", "aborted");
+    expect_amounts(&pair, 80, 120);
+    end(&pair);
 }
 
 /* It has made the change before, and must not make it again; only a person can know that. */
@@ -218,7 +246,7 @@ static void what_is_held_is_released_only_with_the_word_for_it(void **state)
     expect_state(&pair.bank, "held", "reserved");
     (void)sqlite_text(pair.bank.database, "ALTER TABLE extras RENAME COLUMN amount TO sum");
     go_on_until(&pair, "held", "held");
-    assert_non_null(strstr(KEEPSTEP(pair.bank, "status").output, "0 reserved, 1 held"));
+    assert_non_null(strstr(KEEPSTEP(pair.bank, "status").output, "0 reserved, 0 settling, 1 held"));
     /* Nobody forgets it by taking `joint:` out of the configuration. */
     sidecar_stop(&pair.bank);
     const char *config = test_read_file(pair.bank.config);
@@ -259,7 +287,7 @@ static void its_topic_is_among_those_that_are_looked_at(void **state)
     if (strstr(doctor, "one broker alone keeps the decisions") == NULL)
         test_fail("%s", doctor);
     const char *status = KEEPSTEP(pair.bank, "status").output;
-    if (strstr(status, "0 undecided, 0 reserved, 0 held") == NULL)
+    if (strstr(status, "0 undecided, 0 reserved, 0 settling, 0 held") == NULL)
         test_fail("%s", status);
     end(&pair);
 }
@@ -348,6 +376,7 @@ static void what_was_said_behind_a_gap_is_said_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST_WITH_LIMIT(the_clock_of_a_database_decides_nothing, 300),
         TEST_WITH_LIMIT(a_service_that_was_installed_anew_does_nothing_again, 300),
         TEST_WITH_LIMIT(no_trigger_on_keepstep_joint_stops_a_transaction, 300),
         TEST_WITH_LIMIT(a_row_that_a_trigger_leaves_out_is_written_all_the_same, 300),
