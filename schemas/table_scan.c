@@ -84,8 +84,9 @@ static enum status scan_run(struct scanning *scanning, size_t keys, struct error
     buffer_reset(sql);
     append_rows(sql, scan);
     if (keys > 0) {
-        buffer_append_text(sql, " WHERE ");
+        buffer_append_format(sql, " %s WHERE ", scan->index == NULL ? "" : scan->index);
         key_sql_append(sql, &scan->columns, "t", keys);
+        buffer_append_format(sql, " %s", scan->lock == NULL ? "" : scan->lock);
     }
     if (sql->failed)
         return error_set(err, STATUS_FATAL, "table %s: the query of its rows grows too large",

@@ -13,7 +13,9 @@ struct table_scan {
     const char *table;        /* quoted */
     const struct slice *keys; /* as scanned rows have them, each once; NULL: all rows */
     size_t key_count;
-    int64_t until_us; /* monotonic; the scan ends there */
+    const char *index; /* that a query of some keys goes by; NULL: the database chooses */
+    const char *lock;  /* ends such a query; NULL: nobody is kept from the rows */
+    int64_t until_us;  /* monotonic; the scan ends there */
     row_visit *visit;
     void *context; /* of visit */
     enum status (*run)(void *session, struct row_query *query, struct error *err);

@@ -157,7 +157,8 @@ struct joint_ops {
     enum status (*settle)(struct store *store, const struct joint_part *part, struct error *err);
 
     /** Empty changes and votes of at most `limit` settled rows that were decided before a time
-     * (wall clock). Proposer, id, state and reason stay for ever: a name is used once.
+     * (wall clock). Proposer, id, state and reason stay for ever: a name is used once. Also set
+     * right what guards the reserved entities.
      * @return OK; RETRY; FATAL. */
     enum status (*prune)(struct store *store, int64_t decided_before_us, size_t limit,
                          size_t *ret_pruned, struct error *err);

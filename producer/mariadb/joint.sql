@@ -189,7 +189,11 @@ RETURN CONCAT(
       CONCAT('is named by a foreign key of table ', table_name), 1)), '[]')
     FROM information_schema.referential_constraints
     WHERE unique_constraint_schema = DATABASE() AND referenced_table_name = wanted
-      AND table_name NOT LIKE 'keepstep\_%'), ']')
+      AND table_name NOT LIKE 'keepstep\_%'),
+  ',', (SELECT IF(COUNT(DISTINCT event_manipulation) = 3, '[]',
+      JSON_ARRAY('has no triggers that ask for reservations: run `keepstep init`', 0))
+    FROM information_schema.triggers WHERE event_object_schema = DATABASE()
+      AND event_object_table = wanted AND action_statement LIKE '%keepstep\_touched%'), ']')
 
 -- keepstep_reader is for the service's own logins: they ask for transactions, and see what became of
 -- them.

@@ -72,6 +72,7 @@ static void make_types(void)
 
 static void run_init(const char *path)
 {
+    struct store *store = NULL;
     struct store_options options = {.path = path, .service = "shop", .install = true};
     struct init_options init = {.out = fopen(test_path("init.txt"), "w")};
     config = (struct config){
@@ -89,8 +90,21 @@ static void run_init(const char *path)
         "init");
     (void)fclose(init.out);
     const struct store_ops *ops = store_find(joint_case_url);
-    check(ops->open(&options, &joint_case_store, &joint_case_err), "install");
-    ops->close(joint_case_store);
+    check(ops->open(&options, &store, &joint_case_err), "install");
+    ops->close(store);
+}
+
+static const char *service_path(void)
+{
+    bool is_file = database_case_kind == DATABASE_SQLITE;
+    return is_file ? joint_case_url + strlen("sqlite:") : joint_case_url;
+}
+
+void joint_case_init_without(const char *type)
+{
+    for (size_t i = 0; i < TYPES; i++)
+        entries[i].is_joint = types[i].is_joint && strcmp(types[i].name, type) != 0;
+    run_init(service_path());
 }
 
 /* @return how the agent opens the store: on a server with no other rights than those of its role.
@@ -121,15 +135,13 @@ void joint_case_begin_test(void)
 {
     joint_case_url = database_make(database_case_kind, "shop");
     const struct store_ops *ops = store_find(joint_case_url);
-    bool is_file = database_case_kind == DATABASE_SQLITE;
-    const char *path = is_file ? joint_case_url + strlen("sqlite:") : joint_case_url;
     struct store_options options = {.service = "shop"};
     error_clear(&joint_case_err);
     arena_init(&arena, ARENA_SIZE);
     make_types();
     joint_case_texts = joint_store_case(database_case_kind);
     (void)joint_case_text(joint_case_texts->tables);
-    run_init(path);
+    run_init(service_path());
     joint_case_ops = ops->joint;
     options.path = agent_path(ops);
     check(ops->open(&options, &joint_case_store, &joint_case_err), "open");

@@ -38,6 +38,10 @@ bool joint_case_has(enum database_kind kind);
 void joint_case_begin_test(void);
 void joint_case_done(void);
 
+/** Run `keepstep init` as if a type had no `joint:`; "" gives all of them theirs back. The store
+ * still takes it for one that has. */
+void joint_case_init_without(const char *type);
+
 /** Run SQL as the service. @return the rows. */
 const char *joint_case_text(const char *sql);
 

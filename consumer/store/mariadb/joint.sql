@@ -111,6 +111,14 @@ WHERE bucket = conv(left(md5(concat(?1, ' ', ?2)), 3), 16, 10) FOR UPDATE NOWAIT
 UPDATE keepstep_guard SET reserved = (
     SELECT count(*) FROM keepstep_reserved r WHERE r.bucket = ?1)
 WHERE bucket = ?1
+-- Buckets whose count is not that of their names.
+-- name: joint_guard_stale
+SELECT g.bucket FROM keepstep_guard g LEFT JOIN (
+    SELECT bucket, count(*) AS names FROM keepstep_reserved GROUP BY bucket) r ON r.bucket = g.bucket
+WHERE g.reserved <> coalesce(r.names, 0)
+-- One of them, where it is to be had at once. SKIP LOCKED as above.
+-- name: joint_guard_keep
+SELECT bucket FROM keepstep_guard WHERE bucket = ?1 FOR UPDATE NOWAIT
 -- What of a table no name covers: it stands in the way of each change, or only of deletes.
 -- name: joint_uncovered
 SELECT t.reason, t.only_deletes FROM JSON_TABLE(keepstep_uncovered(?1), '$[*]' COLUMNS (

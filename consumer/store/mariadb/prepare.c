@@ -98,6 +98,8 @@ static enum status silence(const struct mapped_table *table, bool silent, struct
 const struct sql_dialect store_mariadb_dialect = {
     SQL_DIALECT_TEXTS,
     .row_find = SQL_ROW_FIND,
+    .row_lock = SQL_ROW_LOCK,
+    .row_index = SQL_ROW_INDEX,
     .key_columns_max = KEY_COLUMNS_MAX,
     .columns = &column_mariadb_dialect,
     .quote = '`',

@@ -21,3 +21,8 @@ DELETE FROM {table} WHERE {key| AND |@ = #}
 -- Which of many keys are there; their rows are locked.
 -- name: row_find
 SELECT {key|, |@} FROM {table} WHERE {rows} FOR UPDATE
+-- In and behind a query of rows by key. A plan that reads the table would wait for other rows too.
+-- name: row_index
+FORCE INDEX (PRIMARY)
+-- name: row_lock
+FOR UPDATE WAIT 1

@@ -109,6 +109,14 @@ FOR UPDATE SKIP LOCKED
 UPDATE keepstep_guard SET reserved = (
     SELECT count(*) FROM keepstep_reserved r WHERE r.bucket = keepstep_guard.bucket)
 WHERE bucket = $1::bigint
+-- Buckets whose count is not that of their names.
+-- name: joint_guard_stale
+SELECT g.bucket FROM keepstep_guard g LEFT JOIN (
+    SELECT bucket, count(*) AS names FROM keepstep_reserved GROUP BY bucket) r ON r.bucket = g.bucket
+WHERE g.reserved <> coalesce(r.names, 0)
+-- One of them, where it is to be had at once.
+-- name: joint_guard_keep
+SELECT bucket FROM keepstep_guard WHERE bucket = $1::bigint FOR UPDATE SKIP LOCKED
 -- What of a table no name covers: it stands in the way of each change, or only of deletes.
 -- name: joint_uncovered
 WITH part(oid) AS (
@@ -124,3 +132,7 @@ FROM pg_constraint c JOIN part ON part.oid = c.conrelid WHERE c.contype = 'f'
 UNION ALL
 SELECT 'is named by a foreign key of table ' || c.conrelid::regclass::text, 1
 FROM pg_constraint c JOIN part ON part.oid = c.confrelid WHERE c.contype = 'f'
+UNION ALL
+SELECT 'has no trigger that asks for reservations: run `keepstep init`', 0
+WHERE NOT EXISTS (SELECT FROM pg_trigger t JOIN pg_proc f ON f.oid = t.tgfoid
+    WHERE t.tgrelid = to_regclass($1) AND t.tgenabled = 'A' AND f.prosrc LIKE '%keepstep_touched%')

@@ -22,3 +22,8 @@ SELECT 1 FROM {table} AS kept, {rows} WHERE {key| AND |kept.@ = #}
 DELETE FROM {table} AS kept USING {rows} WHERE {key| AND |kept.@ = #}
 -- name: table_keep
 LOCK TABLE {table} IN ROW SHARE MODE
+-- Behind a query of rows by key, and what lets it wait: not as long as deadlock_timeout, which is 1 s.
+-- name: row_lock
+FOR NO KEY UPDATE OF t
+-- name: row_patience
+SET LOCAL lock_timeout = '500ms'

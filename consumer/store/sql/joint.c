@@ -196,7 +196,7 @@ enum status joint_sql_prune(struct store *store, int64_t decided_before_us, size
     call.changes = &pruned;
     enum status status = store_sql_run(store_sql_of(store), call, err);
     *ret_pruned = (size_t)pruned;
-    return status;
+    return status == STATUS_OK ? joint_guard_recount(store_sql_of(store), err) : status;
 }
 
 #define HISTORY_END  "joint_history_end"
@@ -269,7 +269,7 @@ enum status joint_sql_set_history(struct store *store, const struct joint_histor
                                err);
     if (status == STATUS_OK && own)
         status = store_sql_finish(self, err);
-    else if (own)
+    if (status != STATUS_OK && own)
         store->ops->rollback(store);
     return status;
 }

@@ -83,11 +83,25 @@ enum status joint_guard_entities(struct joint_run *run, size_t *ret_new, size_t 
 /** Read what this transaction reserves, into the run's entities. */
 enum status joint_guard_read(struct joint_run *run, struct error *err) MUST_CHECK;
 
-/** Write into the buckets of the run's entities how many names they have now. */
+/** Keep the rows of the run's entities from other writers until the transaction ends; wait up to
+ * a second for each, so that a decision gets its turn between them (rule 70).
+ * @return OK; REJECT (a table is gone); RETRY (somebody holds one for longer). */
+enum status joint_guard_rows(struct joint_run *run, struct error *err) MUST_CHECK;
+
+/** Write into the buckets of the run's entities how many names they have now.
+ * @return OK; RETRY (attempt(): somebody holds one). */
 enum status joint_guard_count(const struct joint_run *run, struct error *err) MUST_CHECK;
 
-/** End what JOINT_LOOK_AWAY began, where going back to a savepoint does not. Cannot fail. */
-void joint_guard_look_back(const struct joint_run *run);
+/** Count again what is counted wrongly: keepstep_guard was made anew, or a decision could not wait
+ * for a bucket. In a transaction behind the fence: nobody else writes names. */
+enum status joint_guard_recount(struct store_sql *store, struct error *err) MUST_CHECK;
+
+/** Order the run's entities by type and key, each once. */
+void joint_run_unite(struct joint_run *run);
+
+/** End what JOINT_LOOK_AWAY began, where going back to a savepoint does not. Legal in any state.
+ * @return OK; RETRY (err->connection_lost is set: the session cannot be used any more). */
+enum status joint_guard_look_back(const struct joint_run *run, struct error *err) MUST_CHECK;
 
 /** Whatever the database says of a change is said of that change alone: a proposal ends no agent,
  * by a table that is gone or a trigger that does not compile.

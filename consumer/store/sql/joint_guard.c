@@ -4,10 +4,12 @@
 #include "consumer/store/sql/joint.h"
 
 #include "common/failpoint.h"
+#include "consumer/store/sql/prepare.h"
 
 #include <stdlib.h>
 
 #define GUARD_TEXT_SIZE 512
+#define STALE_MAX       256 /* counted in one transaction */
 
 static bool run_has_guard(const struct joint_run *run)
 {
@@ -80,9 +82,11 @@ enum status joint_guard_entities(struct joint_run *run, size_t *ret_new, size_t 
         const struct joint_entity *entity = &run->entities[i];
         if (run_is_guarded(run, entity, before))
             continue;
-        if (run->guarded_count == JOINT_ENTITIES_MAX)
-            return error_set(err, STATUS_REJECT, "more than %d entities would change",
-                             JOINT_ENTITIES_MAX);
+        if (run->guarded_count == JOINT_ENTITIES_MAX) {
+            status = error_set(err, STATUS_REJECT, "more than %d entities would change",
+                               JOINT_ENTITIES_MAX);
+            break; /* what was asked still counts its buckets */
+        }
         run->guarded[run->guarded_count++] = *entity;
         *ret_new_there += entity->operation != 'c';
         status = guard_send(run, entity, &buckets, err);
@@ -129,35 +133,42 @@ enum status joint_guard_read(struct joint_run *run, struct error *err)
                : STATUS_OK;
 }
 
-/* @param ret_bucket  -1: somebody else holds it. */
-static enum status guard_free(const struct joint_run *run, const struct joint_entity *entity,
-                              int64_t *ret_bucket, struct error *err)
+/* Take one bucket where nobody holds it. @param ret_bucket  -1: somebody does. */
+static enum status guard_free(struct store_sql *store, struct sql_call call, int64_t *ret_bucket,
+                              struct error *err)
 {
     struct error held = ERROR_INIT;
-    enum status status = store_sql_number(run->store,
-                                          SQL_CALL(JOINT_GUARD_FREE,
-                                                   parameter_raw(entity->entity_type),
-                                                   parameter_raw(entity->entity_key)),
-                                          -1, ret_bucket, &held);
-    if (status == STATUS_RETRY && !held.connection_lost && run->store->base.ops->refuses_alone)
+    enum status status = store_sql_number(store, call, -1, ret_bucket, &held);
+    if (status == STATUS_RETRY && !held.connection_lost && store->base.ops->refuses_alone)
         return STATUS_OK; /* the statement failed alone */
     if (status != STATUS_OK && err != NULL)
         *err = held;
     return status;
 }
 
+static enum status guard_count_bucket(struct store_sql *store, int64_t bucket, struct error *err)
+{
+    return store_sql_send(store, SQL_CALL(JOINT_GUARD_COUNT, parameter_integer(bucket)), err);
+}
+
 static enum status guard_count_one(const struct joint_run *run, const struct joint_entity *entity,
                                    struct error *err)
 {
     int64_t bucket = -1;
-    enum status status = guard_free(run, entity, &bucket, err);
-    return status == STATUS_OK && bucket >= 0
-               ? store_sql_send(run->store, SQL_CALL(JOINT_GUARD_COUNT, parameter_integer(bucket)),
-                                err)
-               : status;
+    enum status status = guard_free(run->store,
+                                    SQL_CALL(JOINT_GUARD_FREE, parameter_raw(entity->entity_type),
+                                             parameter_raw(entity->entity_key)),
+                                    &bucket, err);
+    if (status == STATUS_OK && bucket >= 0)
+        return guard_count_bucket(run->store, bucket, err);
+    if (status == STATUS_OK && run->keeps_entities)
+        return error_set(err, STATUS_RETRY, "the bucket of %.*s %.*s is not to be had",
+                         SLICE_ARGS(entity->entity_type), SLICE_ARGS(entity->entity_key));
+    return status;
 }
 
-/* A bucket that a writer holds stays as it is: too high a number costs others a look. */
+/* What is released may be counted still: that costs others a look. What is promised is counted, or
+ * nobody would look. */
 enum status joint_guard_count(const struct joint_run *run, struct error *err)
 {
     enum status status = STATUS_OK;
@@ -168,10 +179,69 @@ enum status joint_guard_count(const struct joint_run *run, struct error *err)
     return status == STATUS_OK ? store_sql_wait(run->store, err) : status;
 }
 
-void joint_guard_look_back(const struct joint_run *run)
+/** Buckets that are counted wrongly. */
+struct stale_buckets {
+    int64_t buckets[STALE_MAX];
+    size_t count;
+};
+
+static enum status read_stale(void *context, struct store_row *row, struct error *err)
 {
-    struct error ignored = ERROR_INIT;
-    if (run_has_guard(run) &&
-        store_sql_run(run->store, SQL_CALL_PLAIN(JOINT_LOOK_BACK), &ignored) != STATUS_OK)
-        error_clear(&ignored); /* the transaction ends, and with it the setting */
+    struct stale_buckets *stale = context;
+    (void)err;
+    stale->buckets[stale->count++] = row->integer(row, 0);
+    row->is_last = stale->count == STALE_MAX;
+    return STATUS_OK;
+}
+
+/* One that a writer holds is counted the next time. */
+enum status joint_guard_recount(struct store_sql *store, struct error *err)
+{
+    struct stale_buckets stale = {.count = 0};
+    if (!store->session->has_guard)
+        return STATUS_OK;
+    enum status status = store_sql_query(store, SQL_CALL_PLAIN(JOINT_GUARD_STALE), read_stale,
+                                         &stale, err);
+    for (size_t i = 0; status == STATUS_OK && i < stale.count; i++) {
+        int64_t bucket = -1;
+        status = guard_free(store, SQL_CALL(JOINT_GUARD_KEEP, parameter_integer(stale.buckets[i])),
+                            &bucket, err);
+        if (status == STATUS_OK && bucket >= 0)
+            status = guard_count_bucket(store, bucket, err);
+    }
+    return status == STATUS_OK ? store_sql_wait(store, err) : status;
+}
+
+/* The entities are in the order of their types. Writers that hold a row of theirs are refused by
+ * its name, which is why that stays until the rows are had: whoever waits is the next one. */
+enum status joint_guard_rows(struct joint_run *run, struct error *err)
+{
+    struct slice *keys = arena_alloc(&run->arena, (run->entity_count + 1) * sizeof *keys);
+    enum status status = keys == NULL ? error_set(err, STATUS_RETRY, "no memory") : STATUS_OK;
+    for (size_t i = 0; run_has_guard(run) && status == STATUS_OK && i < run->entity_count;) {
+        struct joint_table *table = NULL;
+        struct slice type = run->entities[i].entity_type;
+        size_t count = 0;
+        for (; i < run->entity_count && slice_equal(run->entities[i].entity_type, type); i++)
+            keys[count++] = run->entities[i].entity_key;
+        status = joint_judge(joint_table_find(run, type, &table, err), err);
+        if (status == STATUS_OK)
+            status = sql_table_lock(table->table, keys, count, err);
+    }
+    return status;
+}
+
+/* A session that still looks away would write past the reservations of others, and its events would
+ * count as those of a try: it is not used any more. */
+enum status joint_guard_look_back(const struct joint_run *run, struct error *err)
+{
+    struct error failed = ERROR_INIT;
+    if (!run_has_guard(run) || (err != NULL && err->connection_lost) ||
+        store_sql_run(run->store, SQL_CALL_PLAIN(JOINT_LOOK_BACK), &failed) == STATUS_OK ||
+        !run->store->tables.dialect->silence_stays)
+        return STATUS_OK;
+    (void)error_set(err, STATUS_RETRY, "the session that made a try is given up: %s", failed.text);
+    if (err != NULL)
+        err->connection_lost = true;
+    return STATUS_RETRY;
 }

@@ -43,19 +43,17 @@ static enum status run_execute(const struct joint_run *run, const char *sql, str
 
 /* What is refused leaves the transaction as it was. Where there is no savepoint any more, a trigger
  * has ended the whole transaction: the caller says what was refused in another one. */
-static enum status run_end(const struct joint_run *run, enum status status, struct error *err)
+static enum status run_end_savepoint(const struct joint_run *run, enum status status,
+                                     struct error *err)
 {
     struct error gone = ERROR_INIT;
-    if (status != STATUS_OK && status != STATUS_REJECT) {
-        joint_guard_look_back(run);
+    if (status != STATUS_OK && status != STATUS_REJECT)
         return status;
-    }
     enum status ended = status == STATUS_OK
                             ? STATUS_OK
                             : run_execute(run, "ROLLBACK TO SAVEPOINT keepstep_try", &gone);
     if (ended == STATUS_OK)
         ended = run_execute(run, "RELEASE SAVEPOINT keepstep_try", &gone);
-    joint_guard_look_back(run);
     if (ended == STATUS_OK)
         return status;
     if (status == STATUS_REJECT && gone.status == STATUS_FATAL)
@@ -65,6 +63,13 @@ static enum status run_end(const struct joint_run *run, enum status status, stru
     if (err != NULL)
         err->status = STATUS_RETRY;
     return STATUS_RETRY;
+}
+
+static enum status run_end(const struct joint_run *run, enum status status, struct error *err)
+{
+    status = run_end_savepoint(run, status, err);
+    enum status back = joint_guard_look_back(run, err);
+    return back == STATUS_OK ? status : back;
 }
 
 static enum status run_changes(struct joint_run *run, struct error *err)
@@ -105,7 +110,7 @@ static int operation_rank(char operation)
     return (int)(strchr(ranks, operation) - ranks);
 }
 
-static void run_unite(struct joint_run *run)
+void joint_run_unite(struct joint_run *run)
 {
     size_t count = 0;
     if (run->entity_count > 0)
@@ -199,6 +204,36 @@ static enum status read_touched(void *context, struct store_row *row, struct err
     return joint_entity_add(run, entity, err);
 }
 
+/* The triggers note what they keep others from writing. One that was made before the type was joint
+ * does not, nor does one that is switched off. @param written  entities that are to be among those
+ * behind them. */
+static enum status run_check_noted(struct joint_run *run, size_t written, struct error *err)
+{
+    struct joint_entity *noted = &run->entities[written];
+    size_t count = run->entity_count - written;
+    if (count > 0)
+        qsort(noted, count, sizeof *noted, joint_entity_compare);
+    for (size_t i = 0; i < written; i++) {
+        const struct joint_entity *entity = &run->entities[i];
+        bool is_noted = count > 0 &&
+                        bsearch(entity, noted, count, sizeof *noted, joint_entity_compare) != NULL;
+        if (entity->operation != 'k' && !is_noted)
+            return error_set(err, STATUS_REJECT,
+                             "%.*s %.*s: no trigger of its table would keep others from writing "
+                             "it: run `keepstep init`",
+                             SLICE_ARGS(entity->entity_type), SLICE_ARGS(entity->entity_key));
+    }
+    return STATUS_OK;
+}
+
+static enum status run_read_touched(struct joint_run *run, struct error *err)
+{
+    size_t written = run->entity_count;
+    enum status status = store_sql_query(run->store, SQL_CALL_PLAIN(JOINT_TOUCHED), read_touched,
+                                         run, err);
+    return status == STATUS_OK ? run_check_noted(run, written, err) : status;
+}
+
 /* Makes the changes for real, reads what they wrote, and takes them back. */
 static enum status run_try_once(struct joint_run *run, struct error *err)
 {
@@ -217,12 +252,12 @@ static enum status run_try_once(struct joint_run *run, struct error *err)
         status = store_sql_query(self, SQL_CALL(JOINT_WRITTEN, parameter_integer(end)),
                                  read_written, run, err);
     if (status == STATUS_OK)
-        status = store_sql_query(self, SQL_CALL_PLAIN(JOINT_TOUCHED), read_touched, run, err);
+        status = run_read_touched(run, err);
     if (status == STATUS_OK)
         status = run_execute(run, "ROLLBACK TO SAVEPOINT keepstep_look", err);
     if (status == STATUS_OK)
         status = run_execute(run, "RELEASE SAVEPOINT keepstep_look", err);
-    run_unite(run);
+    joint_run_unite(run);
     return status;
 }
 
@@ -262,9 +297,8 @@ static enum status run_cover(struct joint_run *run, const struct joint_entity *e
     if (status != STATUS_OK || table->uncovered[0] == '\0' ||
         (table->only_deletes && entity->operation != 'd'))
         return joint_judge(status, err);
-    (void)snprintf(reason, sizeof reason,
-                   "table %s %s, which a reservation does not cover yet: it cannot be promised",
-                   table->table->name, table->uncovered);
+    (void)snprintf(reason, sizeof reason, "table %s cannot be promised: it %s", table->table->name,
+                   table->uncovered);
     return run_refuse(entity, reason, err);
 }
 
@@ -376,6 +410,9 @@ static enum status run_settle(struct joint_run *run, struct error *err)
     run->entity_count = 0;
     if (status == STATUS_OK)
         status = joint_guard_read(run, err);
+    joint_run_unite(run);
+    if (status == STATUS_OK && run->part->committed)
+        status = joint_guard_rows(run, err);
     if (status == STATUS_OK)
         status = run_release(run, err);
     if (status == STATUS_OK && run->part->committed)

@@ -21,6 +21,12 @@ enum status sql_table_check_key(struct mapped_table *table, struct error *err) M
 enum status sql_table_scan(const struct mapped_table *table, const struct store_scan *scan,
                            int64_t until_us, struct error *err) MUST_CHECK;
 
+/** Keep rows from other writers until the transaction ends; wait up to a second for each. Keys
+ * without a row are passed over. @param keys  as scanned rows have them, each once.
+ * @return OK; RETRY (somebody holds one for longer). */
+enum status sql_table_lock(const struct mapped_table *table, const struct slice *keys, size_t count,
+                           struct error *err) MUST_CHECK;
+
 /* Slots of store_ops. */
 enum status store_sql_places(struct store *store, struct place *places, size_t count, bool record,
                              struct error *err);

@@ -3,6 +3,8 @@
 #include "consumer/store/sql/prepare.h"
 #include "schemas/table_scan.h"
 
+#define LOCK_US (INT64_C(60) * 1000 * 1000) /* for all rows */
+
 enum status store_sql_snapshot_check(const struct store_sql *self, struct error *err)
 {
     if (!self->in_snapshot)
@@ -61,8 +63,8 @@ static enum status query_run(void *session, struct row_query *query, struct erro
     return self->session->query(self, query, err);
 }
 
-enum status sql_table_scan(const struct mapped_table *table, const struct store_scan *scan,
-                           int64_t until_us, struct error *err)
+static enum status table_scan(const struct mapped_table *table, const struct store_scan *scan,
+                              bool locks, int64_t until_us, struct error *err)
 {
     struct store_sql *self = store_sql_of(table->store);
     bool is_timestamp[ENTITY_COLUMNS_MAX];
@@ -78,6 +80,8 @@ enum status sql_table_scan(const struct mapped_table *table, const struct store_
                                     .table = buffer_text(&name),
                                     .keys = scan->keys,
                                     .key_count = scan->count,
+                                    .index = locks ? table->dialect->row_index : NULL,
+                                    .lock = locks ? table->dialect->row_lock : NULL,
                                     .until_us = until_us,
                                     .visit = scan->visit,
                                     .context = scan->context,
@@ -86,6 +90,31 @@ enum status sql_table_scan(const struct mapped_table *table, const struct store_
     enum status status = table_scan_run(&rows, err);
     buffer_done(&name);
     return status;
+}
+
+enum status sql_table_scan(const struct mapped_table *table, const struct store_scan *scan,
+                           int64_t until_us, struct error *err)
+{
+    return table_scan(table, scan, false, until_us, err);
+}
+
+static enum status row_pass(void *context, const struct scanned_row *row, struct error *err)
+{
+    (void)context, (void)row, (void)err;
+    return STATUS_OK;
+}
+
+enum status sql_table_lock(const struct mapped_table *table, const struct slice *keys, size_t count,
+                           struct error *err)
+{
+    struct store_sql *self = store_sql_of(table->store);
+    const struct sql_dialect *dialect = table->dialect;
+    const struct store_scan scan = {.keys = keys, .count = count, .visit = row_pass};
+    enum status status = dialect->row_patience == NULL
+                             ? STATUS_OK
+                             : self->session->execute(self, dialect->row_patience, err);
+    return status == STATUS_OK ? table_scan(table, &scan, true, clock_monotonic_us() + LOCK_US, err)
+                               : status;
 }
 
 static enum status scan_rows(struct store_sql *self, const struct store_scan *scan,

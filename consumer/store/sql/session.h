@@ -102,7 +102,9 @@
     X(JOINT_RESERVED_OF)                                                                           \
     X(JOINT_GUARD)                                                                                 \
     X(JOINT_GUARD_FREE)                                                                            \
-    X(JOINT_GUARD_COUNT)
+    X(JOINT_GUARD_COUNT)                                                                           \
+    X(JOINT_GUARD_STALE)                                                                           \
+    X(JOINT_GUARD_KEEP)
 
 /** A database's own statements get the numbers from STATEMENT_SHARED_COUNT on. */
 enum statement_id {

@@ -88,12 +88,18 @@ struct sql_dialect {
     const char *row_update_key; /* where the key is all that is bound: counts the rows that exist */
     const char *row_delete;
     const char *row_insert;
-    const char *row_find;   /* NULL: never used */
-    const char *table_keep; /* keeps the table from being emptied or altered until the transaction
-                               ends; NULL: what is done with its rows does that */
-    const char *lock;       /* taken before a table is made, so that only one agent does; NULL */
-    const char *grants;     /* rights on Keepstep's own tables; NULL: there are no roles */
-    unsigned int order_id;  /* of the statement that store_sql_order() runs */
+    const char *row_find; /* NULL: never used */
+    /* A row that is locked is waited for, but not as long as deadlocks are let be: the agent
+     * yields.
+     */
+    const char *row_lock;     /* ends a query of rows by key; NULL: nobody else writes */
+    const char *row_index;    /* that it goes by, so that it waits for no other row; NULL */
+    const char *row_patience; /* what lets such a query wait; NULL: `row_lock` says it */
+    const char *table_keep;   /* keeps the table from being emptied or altered until the transaction
+                                 ends; NULL: what is done with its rows does that */
+    const char *lock;         /* taken before a table is made, so that only one agent does; NULL */
+    const char *grants;       /* rights on Keepstep's own tables; NULL: there are no roles */
+    unsigned int order_id;    /* of the statement that store_sql_order() runs */
 
     const struct column_dialect *columns; /* how the database writes a row as JSON */
 

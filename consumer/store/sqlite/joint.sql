@@ -86,6 +86,10 @@ UNION ALL
 SELECT 'is named by a foreign key of table ' || m.name, 1
 FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f
 WHERE m.type = 'table' AND f."table" = ?1 COLLATE NOCASE
+UNION ALL
+SELECT 'has no triggers that ask for reservations: run `keepstep init`', 0 WHERE 4 > (
+    SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE
+    AND sql LIKE '%keepstep_touched%')
 -- name: joint_has_sets
 SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'keepstep_transaction'
 -- name: joint_next_set
