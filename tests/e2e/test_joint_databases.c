@@ -2,6 +2,7 @@
  * whatever the services write meanwhile, they happen in all of them or in none. */
 #include "tests/support/joint_world.h"
 #include "tests/support/load.h"
+#include "tests/support/session.h"
 
 #include "common/clock.h"
 
@@ -49,6 +50,48 @@ static void what_all_can_do_happens_everywhere_and_what_one_cannot_nowhere(void 
             test_fail("the reason of %s is: %s", id, reason);
     }
     joint_world_expect_amounts(&world, (const int[]){70, 120, 110});
+    joint_world_stop_all(&world);
+}
+
+static void expect_said(const struct sidecar *service, const char *command, const char *what)
+{
+    struct process_result result = PROCESS_RUN(KEEPSTEP_BINARY, command, "-c", service->config);
+    if (strstr(result.output, what) == NULL)
+        test_fail("keepstep %s: %s%s", command, result.output, result.errors);
+}
+
+/* A session of the service's own holds the row that the decision needs. */
+static void who_waits_with_a_decision_says_what_for(void **state)
+{
+    struct joint_world world;
+    (void)state;
+    joint_world_begin(&world, kinds, "");
+    joint_world_start_all(&world);
+    const struct sidecar *bank = &world.all[JOINT_BANK];
+    sidecar_stop(&world.all[JOINT_WEB]);
+    propose(&world, "slow", -3, 2, 1);
+    joint_world_expect(&world, JOINT_BANK, "slow", "reserved");
+    struct session *holder = session_open(bank->url);
+    session_run(holder, "BEGIN", NULL);
+    session_run(
+        holder,
+        test_format("SELECT id FROM %s WHERE id = 1 FOR UPDATE", joint_world_tables[JOINT_BANK]),
+        NULL);
+    joint_world_start(&world, JOINT_WEB, NULL);
+    if (!database_wait_for(bank->url,
+                           "SELECT count(*) FROM keepstep_joint WHERE state = 'committing' AND "
+                           "reason LIKE 'waits: %'",
+                           "1\n", JOINT_WORLD_WAIT_MS))
+        test_fail("%s", process_errors(bank->process));
+    expect_said(bank, "joint", "committing");
+    expect_said(bank, "joint", "; waits: ");
+    expect_said(bank, "status", "0 undecided, 0 reserved, 1 settling, 0 held");
+    session_run(holder, "ROLLBACK", NULL);
+    session_close(holder);
+    joint_world_expect_everywhere(&world, "slow", "committed");
+    assert_string_equal(
+        database_text(bank->url, "SELECT reason FROM keepstep_joint WHERE id = 'slow'"), "\n");
+    joint_world_expect_amounts(&world, (const int[]){97, 102, 101});
     joint_world_stop_all(&world);
 }
 
@@ -235,6 +278,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(what_all_can_do_happens_everywhere_and_what_one_cannot_nowhere, 180),
+        TEST_WITH_LIMIT(who_waits_with_a_decision_says_what_for, 300),
         TEST_WITH_LIMIT(a_crash_at_any_moment_changes_nothing_of_the_outcome, 400),
         TEST_WITH_LIMIT(whatever_happens_they_decide_alike_and_keep_their_promises, 500),
     };
