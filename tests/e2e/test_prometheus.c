@@ -68,15 +68,20 @@ static void expect_firing(struct watch *watch, const char *before, const char *w
 }
 
 /* They fire, and no other does for a while. */
-static void expect_alerts(struct watch *watch, const char *wanted)
+static void expect_alerts_behind(struct watch *watch, const char *before, const char *wanted)
 {
-    expect_firing(watch, "", wanted, FIRES_MS);
+    expect_firing(watch, before, wanted, FIRES_MS);
     int64_t until = clock_monotonic_us() + STAYS_MS * 1000;
     while (clock_monotonic_us() < until) {
         const char *firing = look(watch);
         if (strcmp(firing, wanted) != 0)
             test_fail("\"%s\" fires, not \"%s\"", firing, wanted);
     }
+}
+
+static void expect_alerts(struct watch *watch, const char *wanted)
+{
+    expect_alerts_behind(watch, "", wanted);
 }
 
 static void expect_quiet(struct watch *watch, const char *before)
@@ -89,14 +94,17 @@ static struct sidecar *service(const struct watch *watch, enum database_kind kin
     return &watch->trio->services[kind];
 }
 
+/* Its relay has no lease while it stops and starts. On a busy machine that outlasts the seconds to
+ * which this test shortens the alert's minute. */
 static void stop_a_sidecar(struct watch *watch, enum database_kind kind)
 {
     struct sidecar *stopped = service(watch, kind);
     const char *absent = test_format("KeepstepSidecarAbsent/%s ", stopped->name);
+    const char *leaving = test_format("KeepstepRelayNotPublishing/%s ", stopped->name);
     sidecar_stop(stopped);
-    expect_alerts(watch, absent);
+    expect_alerts_behind(watch, leaving, absent);
     sidecar_start(stopped, NULL);
-    expect_quiet(watch, absent);
+    expect_quiet(watch, test_format("%s%s", absent, leaving));
 }
 
 static const char *database_down(const struct watch *watch, enum database_kind kind)
