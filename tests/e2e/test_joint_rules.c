@@ -211,11 +211,6 @@ static void fill_the_log(const struct joint_world *world)
                 FILLERS);
 }
 
-/* All that the relay has still to do. */
-#define UNPUBLISHED                                                                                \
-    "SELECT (SELECT count(*) FROM outbox WHERE sequence IS NULL) + (SELECT count(*) FROM "         \
-    "keepstep_relay_partition WHERE last_sequence <> acknowledged_sequence)"
-
 /* The bank is restored to before its vote of yes, and its service uses up what that has promised.
  * Then web votes. */
 static void restore_the_bank(struct joint_world *world, const char *rule)
@@ -227,14 +222,14 @@ static void restore_the_bank(struct joint_world *world, const char *rule)
     joint_world_start(world, JOINT_BANK, NULL);
     joint_world_propose(world, "before", &(struct joint_move){JOINT_SHOP, 60000, {-1, 1, 0}});
     joint_world_expect(world, JOINT_BANK, "before", "committed");
-    expect_soon(world, JOINT_BANK, UNPUBLISHED, 0);
+    joint_world_expect_published(world, JOINT_BANK);
     sidecar_stop(bank);
     const char *backup = sidecar_back_up(bank);
     joint_world_propose(world, "one", &move);
     fill_the_log(world);
     joint_world_start(world, JOINT_BANK, NULL);
     joint_world_expect_vote(world, JOINT_SHOP, "one", JOINT_BANK);
-    expect_soon(world, JOINT_BANK, UNPUBLISHED, 0);
+    joint_world_expect_published(world, JOINT_BANK);
     sidecar_stop(bank);
     sidecar_restore(bank, backup);
     use_up(world, JOINT_BANK);

@@ -21,10 +21,19 @@ static const char *const columns[] = {
                           "BIGINT"),
 };
 
+static void configure(struct joint_world *world, size_t i, const char *url)
+{
+    world->all[i] = sidecar_make_on(
+        world->kafka, names[i], url,
+        test_format("%spublish:\n  %s: {table: %s, topic: %s, joint: [shop, bank, web]}\n",
+                    world->yaml, types[i], joint_world_tables[i], sidecar_topic(names[i])));
+}
+
 void joint_world_begin(struct joint_world *world,
                        const enum database_kind kinds[static JOINT_SERVICES], const char *yaml)
 {
     world->kafka = kafka_start();
+    world->yaml = yaml;
     for (size_t i = 0; i < JOINT_SERVICES; i++) {
         const char *table = joint_world_tables[i];
         const char *url = database_make(kinds[i], names[i]);
@@ -32,10 +41,7 @@ void joint_world_begin(struct joint_world *world,
             url, test_format("CREATE TABLE %s (%s CHECK (amount >= 0))", table, columns[kinds[i]]));
         (void)database_text(
             url, test_format("INSERT INTO %s VALUES (1, 'one', 100), (2, 'two', 100)", table));
-        world->all[i] = sidecar_make_on(
-            world->kafka, names[i], url,
-            test_format("%spublish:\n  %s: {table: %s, topic: %s, joint: [shop, bank, web]}\n",
-                        yaml, types[i], table, sidecar_topic(names[i])));
+        configure(world, i, url);
         sidecar_init(&world->all[i], NULL);
     }
 }
@@ -58,6 +64,30 @@ void joint_world_stop_all(struct joint_world *world)
 {
     for (size_t i = 0; i < JOINT_SERVICES; i++)
         sidecar_stop(&world->all[i]);
+}
+
+void joint_world_restore(struct joint_world *world, size_t service, const char *url)
+{
+    struct sidecar *sidecar = &world->all[service];
+    int starts = sidecar->starts;
+    configure(world, service, url);
+    sidecar->starts = starts;
+    struct process_result init = PROCESS_RUN(
+        KEEPSTEP_BINARY, "init", "-c", sidecar->admin != NULL ? sidecar->admin : sidecar->config,
+        "--restored", "--new-incarnation", "--existing-rows");
+    if (init.exit_code != 0)
+        test_fail("%s", init.errors);
+    sidecar_grant(sidecar);
+}
+
+void joint_world_expect_published(const struct joint_world *world, size_t service)
+{
+    const char *sql = "SELECT (SELECT count(*) FROM outbox WHERE sequence IS NULL) + (SELECT "
+                      "count(*) FROM keepstep_relay_partition WHERE last_sequence <> "
+                      "acknowledged_sequence)";
+    if (!database_wait_for(world->all[service].url, sql, "0\n", JOINT_WORLD_WAIT_MS))
+        test_fail("%s has not published all: %s", names[service],
+                  process_errors(world->all[service].process));
 }
 
 void joint_world_propose_text(const struct joint_world *world, const char *id, size_t proposer,

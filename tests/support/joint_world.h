@@ -13,6 +13,7 @@ enum { JOINT_SHOP, JOINT_BANK, JOINT_WEB };
 
 struct joint_world {
     struct kafka *kafka;
+    const char *yaml; /* for each configuration */
     struct sidecar all[JOINT_SERVICES];
 };
 
@@ -28,6 +29,13 @@ void joint_world_begin(struct joint_world *world,
 void joint_world_start(struct joint_world *world, size_t service, const char *failpoint);
 void joint_world_start_all(struct joint_world *world);
 void joint_world_stop_all(struct joint_world *world);
+
+/** Put a copy of its database, at a URL of the same kind, in the place of a service's database, and
+ * make it known as restored. Its sidecar must not run. */
+void joint_world_restore(struct joint_world *world, size_t service, const char *url);
+
+/** The test fails unless a service's relay has published soon all that it has. */
+void joint_world_expect_published(const struct joint_world *world, size_t service);
 
 /** A proposal of a service that adds an amount to the row 1 of each; 0 leaves a service out. */
 struct joint_move {
