@@ -1,13 +1,14 @@
 /* Gives each parked record of a partition its state: waiting, or behind another one. The first
  * record of a set stands for all of it; the others are behind that one. */
 #include "consumer/apply/parked.h"
+#include "consumer/apply/set.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ORDER_RECORDS   256 /* read at a time */
-#define ORDER_EDITS     64  /* changed in one transaction */
-#define ORDER_SET_BYTES ((size_t)256 << 20)
+#define ORDER_RECORDS   256                 /* read at a time */
+#define ORDER_EDITS     64                  /* changed in one transaction */
+#define ORDER_SET_BYTES ((size_t)256 << 20) /* of one record without its value */
 
 /** Records whose state in the database is to change. */
 struct order_edits {
@@ -20,8 +21,8 @@ struct order_edits {
 struct order_found {
     struct partition_state state;
     struct order_edits *edits;
-    struct arena arena;        /* the records of one set */
-    struct parked_records set; /* the set that was met last */
+    struct arena arena;        /* that of the next field */
+    struct parked_records set; /* the first record of the set that was met last */
 };
 
 static enum status order_write(struct applier *applier, struct owned *owned, void *subject,
@@ -40,30 +41,45 @@ static struct block_key order_key(const struct parked_record *record)
     return block_key_stored(record->entity_type, record->entity_key, record->record.key);
 }
 
-/** Block a record's entity, or those of a set.
- * @return OK with whether it waits. */
-static enum status order_block(struct order_found *found, const struct parked_record *records,
-                               size_t count, bool *ret_waits, struct error *err)
+/** Block a record's entity. @return OK with whether it waits. */
+static enum status order_block(struct order_found *found, const struct parked_record *record,
+                               bool *ret_waits, struct error *err)
 {
-    enum status status = STATUS_OK;
-    *ret_waits = false;
-    for (size_t i = 0; i < count && !*ret_waits; i++) {
-        struct block_key key = order_key(&records[i]);
-        *ret_waits = block_set_has(&found->state.blocked, &key);
+    struct block_key key = order_key(record);
+    *ret_waits = block_set_has(&found->state.blocked, &key);
+    return block_set_add(&found->state.blocked, &key, record->record.offset, err);
+}
+
+/** Go through the entities of a set: find whether one of them waits, or block them.
+ * @param ret_waits  NULL: block them. */
+static enum status order_through_set(struct applier *applier, struct order_found *found,
+                                     const struct parked_record *head, bool *ret_waits,
+                                     struct error *err)
+{
+    const struct parked_record *row = NULL;
+    struct set_rows rows;
+    set_rows_begin(&rows, head);
+    enum status status = set_rows_next(applier, &rows, &row, err);
+    while (status == STATUS_OK && row != NULL && (ret_waits == NULL || !*ret_waits)) {
+        struct block_key key = order_key(row);
+        if (ret_waits != NULL)
+            *ret_waits = block_set_has(&found->state.blocked, &key);
+        else
+            status = block_set_add(&found->state.blocked, &key, head->record.offset, err);
+        if (status == STATUS_OK)
+            status = set_rows_next(applier, &rows, &row, err);
     }
-    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
-        struct block_key key = order_key(&records[i]);
-        status = block_set_add(&found->state.blocked, &key, records[0].record.offset, err);
-    }
+    set_rows_done(&rows);
     return status;
 }
 
-/** The same for a record of a set: the set's first one brings all of its keys. */
+/** The same as order_block() for a record of a set: the set's first one brings all of its keys. */
 static enum status order_block_set(struct applier *applier, struct order_found *found,
                                    const struct parked_record *record, bool *ret_waits,
                                    struct error *err)
 {
-    const struct parked_filter filter = {.partition = -1, .set_of = record, .without_value = true};
+    const struct parked_filter filter = {
+        .partition = -1, .set_of = record, .without_value = true, .limit = 1};
     enum status status = STATUS_OK;
     *ret_waits = true; /* for the first one */
     if (found->set.count == 0 || !parked_is_same_set(&found->set.records[0], record)) {
@@ -75,7 +91,9 @@ static enum status order_block_set(struct applier *applier, struct order_found *
     if (status != STATUS_OK || found->set.count == 0 ||
         found->set.records[0].parked_id != record->parked_id)
         return status;
-    return order_block(found, found->set.records, found->set.count, ret_waits, err);
+    *ret_waits = false;
+    status = order_through_set(applier, found, record, ret_waits, err);
+    return status == STATUS_OK ? order_through_set(applier, found, record, NULL, err) : status;
 }
 
 /** Count a record, and add an edit where its state is not the right one. */
@@ -87,7 +105,7 @@ static enum status order_note(struct applier *applier, const struct parked_recor
     enum parked_state state = record->state;
     enum status status = record->changeset_end != 0
                              ? order_block_set(applier, found, record, &waits_for, err)
-                             : order_block(found, record, 1, &waits_for, err);
+                             : order_block(found, record, &waits_for, err);
     if (waits_for && state == PARKED_WAITING)
         state = PARKED_BEHIND;
     else if (!waits_for && state == PARKED_BEHIND)

@@ -92,6 +92,8 @@ enum status applier_release_failed(struct applier *applier, const struct parked_
 enum status applier_release_set(struct applier *applier, struct owned *owned,
                                 const struct parked_record *head, struct error *err) MUST_CHECK;
 
+/* set_promote.c */
+
 /** Inside a transaction: what stood before a record is gone; let it wait, or its set where no
  * record of that stands behind another one.
  * @param next  the first one of its entity that is left. */

@@ -27,6 +27,42 @@ static inline bool set_has(const struct batch *batch, size_t index)
     return batch->has_sets && (event->set != index || event->set_next != SET_LAST);
 }
 
+/* set_rows.c */
+
+/** The records of a parked set without their values, in the order of the log. A page of them is in
+ * memory. */
+struct set_rows {
+    const struct parked_record *of; /* one of them; borrowed */
+    struct arena arena;             /* the page */
+    struct parked_records page;
+    size_t next; /* in the page */
+    int64_t from_offset;
+    bool is_last_page;
+};
+
+/** Begin with the first one; end it with set_rows_done(). */
+void set_rows_begin(struct set_rows *rows, const struct parked_record *of);
+
+/** Read the next one.
+ * @param ret_row  valid until the next call; NULL: there is none. @return OK; RETRY. */
+enum status set_rows_next(struct applier *applier, struct set_rows *rows,
+                          const struct parked_record **ret_row, struct error *err) MUST_CHECK;
+void set_rows_done(struct set_rows *rows);
+
+/* set_promote.c */
+
+/** What is left behind a set that is gone. */
+struct set_behind {
+    struct block_set entities; /* of the set */
+    size_t promoted;           /* records that wait now, because it is gone */
+    struct block_set gone;     /* entities of which nothing is left */
+};
+
+/** Inside the transaction that has deleted a set: let go on what stood behind it. */
+enum status applier_promote_behind(struct applier *applier, struct owned *owned,
+                                   struct set_behind *behind, struct error *err) MUST_CHECK;
+void set_behind_done(struct set_behind *behind);
+
 /* set_write.c */
 
 /** Write a set, or a part of it, behind a savepoint of its own, with constraints deferred to its

@@ -381,6 +381,10 @@ struct store_ops {
      * change that. Else check them now, and from now on with each statement, as after begin().
      * @return OK; REJECT (waiting; the change at fault is not known); RETRY. */
     enum status (*defer)(struct store *store, bool on, struct error *err);
+    /** Let each statement of this transaction last as long as it needs, not 60 s alone: it writes
+     * more than one that is bounded in time, and checks all of that at its end. What waits for a
+     * lock still waits no longer than ever. @return OK; RETRY. */
+    enum status (*take_time)(struct store *store, struct error *err);
     /** Find own changes of the given entities that were not read back, and set the sequence of each
      * entity. They are the outbox rows without a sequence, also those set aside, and the rows above
      * each range. All such rows of the types are read, but not kept in memory. Legal outside a

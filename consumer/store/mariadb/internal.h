@@ -57,6 +57,7 @@ struct store_mariadb {
     MYSQL *session;
     int64_t snapshot_time_s; /* the server's, when the open snapshot began */
     bool applying;           /* the user variable that silences triggers is set */
+    bool has_time;           /* statements are not bounded in time, since an earlier transaction */
     bool installs;           /* it is opened by `init`, which sees all of the catalogue */
     bool timestamps_64;      /* TIMESTAMP reaches 2106 */
     size_t packet_size;      /* the most that the server takes at once */

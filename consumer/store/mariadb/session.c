@@ -13,7 +13,8 @@
 #define DELIMITER       "DELIMITER "
 #define SETTING_SIZE    64
 #define PACKET_SIZE_MIN ((int64_t)64 * 1024)
-#define TIMESTAMP_64    110500                                     /* first version */
+#define TIMESTAMP_64    110500 /* first version */
+#define BOUND_TIME      "SET SESSION max_statement_time = 60"
 #define BESIDE_OUTBOX   "SET SESSION innodb_lock_wait_timeout = 1" /* the agent yields first */
 
 /* A script as the client `mariadb` reads it. */
@@ -105,6 +106,10 @@ static enum status session_begin(struct store_sql *sql, enum sql_transaction kin
         status = store_sql_send(sql, SQL_CALL(APPLYING, parameter_text(NULL)), err);
         self->applying = status != STATUS_OK;
     }
+    if (status == STATUS_OK && self->has_time) {
+        status = mariadb_session_execute(self->session, BOUND_TIME, err);
+        self->has_time = status != STATUS_OK;
+    }
     if (status == STATUS_OK && kind == SQL_SNAPSHOT)
         status = session_execute(sql, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", err);
     if (status == STATUS_OK && kind == SQL_SNAPSHOT)
@@ -125,7 +130,7 @@ static enum status session_query(struct store_sql *sql, struct row_query *query,
     if (status == STATUS_OK && sql->in_snapshot)
         status = mariadb_snapshot_has(self->session, query->table, self->snapshot_time_s, err);
     if (status == STATUS_OK)
-        status = mariadb_session_execute(self->session, "SET SESSION max_statement_time = 60", err);
+        status = mariadb_session_execute(self->session, BOUND_TIME, err);
     return status;
 }
 

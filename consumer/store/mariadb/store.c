@@ -14,6 +14,14 @@ static enum status store_mariadb_defer(struct store *store, bool on, struct erro
     return STATUS_OK;
 }
 
+/* It is a setting of the session: the next transaction takes it back. */
+static enum status store_mariadb_take_time(struct store *store, struct error *err)
+{
+    struct store_mariadb *self = store_mariadb_of(store);
+    self->has_time = true;
+    return mariadb_session_execute(self->session, "SET SESSION max_statement_time = 0", err);
+}
+
 /* After any error here the outcome is unknown: another session reads it back. */
 enum status store_mariadb_commit(struct store_sql *sql, bool durable, struct error *err)
 {
@@ -57,6 +65,7 @@ const struct store_ops store_mariadb_ops = {
     .order = store_mariadb_order,
     .take = store_sql_take,
     .defer = store_mariadb_defer,
+    .take_time = store_mariadb_take_time,
     .read_pending = store_sql_read_pending,
     .claim_keys = store_mariadb_claim_keys,
     .snapshot = store_mariadb_snapshot,

@@ -391,6 +391,12 @@ static enum status store_memory_drop_savepoint(struct store *store, struct error
     return STATUS_OK;
 }
 
+static enum status store_memory_take_time(struct store *store, struct error *err)
+{
+    (void)store, (void)err;
+    return STATUS_OK;
+}
+
 static enum status store_memory_defer(struct store *store, bool on, struct error *err)
 {
     (void)store, (void)on, (void)err; /* no constraints */
@@ -525,6 +531,7 @@ const struct store_ops store_memory_ops = {
     .savepoint = store_memory_savepoint,
     .drop_savepoint = store_memory_drop_savepoint,
     .defer = store_memory_defer,
+    .take_time = store_memory_take_time,
     .read_pending = store_memory_read_pending,
     .list_fills = store_memory_list_fills,
     .list_paused = store_memory_list_paused,

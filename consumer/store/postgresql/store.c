@@ -45,6 +45,13 @@ static enum status store_postgresql_defer(struct store *store, bool on, struct e
     return status == STATUS_OK && !on ? store_postgresql_sync(self, NULL, err) : status;
 }
 
+/* It ends with the transaction. A server notices that its client is gone between two statements. */
+static enum status store_postgresql_take_time(struct store *store, struct error *err)
+{
+    return store_postgresql_send_sql(store_postgresql_of(store), "SET LOCAL statement_timeout = 0",
+                                     err);
+}
+
 static enum status durable_send(struct store_postgresql *self, struct error *err)
 {
     struct buffer *arrays = self->arrays;
@@ -105,6 +112,7 @@ const struct store_ops store_postgresql_ops = {
     .order = store_sql_order,
     .take = store_postgresql_take,
     .defer = store_postgresql_defer,
+    .take_time = store_postgresql_take_time,
     .read_pending = store_sql_read_pending,
     .claim_keys = store_postgresql_claim_keys,
     .snapshot = store_sql_snapshot,

@@ -16,6 +16,13 @@ static enum status store_sqlite_defer(struct store *store, bool on, struct error
     return status;
 }
 
+/* Nothing bounds its statements. */
+static enum status store_sqlite_take_time(struct store *store, struct error *err)
+{
+    (void)store, (void)err;
+    return STATUS_OK;
+}
+
 /* A commit that must be durable needs a second, tiny transaction with synchronous=FULL, because the
  * pragma cannot be changed inside the first. In WAL mode a FULL commit fsyncs the WAL file after
  * its frames are written and before the wal-index shows them. So it also makes all earlier commits
@@ -87,6 +94,7 @@ const struct store_ops store_sqlite_ops = {
     .order = store_sql_order,
     .take = store_sql_take,
     .defer = store_sqlite_defer,
+    .take_time = store_sqlite_take_time,
     .read_pending = store_sqlite_read_pending,
     .claim_keys = store_sqlite_claim_keys,
     .snapshot = store_sqlite_snapshot,
