@@ -140,6 +140,17 @@ static enum status behind_meet(struct block_set *met, const struct parked_record
     return status;
 }
 
+/** @return whether the set that is gone had all that is parked of an entity, so that nobody need
+ * look.
+ */
+static bool behind_is_all(const struct owned *owned, const struct set_behind *behind,
+                          const struct block_key *key)
+{
+    return owned->state.blocked.unreadable_count == 0 &&
+           block_set_records(&owned->state.blocked, key) <=
+               block_set_records(&behind->entities, key);
+}
+
 /* A set that stands behind another one shares all entities with it, mostly: it is judged once. */
 enum status applier_promote_behind(struct applier *applier, struct owned *owned,
                                    struct set_behind *behind, struct error *err)
@@ -153,7 +164,8 @@ enum status applier_promote_behind(struct applier *applier, struct owned *owned,
         const struct parked_record *next = NULL;
         bool promoted = false;
         bool is_new = true;
-        status = look_for_first(&look, key, &next, err);
+        if (!behind_is_all(owned, behind, key))
+            status = look_for_first(&look, key, &next, err);
         if (status == STATUS_OK && next == NULL)
             status = block_set_add(&behind->gone, key, 0, err);
         else if (status == STATUS_OK && next->changeset_end != 0)

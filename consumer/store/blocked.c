@@ -179,15 +179,32 @@ static char *copy(char *at, struct slice *slice)
     return at + slice->length;
 }
 
-enum status block_set_add(struct block_set *set, const struct block_key *key, int64_t offset,
-                          struct error *err)
+size_t block_set_records(const struct block_set *set, const struct block_key *key)
+{
+    const uint64_t digest = own_digest(key);
+    size_t records = 0;
+    if (set->slot_count == 0)
+        return 0;
+    for (size_t at = (size_t)digest % set->slot_count; set->slots[at].entry != 0;
+         at = (at + 1) % set->slot_count) {
+        const struct block_entry *entry = &set->entries[set->slots[at].entry - 1];
+        if (set->slots[at].digest == digest && same_entity(&entry->key, key))
+            records += entry->records;
+    }
+    return records;
+}
+
+/* Add `records` of one key, the first of them at `offset`. */
+static enum status add_records(struct block_set *set, const struct block_key *key, int64_t offset,
+                               size_t records, struct error *err)
 {
     struct block_entry *known = entry_under(set, own_digest(key), same_key, key);
     if (known != NULL) {
         known->first_offset = offset < known->first_offset ? offset : known->first_offset;
+        known->records += records;
         return STATUS_OK;
     }
-    struct block_entry entry = {.key = *key, .first_offset = offset};
+    struct block_entry entry = {.key = *key, .first_offset = offset, .records = records};
     entry.bytes = malloc(key->entity_type.length + key->entity_key.length + key->record_key.length +
                          1);
     if (entry.bytes == NULL || !grow(set)) {
@@ -204,11 +221,19 @@ enum status block_set_add(struct block_set *set, const struct block_key *key, in
     return STATUS_OK;
 }
 
+enum status block_set_add(struct block_set *set, const struct block_key *key, int64_t offset,
+                          struct error *err)
+{
+    return add_records(set, key, offset, 1, err);
+}
+
 enum status block_set_merge(struct block_set *set, const struct block_set *other, struct error *err)
 {
     enum status status = STATUS_OK;
-    for (size_t i = 0; i < other->count && status == STATUS_OK; i++)
-        status = block_set_add(set, &other->entries[i].key, other->entries[i].first_offset, err);
+    for (size_t i = 0; i < other->count && status == STATUS_OK; i++) {
+        const struct block_entry *entry = &other->entries[i];
+        status = add_records(set, &entry->key, entry->first_offset, entry->records, err);
+    }
     return status;
 }
 

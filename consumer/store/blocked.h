@@ -32,6 +32,7 @@ bool block_keys_conflict(const struct block_key *left, const struct block_key *r
 struct block_entry {
     struct block_key key; /* owned: one piece of memory, at `bytes` */
     int64_t first_offset; /* the lowest of the records that were added with it */
+    size_t records;       /* how many that were */
     char *bytes;
 };
 
@@ -77,6 +78,10 @@ static inline bool block_set_has(const struct block_set *set, const struct block
 {
     return block_set_first(set, key) != INT64_MAX;
 }
+
+/** @return how many records of the key's entity were added, or unreadable ones with the same record
+ * key. Some may be gone by now. */
+size_t block_set_records(const struct block_set *set, const struct block_key *key);
 
 /** @return whether a record of the same entity, or unreadable with the same record key, is there.
  */
