@@ -77,7 +77,7 @@ ORDER BY o.position LIMIT ?1
 SELECT EXISTS (SELECT 1 FROM information_schema.columns WHERE table_schema = DATABASE()
     AND table_name = 'outbox' AND column_name = 'changeset_end'),
   EXISTS (SELECT 1 FROM information_schema.statistics WHERE table_schema = DATABASE()
-    AND table_name = 'outbox' AND index_name = 'outbox_changeset')
+    AND table_name = 'outbox' AND index_name = 'outbox_changeset'), 0
 
 -- How many rows of load_sets fit.
 -- name: count_fitting_sets

@@ -69,11 +69,12 @@ static enum status outbox_sql_check_prepared(const struct outbox_sql *self,
         return status;
     bool has_column = sql_column_bool(session, 0);
     bool has_index = sql_column_bool(session, 1);
+    bool is_unfinished = sql_column_bool(session, 2); /* `init` has not come to its end */
     session->ops->finish(session);
     if (!has_column)
         status = error_set(error_config(err), STATUS_FATAL,
                            "the outbox was made by an earlier version: run `keepstep init`");
-    else if (options->whole && !has_index)
+    else if (options->whole && (!has_index || is_unfinished))
         status = error_set(error_config(err), STATUS_FATAL,
                            "the outbox does not tell transactions apart yet, as `transactions: "
                            "whole` needs: run `keepstep init`");

@@ -84,11 +84,14 @@ FROM (SELECT *, octet_length(payload) AS bytes, sum(octet_length(payload))
   ORDER BY position LIMIT $1::bigint) AS w
 WHERE before IS NULL OR before < $3::bigint ORDER BY position
 
--- Whether the outbox has the column that this version needs, and the index of whole transactions.
+-- Whether the outbox has the column that this version needs, and the index of whole transactions; and
+-- whether that one is not finished: no statement uses it then.
 -- name: is_prepared
 SELECT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('outbox')
     AND attname = 'changeset_end' AND NOT attisdropped),
-  to_regclass('outbox_changeset') IS NOT NULL
+  to_regclass('outbox_changeset') IS NOT NULL,
+  EXISTS (SELECT 1 FROM pg_index WHERE indexrelid = to_regclass('outbox_changeset')
+    AND NOT (indisvalid AND indisready))
 
 -- Until the transaction's end: a nested loop over rows that the planner takes for one is quadratic.
 -- name: join_by_hash

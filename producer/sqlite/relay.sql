@@ -64,7 +64,7 @@ ORDER BY position LIMIT ?1
 -- Whether the outbox has the column that this version needs, and the index of whole transactions.
 -- name: is_prepared
 SELECT EXISTS (SELECT 1 FROM pragma_table_info('outbox') WHERE name = 'changeset_end'),
-  EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = 'outbox_changeset')
+  EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = 'outbox_changeset'), 0
 
 -- name: claim_rows
 UPDATE outbox SET kafka_partition = ?2, sequence = ?3, changeset_end = nullif(?4, 0)

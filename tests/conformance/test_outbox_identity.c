@@ -415,6 +415,8 @@ CASE(a_service_of_single_changes_has_nothing_of_it)
  * made again. */
 static void postgresql_indexes_an_outbox_that_is_there_while_the_service_writes(void **state)
 {
+    struct error err = ERROR_INIT;
+    struct outbox *outbox = NULL;
     (void)state;
     (void)make(1, NULL);
     outbox_case_whole = false;
@@ -424,6 +426,10 @@ static void postgresql_indexes_an_outbox_that_is_there_while_the_service_writes(
                           "position) WHERE sequence IS NULL AND changeset <> '';"
                           "UPDATE pg_index SET indisvalid = false WHERE indexrelid = "
                           "'outbox_changeset'::regclass");
+    /* Nothing could use it, and the relay read the whole outbox again and again. */
+    assert_int_equal(outbox_case_open_as("1", &outbox, &err), STATUS_FATAL);
+    assert_int_equal(err.exit_code, 78);
+    assert_non_null(strstr(err.text, "keepstep init"));
     (void)outbox_case_init();
     assert_string_equal(outbox_case_ask("SELECT indisvalid FROM pg_index WHERE indexrelid = "
                                         "'outbox_changeset'::regclass"),
