@@ -34,6 +34,8 @@ struct agent_partition {
     struct large_set large; /* unless large_state is LARGE_NONE */
     int64_t large_again_us; /* monotonic: it is not applied earlier */
     int64_t large_wait_us;  /* how long the next attempt that comes to nothing puts it off */
+    int large_refusals;     /* of the same set, which may heal by itself */
+    int64_t large_heal_us;  /* monotonic: the partition, which has stopped for that, goes on; 0 */
     bool is_overtaken;      /* latch: that the log lost events while it was paused was logged */
 };
 
@@ -150,11 +152,22 @@ enum status agent_read_large(struct agent *agent, size_t index, const struct rec
 /** @return whether such a set has been read to its end and can be applied now. */
 bool agent_is_large_read(const struct agent *agent);
 
-/** Apply those that were. Nothing else is read meanwhile. Statuses as applier_apply(). */
+/** Apply those that were. Nothing else is read meanwhile. One that is refused for what may heal
+ * stops its partition, which goes on by itself later. Statuses as applier_apply(). */
 enum status agent_apply_large(struct agent *agent, struct error *err) MUST_CHECK;
 
 /** What was read of such a set counts no more. */
 void agent_forget_large(struct agent_partition *partition);
+
+/* large_again.c */
+
+/** A set is refused for what may heal: its partition stops, and goes on by itself after a while.
+ * @param took_us  what the attempt lasted. Statuses as applier_stop(). */
+enum status agent_wait_for_large(struct agent *agent, size_t index, const char *reason,
+                                 int64_t took_us, struct error *err) MUST_CHECK;
+
+/** Let a partition that has stopped so go on, once it is time. Statuses as applier_stop(). */
+enum status agent_heal_large(struct agent *agent, size_t index, struct error *err) MUST_CHECK;
 
 /* agent.c */
 

@@ -114,8 +114,10 @@ struct large_run {
     struct agent_partition *partition;
     const struct large_set *set;
     int64_t heard_us; /* monotonic: when the last record of it came */
+    int64_t begun_us; /* monotonic: the attempt */
     bool has_begun;   /* its transaction */
-    bool is_over;     /* all of it is in the batch, or written */
+    bool makes_room;  /* it is read once more after this: its rows are taken away */
+    bool is_over;     /* all of it is in the batch, or written; or the log has no more of it */
     bool is_left;     /* the agent has other things to do: the group, or its end */
 };
 
@@ -129,7 +131,9 @@ static enum status run_write(struct large_run *run, struct error *err)
     if (status == STATUS_OK && !run->has_begun)
         status = applier_begin_large(agent->applier, run->set, err);
     run->has_begun = status == STATUS_OK;
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && run->makes_room)
+        status = applier_make_large_room(agent->applier, run->set, &agent->large_batch, err);
+    else if (status == STATUS_OK)
         status = applier_write_large(agent->applier, run->set, &agent->large_batch, err);
     run->has_begun = status == STATUS_OK;
     batch_reset(&agent->large_batch);
@@ -150,6 +154,7 @@ static enum status run_take(struct large_run *run, const struct feed_event *even
     bool is_own = index == run->set->index;
     if (event->type == FEED_END && index != SIZE_MAX) {
         agent->partitions[index].next_end = is_own ? -1 : event->offset;
+        run->is_over = is_own && event->offset >= run->set->next_offset;
         return STATUS_OK;
     }
     if (event->type != FEED_RECORD) {
@@ -165,17 +170,29 @@ static enum status run_take(struct large_run *run, const struct feed_event *even
     if (event->record.offset < run->set->first_offset)
         return STATUS_OK;
     run->is_over = event->record.offset + 1 >= run->set->next_offset;
+    if (event->record.offset >= run->set->next_offset)
+        return STATUS_OK; /* the set's last record is not there any more */
     struct record record = event->record;
     record.form = run->partition->form;
     return batch_add(&agent->large_batch, &record, run->set->index, applier_finder(agent->applier),
                      err);
 }
 
-static enum status run_all(struct large_run *run, struct error *err)
+/** @return for how long nothing may come. Before its transaction has begun, an attempt keeps other
+ * partitions waiting no longer than they had their turn before. */
+static int64_t run_patience_us(const struct large_run *run)
+{
+    int64_t had_us = run->partition->large_wait_us;
+    return run->has_begun || had_us > LARGE_STALL_US ? LARGE_STALL_US : had_us;
+}
+
+/** Read the set, and do with each part what is to be done. */
+static enum status run_read(struct large_run *run, struct error *err)
 {
     struct agent *agent = run->agent;
     struct feed_event event;
     enum status status = STATUS_OK;
+    run->is_over = false;
     run->heard_us = clock_monotonic_us();
     batch_reset(&agent->large_batch);
     while (status == STATUS_OK && !run->is_over && !run->is_left) {
@@ -186,8 +203,26 @@ static enum status run_all(struct large_run *run, struct error *err)
         if (status == STATUS_OK && is_part)
             status = run_write(run, err);
         run->is_left = run->is_left || atomic_load(agent->stop) ||
-                       clock_monotonic_us() - run->heard_us > LARGE_STALL_US;
+                       clock_monotonic_us() - run->heard_us > run_patience_us(run);
     }
+    return status;
+}
+
+static enum status run_all(struct large_run *run, struct error *err)
+{
+    struct agent *agent = run->agent;
+    enum status status = STATUS_OK;
+    run->makes_room = run->set->may_move && run->set->fate == SET_WHOLE;
+    if (run->makes_room) {
+        status = run_read(run, err);
+        run->makes_room = false;
+        if (status == STATUS_OK && run->is_over)
+            status = feed_seek(agent->feed, run->partition->tp, run->set->first_offset, err);
+    }
+    if (status == STATUS_OK && run->is_left)
+        run->is_over = false;
+    else if (status == STATUS_OK)
+        status = run_read(run, err);
     if (status == STATUS_OK && run->is_over) {
         run->has_begun = false;
         return applier_end_large(agent->applier, run->set, err);
@@ -209,12 +244,36 @@ static enum status large_pause_others(struct agent *agent, size_t index, bool pa
     return status;
 }
 
+/** What an attempt means for the partition that did not come to its end. */
+static enum status large_failed(const struct large_run *run, size_t index, enum status status,
+                                struct error *err)
+{
+    struct agent *agent = run->agent;
+    char reason[ERROR_TEXT_SIZE];
+    if (status == STATUS_STOP) {
+        bool may_heal = err->reject == REJECT_WAITING;
+        (void)snprintf(reason, sizeof reason, "%s", err->text);
+        error_clear(err);
+        return may_heal ? agent_wait_for_large(agent, index, reason,
+                                               clock_monotonic_us() - run->begun_us, err)
+                        : agent_stop_partition(agent, index, reason, err);
+    }
+    if (status == STATUS_ABORT && err->native_code == 1) /* it is read anew, from its position on */
+        applier_set_reloaded(agent->applier, index, true);
+    large_put_off(run->partition);
+    return status;
+}
+
 /** Read a set again and apply it. */
 static enum status large_apply(struct agent *agent, size_t index, struct error *err)
 {
     struct agent_partition *partition = &agent->partitions[index];
-    struct large_run run = {.agent = agent, .partition = partition, .set = &partition->large};
+    struct large_run run = {.agent = agent,
+                            .partition = partition,
+                            .set = &partition->large,
+                            .begun_us = clock_monotonic_us()};
     struct error resume = ERROR_INIT;
+    partition->large.may_move = partition->large_refusals > 0;
     enum status status = large_pause_others(agent, index, true, err);
     if (status == STATUS_OK)
         status = feed_seek(agent->feed, partition->tp, run.set->first_offset, err);
@@ -222,23 +281,16 @@ static enum status large_apply(struct agent *agent, size_t index, struct error *
         status = run_all(&run, err);
     batch_reset(&agent->large_batch);
     enum status resumed = large_pause_others(agent, index, false, &resume);
-    if (status == STATUS_STOP) {
-        char reason[ERROR_TEXT_SIZE];
-        (void)snprintf(reason, sizeof reason, "%s", err->text);
-        error_clear(err);
-        return agent_stop_partition(agent, index, reason, err);
-    }
-    if (status == STATUS_OK && resumed != STATUS_OK) {
+    if (status != STATUS_OK)
+        return large_failed(&run, index, status, err);
+    if (resumed != STATUS_OK) {
         *err = resume;
         return resumed;
-    }
-    if (status != STATUS_OK) {
-        large_put_off(partition);
-        return status;
     }
     if (run.is_over) {
         agent_forget_large(partition);
         agent_forget_waiting(agent, partition->tp);
+        partition->large_refusals = 0;
         return STATUS_OK;
     }
     large_put_off(partition);
@@ -253,6 +305,8 @@ enum status agent_apply_large(struct agent *agent, struct error *err)
     for (size_t i = 0; i < agent->partition_count && status == STATUS_OK; i++) {
         if (large_is_due(&agent->partitions[i]))
             status = large_apply(agent, i, err);
+        else
+            status = agent_heal_large(agent, i, err);
     }
     return status;
 }

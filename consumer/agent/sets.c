@@ -141,6 +141,21 @@ static enum status agent_leave_large(struct agent *agent, struct error *err)
     return status;
 }
 
+/** A record of a large set ends its batch. Where the set is not open it was applied before, and
+ * comes late: so that its records do not come one by one, both batches know it from now on. */
+static void agent_note_late(struct agent *agent)
+{
+    const struct batch *batch = &agent->batch;
+    for (size_t i = batch->has_large ? batch->count : 0; i-- > 0;) {
+        const struct batch_event *event = &batch->events[i];
+        if (event->is_open || !batch_is_large_set(batch, &event->change))
+            continue;
+        batch_note_late(&agent->batch, &event->change);
+        batch_note_late(&agent->next, &event->change);
+        return;
+    }
+}
+
 /** The memory is used up by nothing but open sets. One partition is read again from its position,
  * later, when the others have room to spare. Where there is no other one, its set is not kept. */
 static enum status agent_make_room(struct agent *agent, struct error *err)
@@ -193,6 +208,8 @@ enum status agent_keep_open(struct agent *agent, struct error *err)
     if (!batch->has_sets && !agent->has_open && !agent->has_put_off)
         return STATUS_OK;
     enum status status = batch_link_sets(batch, applier_ranges(agent->applier), err);
+    if (status == STATUS_OK)
+        agent_note_late(agent);
     if (status != STATUS_OK || agent->next.count > 0) /* what was kept stands there already */
         return status;
     agent_note_open(agent, batch);

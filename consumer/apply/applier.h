@@ -85,6 +85,9 @@ enum status applier_apply(struct applier *applier, struct batch *batch,
 enum status applier_stop(struct applier *applier, size_t index, const char *reason,
                          struct error *err) MUST_CHECK;
 
+/** Let a partition that has stopped go on from its position. Statuses as applier_apply(). */
+enum status applier_go_on(struct applier *applier, size_t index, struct error *err) MUST_CHECK;
+
 /** Try waiting records that are due, for as long as one transaction may last; the next call goes
  * on.
  * @param now_us  wall clock. Statuses as applier_apply(). */

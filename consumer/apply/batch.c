@@ -1,5 +1,6 @@
 /* Collects decoded events up to bounds in events and bytes, or up to a barrier. */
 #include "consumer/apply/batch.h"
+#include "common/digest.h"
 #include "common/stages.h"
 #include "schemas/record/descriptions.h"
 
@@ -101,6 +102,23 @@ bool batch_is_large_set(const struct batch *batch, const struct change *change)
            change->changeset_end - change->sequence >= batch->set_events_max;
 }
 
+static uint64_t batch_source_digest(const struct change *change)
+{
+    return digest_64(change->source) ^ (31 * digest_64(change->incarnation) + 1);
+}
+
+void batch_note_late(struct batch *batch, const struct change *change)
+{
+    batch->late_digest = batch_source_digest(change);
+    batch->late_end = change->changeset_end;
+}
+
+static bool batch_is_late(const struct batch *batch, const struct change *change)
+{
+    return change->changeset_end == batch->late_end &&
+           batch_source_digest(change) == batch->late_digest;
+}
+
 void batch_event_alone(struct batch_event *event, size_t index)
 {
     event->set = index;
@@ -147,7 +165,8 @@ static enum status batch_decode(struct batch *batch, const struct record *record
     batch->bytes += record->key.length + record->value.length;
     batch->ended = batch->ended || ends;
     batch->has_sets = batch->has_sets || event->change.changeset_end != 0;
-    batch->has_large = batch->has_large || batch_is_large_set(batch, &event->change);
+    batch->has_large = batch->has_large || (batch_is_large_set(batch, &event->change) &&
+                                            !batch_is_late(batch, &event->change));
     batch->is_linked = false;
     return STATUS_OK;
 }

@@ -72,6 +72,8 @@ struct batch {
     size_t bytes;     /* of the records' keys and values */
     size_t bytes_max;
     size_t set_events_max; /* larger sets are not kept in memory; 0: all are */
+    uint64_t late_digest;  /* of the source and incarnation of the set of the next field */
+    uint64_t late_end;     /* of a large set that comes late: its records are like any others */
     bool ended;            /* by a barrier: nothing may be added after it */
     bool has_sets;         /* some event is of a change set of several records */
     bool has_large;        /* some event that was not kept says that its set is larger than that */
@@ -106,6 +108,10 @@ bool batch_is_part(const struct batch *batch);
 
 /** @return whether a record begins, or is far from the end of, a set that is not kept in memory. */
 bool batch_is_large_set(const struct batch *batch, const struct change *change);
+
+/** Note that a large set comes late: it was applied before. Its records are collected as any others
+ * from now on, also behind batch_reset(). @param change  one of it. */
+void batch_note_late(struct batch *batch, const struct change *change);
 
 /** @return whether it has used up its memory. */
 bool batch_is_exhausted(const struct batch *batch);

@@ -1,5 +1,5 @@
 /* Reads a large change set for the first time: only what decides its fate is remembered. */
-#include "consumer/apply/large.h"
+#include "consumer/apply/large_part.h"
 #include "consumer/apply/judge.h"
 #include "consumer/apply/sequence.h"
 
@@ -72,36 +72,50 @@ static enum status large_note_own(const struct applier *applier, struct large_se
     const struct change *change = &event->change;
     const struct sequence_state *state = set->is_known ? &set->sequences : NULL;
     const enum sequence_verdict verdict = sequence_judge(state, change, false);
-    if (verdict == SEQUENCE_FIRST || verdict == SEQUENCE_NEXT)
-        return large_take(applier, set, event, err);
+    if (verdict == SEQUENCE_FIRST || verdict == SEQUENCE_NEXT) {
+        enum status status = large_abandon_others(set, err);
+        return status == STATUS_OK ? large_take(applier, set, event, err) : status;
+    }
     if (verdict == SEQUENCE_GAP || verdict == SEQUENCE_FORK)
         return applier_stop_sequence(change, state, verdict == SEQUENCE_GAP, err);
     return STATUS_OK; /* it is applied already */
 }
 
-/** A sequenced record of another source, or of another incarnation, which may end the set. */
-static enum status large_note_other(const struct applier *applier, struct large_set *set,
-                                    const struct change *change, struct error *err)
+/** A sequenced record of another source. */
+static enum status large_note_stranger(const struct applier *applier, const struct large_set *set,
+                                       const struct change *change, struct error *err)
 {
     const struct applied_finder finder = applier_ranges(applier);
     bool is_partial = false;
     const struct sequence_state *known = finder.find(finder.context, change, &is_partial);
-    bool is_late = known != NULL && change->sequence <= known->last;
-    bool is_first = known == NULL && change->sequence == 1;
-    if (is_late)
-        return STATUS_OK;
-    if (slice_is(change->source, set->sequences.source) &&
-        (is_first ||
-         slice_compare(slice_of(set->sequences.incarnation), change->incarnation) < 0)) {
-        set->fate = SET_ABANDONED;
-        set->is_read = true;
-        return STATUS_OK;
-    }
+    if (known != NULL && change->sequence <= known->last)
+        return STATUS_OK; /* late */
     if (change->changeset_end != 0)
         return error_set(err, STATUS_STOP,
                          "a change set of %.*s stands in a larger one of %s: two writers",
                          SLICE_ARGS(change->source), set->sequences.source);
     return applier_judge_alone(applier, change, err);
+}
+
+bool large_set_has(const struct large_set *set, const struct change *change)
+{
+    return change->sequence >= set->first_sequence && change->sequence <= set->end &&
+           slice_is(change->incarnation, set->sequences.incarnation) &&
+           slice_is(change->source, set->sequences.source);
+}
+
+enum set_fate large_set_fate(const struct large_set *set, const struct change *change)
+{
+    if (large_set_has(set, change))
+        return set->fate;
+    for (size_t i = 0; i < set->unwritten_count; i++) {
+        const struct large_unwritten *unwritten = &set->unwritten[i];
+        if (change->sequence >= unwritten->first && change->sequence <= unwritten->last &&
+            slice_is(change->incarnation, unwritten->incarnation) &&
+            slice_is(change->source, set->sequences.source))
+            return unwritten->fate;
+    }
+    return SET_WHOLE;
 }
 
 enum status large_set_note(const struct applier *applier, struct large_set *set,
@@ -116,8 +130,10 @@ enum status large_set_note(const struct applier *applier, struct large_set *set,
         status = error_set(&why, event->decoded, "%.*s", SLICE_ARGS(event->decode_error));
     else if (is_own)
         status = large_note_own(applier, set, event, &why);
+    else if (change->sequence != 0 && slice_is(change->source, set->sequences.source))
+        status = large_note_other(applier, set, event, &why);
     else if (change->sequence != 0)
-        status = large_note_other(applier, set, change, &why);
+        status = large_note_stranger(applier, set, change, &why);
     else
         status = event->decoded == STATUS_OK ? applier_judge_alone(applier, change, &why)
                                              : STATUS_OK;

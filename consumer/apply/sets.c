@@ -77,6 +77,12 @@ void applier_tally_large(struct applier *applier, const struct large_set *set)
         atomic_fetch_add(&applier->metrics->changesets_applied, 1);
     else
         tally_unwritten(applier, set->fate, &first);
+    for (size_t i = 0; i < set->unwritten_count; i++) {
+        struct change other = first;
+        other.incarnation = slice_of(set->unwritten[i].incarnation);
+        other.changeset_end = set->unwritten[i].last;
+        tally_unwritten(applier, set->unwritten[i].fate, &other);
+    }
 }
 
 void applier_tally_sets(struct applier *applier, const struct batch *batch)

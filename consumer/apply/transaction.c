@@ -151,6 +151,21 @@ enum status applier_apply(struct applier *applier, struct batch *batch, struct e
     return applier_advance(applier, batch, err);
 }
 
+/** Record why a partition stands still, durably. @param reason  NULL: it goes on. */
+static enum status applier_record_stop(struct applier *applier, struct owned *owned,
+                                       const char *reason, struct error *err)
+{
+    enum status status = applier_ready(applier, err);
+    if (status != STATUS_OK)
+        return status;
+    struct fence fence = applier_fence(owned);
+    fence.stopped = reason;
+    status = applier->ops->begin(applier->store, &fence, 1, err);
+    if (status == STATUS_OK)
+        status = applier_commit(applier, true, err);
+    return status == STATUS_OK ? status : applier_recover(applier, status, err);
+}
+
 enum status applier_stop(struct applier *applier, size_t index, const char *reason,
                          struct error *err)
 {
@@ -158,18 +173,23 @@ enum status applier_stop(struct applier *applier, size_t index, const char *reas
     /* Set before it is recorded: where recording fails, the next transaction does it. */
     owned->stop.offset = owned->state.next_offset;
     (void)snprintf(owned->stop.reason, sizeof owned->stop.reason, "%s", reason);
-    enum status status = applier_ready(applier, err);
+    enum status status = applier_record_stop(applier, owned, owned->stop.reason, err);
     if (status != STATUS_OK)
         return status;
-    struct fence fence = applier_fence(owned);
-    fence.stopped = owned->stop.reason;
-    status = applier->ops->begin(applier->store, &fence, 1, err);
-    if (status == STATUS_OK)
-        status = applier_commit(applier, true, err);
-    if (status != STATUS_OK)
-        return applier_recover(applier, status, err);
     memcpy(owned->state.stopped, owned->stop.reason, sizeof owned->state.stopped);
     failpoint(FAILPOINT_AGENT_STOP_RECORDED);
+    applier_publish_metrics(applier, owned);
+    return STATUS_OK;
+}
+
+enum status applier_go_on(struct applier *applier, size_t index, struct error *err)
+{
+    struct owned *owned = &applier->owned[index];
+    enum status status = applier_record_stop(applier, owned, NULL, err);
+    if (status != STATUS_OK)
+        return status;
+    owned->state.stopped[0] = '\0';
+    owned->stop = (struct partition_stop){.offset = INT64_MAX};
     applier_publish_metrics(applier, owned);
     return STATUS_OK;
 }

@@ -279,8 +279,8 @@ static enum status applier_stop_at_parked(struct applier *applier, const struct 
     return STATUS_STOP;
 }
 
-static enum status applier_write_parked(struct applier *applier, const struct batch *batch,
-                                        struct error *err)
+enum status applier_write_parked(struct applier *applier, const struct batch *batch,
+                                 struct error *err)
 {
     size_t count = 0;
     int64_t now = clock_wall_us();

@@ -24,6 +24,11 @@ struct write applier_write_of(const struct applier *applier, struct batch *batch
 enum status applier_write_reduced(struct applier *applier, struct write *all, size_t count,
                                   struct error *err) MUST_CHECK;
 
+/** Store what is parked of a batch.
+ * @return OK; AGAIN (a record does not fit: its partition stops in front of it); RETRY; FATAL. */
+enum status applier_write_parked(struct applier *applier, const struct batch *batch,
+                                 struct error *err) MUST_CHECK;
+
 /** Store what is parked, the superseded images and the sequences. Statuses as applier_write(). */
 enum status applier_write_evidence(struct applier *applier, const struct batch *batch,
                                    struct error *err) MUST_CHECK;
