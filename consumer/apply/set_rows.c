@@ -2,8 +2,7 @@
 #include "consumer/apply/set.h"
 
 #define ROWS_PAGE  4000
-#define ROWS_BYTES ((size_t)256 << 20) /* a page needs this only where keys and headers are huge   \
-                                        */
+#define ROWS_BYTES ((size_t)256 << 20) /* needed only where keys and headers are huge */
 
 void set_rows_begin(struct set_rows *rows, const struct parked_record *of)
 {
