@@ -71,12 +71,14 @@ FROM keepstep_joint WHERE state NOT IN ('committed', 'aborted', 'elsewhere')
 ORDER BY proposal_offset LIMIT 1
 
 -- By these rows writers and reservations exclude each other (rule 66). `reserved`: in how many names of
--- the bucket a writer would find himself; it may be too high, and then costs a look.
+-- the bucket a writer would find himself; it may be too high, and then costs a look. Rows that were lost
+-- come back with what is reserved.
 -- name: create_guard
 CREATE TABLE IF NOT EXISTS keepstep_guard (
   bucket integer PRIMARY KEY, reserved bigint NOT NULL DEFAULT 0) WITH (fillfactor = 50);
-INSERT INTO keepstep_guard SELECT bucket, 0 FROM generate_series(0, 4095) AS bucket
-  ON CONFLICT (bucket) DO NOTHING
+INSERT INTO keepstep_guard
+  SELECT b, (SELECT count(*) FROM keepstep_reserved AS r WHERE r.bucket = b)
+  FROM generate_series(0, 4095) AS b ON CONFLICT (bucket) DO NOTHING
 
 -- name: create_joint_check
 CREATE OR REPLACE FUNCTION keepstep_joint_check() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
