@@ -271,7 +271,8 @@ static double oldest_parked_s(const struct metric_subject *of)
       "Change sets that could not be published, or wait behind one.",                              \
       atomic_load(&of->relay->sets_set_aside))                                                     \
     X(RELAY, counter, changesets_split_total,                                                      \
-      "Change sets that reach the peers in parts: too large, or in several partitions.",           \
+      "Change sets that reach the peers in parts: in several partitions, or cut because nothing "  \
+      "tells their transactions apart.",                                                           \
       atomic_load(&of->relay->sets_split))                                                         \
     X(RELAY, counter, changesets_merged_total,                                                     \
       "Change sets that are of several transactions, because their changes cross.",                \

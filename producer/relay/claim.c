@@ -33,7 +33,13 @@ static bool relay_is_excluded(const struct excluded *excluded, const struct outb
 static void relay_log_set_aside(const struct outbox_set *set)
 {
     const struct outbox_row *row = &set->rows[0];
-    if (set->count == 1)
+    if (set->count == 1 && row->last_of_group > row->position)
+        log_error("relay",
+                  "a transaction (outbox rows %lld to %lld, first %.*s %.*s) is set aside, and "
+                  "later ones of its entities wait: %s",
+                  (long long)row->position, (long long)row->last_of_group,
+                  SLICE_ARGS(row->entity_type), SLICE_ARGS(row->entity_key), set->reason);
+    else if (set->count == 1)
         log_error("relay",
                   "outbox row %lld (%.*s %.*s) is set aside, and later rows of its entity wait: %s",
                   (long long)row->position, SLICE_ARGS(row->entity_type),
@@ -170,7 +176,7 @@ static enum status relay_number(struct relay *relay, const struct relay_choice *
     relay->batch = (struct relay_batch){
         {.rows = rows, .row_count = count, .partitions = partitions, .partition_count = moved},
         lanes,
-        choice->set_count};
+        choice->set_count - (choice->goes_on ? 1 : 0)};
     return STATUS_OK;
 }
 
@@ -184,8 +190,7 @@ enum status relay_send_batch(struct relay *relay, struct error *err)
     return status;
 }
 
-/* What a load asks for: always the same. */
-static struct outbox_extent relay_extent(const struct relay *relay)
+struct outbox_extent relay_extent(const struct relay *relay)
 {
     return (struct outbox_extent){
         .rows = RELAY_BATCH_ROWS,
@@ -193,8 +198,8 @@ static struct outbox_extent relay_extent(const struct relay *relay)
         .total_bytes = RELAY_FLIGHT_BYTES};
 }
 
-static enum status relay_load_rows(struct relay *relay, const struct outbox_extent *extent,
-                                   struct outbox_rows *ret_rows, struct error *err)
+enum status relay_load_rows(struct relay *relay, const struct outbox_extent *extent,
+                            struct outbox_rows *ret_rows, struct error *err)
 {
     arena_reset(&relay->arena);
     STAGE_TIME(looked_us);
@@ -254,6 +259,8 @@ static enum status relay_choose(struct relay *relay, struct relay_choice *ret_ch
 {
     struct outbox_rows rows = {0};
     arena_reset(&relay->sets);
+    if (relay->large.stage != LARGE_NONE)
+        return relay_large_choose(relay, ret_choice, err);
     bool ahead = relay_take_ahead(relay, &rows);
     enum status status = STATUS_OK;
     if (relay->lease.row.session != relay->outbox->session)
@@ -270,7 +277,7 @@ static enum status relay_choose(struct relay *relay, struct relay_choice *ret_ch
                                  : relay_load(relay, ret_choice, err);
 }
 
-enum status relay_claim(struct relay *relay, struct error *err)
+static enum status relay_claim_next(struct relay *relay, struct error *err)
 {
     struct relay_choice choice = {0};
     const struct outbox_extent extent = relay_extent(relay);
@@ -302,11 +309,20 @@ enum status relay_claim(struct relay *relay, struct error *err)
     if (status != STATUS_OK)
         return status;
     failpoint(FAILPOINT_RELAY_AFTER_CLAIM);
+    relay_large_claimed(relay);
     STAGE_TIME(claimed_us);
     STAGE_STAMP_EACH(STAGE_CLAIMED, choice.count, choice.rows[each].id, claimed_us);
     relay_renewed(relay, relay->waiting.loaded_at_us);
     relay->waiting.more = relay->waiting.more || relay->outbox->has_next;
     status = relay_send_batch(relay, err);
     failpoint(FAILPOINT_RELAY_AFTER_PUBLISH);
+    return status;
+}
+
+enum status relay_claim(struct relay *relay, struct error *err)
+{
+    enum status status = relay_claim_next(relay, err);
+    if (status != STATUS_OK)
+        relay_large_again(relay);
     return status;
 }

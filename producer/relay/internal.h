@@ -47,8 +47,8 @@ struct relay_lane {
     size_t set_rows;                  /* of the set that is being ended: its rows here */
     uint64_t set_end;                 /* and the last number of one */
     uint64_t open_end; /* where the set ends of which the last rows have no numbers; 0: none has */
-    uint64_t open_group; /* digest of the `changeset` of its last row that has one; 0: it may have
-                          * several */
+    uint64_t open_group; /* digest of its `changeset`; 0: it may have several */
+    size_t large_rows;   /* of the large set: its rows here that have no number */
     uint64_t void_end;   /* where the set ends that had the last void; 0: that was alone */
 };
 
@@ -74,6 +74,9 @@ struct relay_choice {
     size_t wanted; /* nothing can be chosen before so many rows are loaded; 0: that is not so */
     size_t wanted_bytes; /* and so many bytes of payloads */
     int64_t first_left;  /* position of the first row that was loaded and not chosen; 0: none */
+    bool moved;   /* a set was chosen or set aside, or is to be judged again, or is a large one */
+    bool waits;   /* a set waits, because a type is paused */
+    bool goes_on; /* the last set has more rows than these (large.c) */
 };
 
 /** Rows that are claimed together. They stand in the relay's arena until they are sent. */
@@ -81,6 +84,23 @@ struct relay_batch {
     struct outbox_claim claim; /* its partitions are as the claim leaves them */
     struct relay_lane **lanes; /* parallel to the claim's partitions */
     size_t sets;               /* under `whole`: how many */
+};
+
+/** What is done with a change set that is larger than a claim may be. */
+enum relay_large_stage {
+    LARGE_NONE,     /* there is none */
+    LARGE_MEASURED, /* its rows are checked and counted */
+    LARGE_PARTS,    /* it gets its numbers */
+};
+
+/** That change set (large.c). */
+struct relay_large {
+    enum relay_large_stage stage;
+    uint64_t group; /* digest of its `changeset` */
+    int64_t end;    /* position of its last row; INT64_MAX: not known yet */
+    int64_t after;  /* up to here the rows were counted, or numbered */
+    size_t rows;    /* that were counted; then: that have no number */
+    bool begun;     /* fact: a part of it has its numbers, or may have */
 };
 
 /** The lease (rule 10). All times of the relay are monotonic unless they say "wall clock". */
@@ -211,6 +231,7 @@ struct relay {
     struct relay_waiting waiting;
     struct relay_paused paused;
     struct relay_ahead ahead;
+    struct relay_large large;
     struct relay_batch batch; /* the rows that were claimed last */
     struct record_maker maker;
     int64_t *record_bytes_max; /* the maker's bytes_max */
@@ -274,6 +295,12 @@ void relay_drop_producer(struct relay *relay);
 enum status relay_claim(struct relay *relay, struct error *err) MUST_CHECK;
 /** Send the batch, once its claim is durable. */
 enum status relay_send_batch(struct relay *relay, struct error *err) MUST_CHECK;
+/** What a load asks for at first: always the same. */
+struct outbox_extent relay_extent(const struct relay *relay);
+/** Load waiting rows into relay->arena; waiting.more says whether there may be more behind them.
+ * @return OK; RETRY. */
+enum status relay_load_rows(struct relay *relay, const struct outbox_extent *extent,
+                            struct outbox_rows *ret_rows, struct error *err) MUST_CHECK;
 /** Set waiting rows aside, as one set.
  * @param ret_done  false: what it would wait for does not wait any more; it is to be judged again.
  * @return OK; RETRY (it is in doubt); ABORT (lease lost). */
@@ -296,18 +323,54 @@ enum status relay_choose_sets(struct relay *relay, struct outbox_rows *loaded,
                               struct error *err) MUST_CHECK;
 /** Say how much memory is needed for what is found out about the rows of the largest load. */
 size_t relay_sets_bytes(const struct config *config);
+/** While rows are set aside, store the keys that relay_check_rows() made canonical.
+ * @param ret_stored  true: load again. @return OK; RETRY; ABORT (lease lost). */
+enum status relay_store_keys(struct relay *relay, const struct outbox_rows *loaded,
+                             bool *ret_stored, struct error *err) MUST_CHECK;
+/** Make the keys canonical of all rows of a row's set that stand behind it.
+ * @return OK; RETRY; ABORT (lease lost). */
+enum status relay_rekey_rest(struct relay *relay, const struct outbox_row *row,
+                             struct error *err) MUST_CHECK;
+/** @return of rows that are known to be of one transaction one of the set that ends first; NULL:
+ * there is none. */
+const struct outbox_row *relay_find_first_end(const struct outbox_row *rows, size_t count);
+/** Tell the metrics how large a set is. */
+void relay_note_largest(const struct relay *relay, size_t rows);
+
+/* large.c */
+
+/** From the next claim on publish the set of a row in parts. */
+void relay_large_begin(struct relay *relay, const struct outbox_row *row);
+/** Go on with a set of which a part has its numbers, where a lane has one. */
+void relay_large_resume(struct relay *relay);
+/** Take the next step with the large set: measure it, or choose a part of it or what goes before
+ * it.
+ * @return OK; RETRY; ABORT (lease lost); FATAL (its rest is not what it was). */
+enum status relay_large_choose(struct relay *relay, struct relay_choice *ret_choice,
+                               struct error *err) MUST_CHECK;
+/** Note that the part which was chosen is claimed. */
+void relay_large_claimed(struct relay *relay);
+/** Count the rest of the set again: whether the part that was chosen is claimed is not known. */
+void relay_large_again(struct relay *relay);
 
 /* set_ends.c */
 
-/** Find sets of which the database has lost a part of the claim: the log has their first records.
- * @return OK; RETRY. */
+/** Find sets of which only the first records have numbers: a relay ended between two parts, or the
+ * database has lost a part of the claim. @return OK; RETRY. */
 enum status relay_find_open_sets(struct relay *relay, struct error *err) MUST_CHECK;
-/** Check, before rows are numbered, that they begin with the rest of each such set.
- * @return OK; FATAL. */
+/** @return whether a lane has such a set. */
+bool relay_has_open_set(const struct relay *relay);
+/** Check, before rows are numbered, that they begin with the rest of each such set whose rows are
+ * not known by their `changeset`; large.c sees to the others. @return OK; FATAL. */
 enum status relay_check_open_sets(struct relay *relay, const struct relay_choice *choice,
                                   struct error *err) MUST_CHECK;
+/** Refuse to give the numbers of such a set to others. @return FATAL. */
+enum status relay_refuse_other_rest(const struct relay_lane *lane, size_t rows,
+                                    struct error *err) MUST_CHECK;
 /** Tell each numbered row where its set ends in its partition. */
 void relay_end_sets(struct relay *relay, const struct relay_choice *choice);
+/** Count a set that lies in several partitions; each of its parts is a set there. */
+void relay_note_spread(struct relay *relay);
 
 /* hold.c */
 

@@ -1,5 +1,5 @@
-/* Where each set ends in the numbers of its partition, also where the database has lost a part of
- * its claim (rule 53). */
+/* Where each set ends in the numbers of its partition, also where only a part of it has numbers
+ * (rule 53). */
 #include "producer/relay/internal.h"
 #include "producer/relay/joint_row.h"
 
@@ -26,6 +26,8 @@ enum status relay_find_open_sets(struct relay *relay, struct error *err)
         if (row.changeset.length > 0 && !row.shared)
             lane->open_group = digest_64(row.changeset);
     }
+    if (status == STATUS_OK)
+        relay_large_resume(relay);
     return status;
 }
 
@@ -36,28 +38,42 @@ static struct relay_lane *relay_lane_of_set(struct relay *relay, const struct ou
     return joint_row_is(row) ? NULL : relay_lane_of(relay, row);
 }
 
-/* @return whether the set's rows of a lane are the rest of the set that is open there. */
+bool relay_has_open_set(const struct relay *relay)
+{
+    struct relay_cursor at = {0};
+    const struct relay_lane *lane;
+    while ((lane = relay_next_lane(relay, &at)) != NULL) {
+        if (lane->state.last_sequence < lane->open_end)
+            return true;
+    }
+    return false;
+}
+
+/* @return whether as many rows of a set lie in a lane as the set that is open there lacks. */
 static bool relay_is_rest(struct relay *relay, const struct relay_lane *lane,
                           const struct relay_choice *choice, const struct change_set *set,
                           size_t *ret_rows)
 {
-    bool same = true;
     *ret_rows = 0;
-    for (size_t i = set->first; i < set->first + set->count; i++) {
-        const struct outbox_row *row = &choice->rows[i];
-        if (relay_lane_of_set(relay, row) != lane)
-            continue;
-        ++*ret_rows;
-        same = same && (lane->open_group == 0 || digest_64(row->changeset) == lane->open_group);
-    }
-    return same && lane->state.last_sequence + *ret_rows == lane->open_end;
+    for (size_t i = set->first; i < set->first + set->count; i++)
+        *ret_rows += relay_lane_of_set(relay, &choice->rows[i]) == lane;
+    return lane->state.last_sequence + *ret_rows == lane->open_end;
+}
+
+enum status relay_refuse_other_rest(const struct relay_lane *lane, size_t rows, struct error *err)
+{
+    return error_set(
+        error_config(err), STATUS_FATAL,
+        "%s [%d]: only the first changes of a transaction whose numbers end at %llu have them, "
+        "because the database lost the others or because outbox rows were deleted, and what waits "
+        "now is not its rest (%zu changes behind number %llu): begin a new history with `keepstep "
+        "init --new-incarnation`",
+        lane->state.topic, (int)lane->state.partition, (unsigned long long)lane->open_end, rows,
+        (unsigned long long)lane->state.last_sequence);
 }
 
 /* What was lost waits again, and in the order of sets it is first: all that was before it has its
- * numbers. Only a transaction that came to light later could be before it. Of a set that was merged
- * the rest may have another `changeset` than its last row that has a number: that ends the relay
- * too.
- */
+ * numbers. Only a transaction that came to light later could be before it. */
 enum status relay_check_open_sets(struct relay *relay, const struct relay_choice *choice,
                                   struct error *err)
 {
@@ -66,24 +82,18 @@ enum status relay_check_open_sets(struct relay *relay, const struct relay_choice
     while ((lane = relay_next_lane(relay, &at)) != NULL) {
         size_t rows = 0;
         bool is_rest = false;
-        if (lane->state.last_sequence >= lane->open_end)
+        if (lane->state.last_sequence >= lane->open_end ||
+            (lane->open_group != 0 && lane->open_group == relay->large.group))
             continue;
         for (size_t s = 0; s < choice->set_count && rows == 0; s++)
             is_rest = relay_is_rest(relay, lane, choice, &choice->sets[s], &rows);
         if (rows > 0 && !is_rest)
-            return error_set(
-                error_config(err), STATUS_FATAL,
-                "%s [%d]: the log has a part of a transaction whose numbers end at %llu, but the "
-                "database lost them, and what waits now is not its rest (%zu changes behind number "
-                "%llu): begin a new history with `keepstep init --new-incarnation`",
-                lane->state.topic, (int)lane->state.partition, (unsigned long long)lane->open_end,
-                rows, (unsigned long long)lane->state.last_sequence);
+            return relay_refuse_other_rest(lane, rows, err);
     }
     return STATUS_OK;
 }
 
-/* Counts a set that lies in several partitions; each of its parts is a set there. */
-static void relay_note_spread(struct relay *relay)
+void relay_note_spread(struct relay *relay)
 {
     atomic_fetch_add(&relay->options.metrics->sets_split, 1);
     if (!relay->spread_logged)
@@ -107,14 +117,15 @@ void relay_end_sets(struct relay *relay, const struct relay_choice *choice)
         }
         for (size_t i = set->first; i < set->first + set->count; i++) {
             lane = relay_lane_of_set(relay, &choice->rows[i]);
-            bool in_set = lane != NULL && (lane->set_rows > 1 || lane->set_end == lane->open_end);
-            choice->rows[i].changeset_end = in_set ? lane->set_end : 0;
+            bool goes_on = lane != NULL && lane->set_end <= lane->open_end;
+            bool in_set = goes_on || (lane != NULL && lane->set_rows > 1);
+            choice->rows[i].changeset_end = goes_on ? lane->open_end : in_set ? lane->set_end : 0;
         }
         for (size_t i = set->first; i < set->first + set->count; i++) {
             lane = relay_lane_of(relay, &choice->rows[i]);
             lane->set_rows = 0;
         }
-        if (lanes > 1)
+        if (lanes > 1 && relay->large.stage != LARGE_PARTS)
             relay_note_spread(relay);
     }
 }

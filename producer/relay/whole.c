@@ -7,8 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define WINDOW_SETS 4 /* a load has at most so many times the rows and bytes of the largest set */
-#define WINDOW_STEP 4 /* and so many times those of the load before it */
+#define WINDOW_STEP 4 /* a load has at most so many times the rows of the one before it */
 #define ROW_BYTES   ((size_t)1024) /* of what is found out about a row: less than that */
 #define SETS_BYTES  ((size_t)64 * 1024 * 1024)
 
@@ -26,8 +25,6 @@ struct judging {
     bool cut;      /* there was no memory for all rows of the load */
     size_t loaded; /* bytes of the payloads of all rows */
     size_t bytes;  /* of the payloads of what is kept */
-    bool moved;    /* a set was kept or set aside, or is to be judged again */
-    bool has_wait; /* a set waits, because a type is paused */
     bool ended;    /* what follows is for the next load */
     struct error *err;
 };
@@ -55,8 +52,7 @@ static struct set_limits relay_set_limits(const struct relay *relay)
 size_t relay_sets_bytes(const struct config *config)
 {
     bool whole = config->transactions == TRANSACTIONS_WHOLE;
-    return SETS_BYTES +
-           (whole ? WINDOW_SETS * (size_t)config->limits.changeset_events * ROW_BYTES : 0);
+    return SETS_BYTES + (whole ? (size_t)config->limits.changeset_events * ROW_BYTES : 0);
 }
 
 static size_t set_end(const struct change_set *set)
@@ -64,14 +60,11 @@ static size_t set_end(const struct change_set *set)
     return set->first + set->count;
 }
 
-/* Makes the keys canonical of the rows that stand behind the last one that was loaded of a set,
- * where it was not loaded to its end. They are set aside with it, and what comes later of their
- * entities is found by their keys. */
-static enum status judging_rekey_rest(struct judging *judging, const struct outbox_row *last)
+/* They are set aside with it, and what comes later of their entities is found by their keys. */
+enum status relay_rekey_rest(struct relay *relay, const struct outbox_row *row, struct error *err)
 {
-    struct relay *relay = judging->relay;
     const struct outbox_ops *ops = relay->outbox->ops;
-    struct outbox_row at = *last;
+    struct outbox_row at = *row;
     struct outbox_rows rows = {0};
     struct arena arena;
     enum status status = STATUS_OK;
@@ -79,22 +72,21 @@ static enum status judging_rekey_rest(struct judging *judging, const struct outb
     while (status == STATUS_OK && at.position < at.last_of_group) {
         size_t changed = 0;
         arena_reset(&arena);
-        status = ops->load_group(relay->outbox, &at, &arena, &rows, judging->err);
+        status = ops->load_group(relay->outbox, &at, &arena, &rows, err);
         if (status != STATUS_OK || rows.count == 0)
             break;
         at.position = rows.rows[rows.count - 1].position;
         for (size_t i = 0; i < rows.count; i++) {
             struct error unreadable = ERROR_INIT; /* such a key stays as it is */
-            struct outbox_row row = rows.rows[i];
-            if (record_make_canonical(&relay->maker, &row, &arena, &unreadable) == STATUS_OK &&
-                row.rekeyed)
-                rows.rows[changed++] = row;
+            struct outbox_row next = rows.rows[i];
+            if (record_make_canonical(&relay->maker, &next, &arena, &unreadable) == STATUS_OK &&
+                next.rekeyed)
+                rows.rows[changed++] = next;
         }
         if (changed > 0)
-            status = ops->write_keys(relay->outbox, &relay->lease.row, rows.rows, changed,
-                                     judging->err);
+            status = ops->write_keys(relay->outbox, &relay->lease.row, rows.rows, changed, err);
         if (status == STATUS_OK)
-            status = relay_keep_lease(relay, judging->err);
+            status = relay_keep_lease(relay, err);
     }
     arena_done(&arena);
     return status;
@@ -107,7 +99,7 @@ static enum status judging_set_rows_aside(struct judging *judging, const struct 
     const struct outbox_row *last = &set->rows[set->count - 1];
     enum status status = STATUS_OK;
     if (last->behind && !last->shared)
-        status = judging_rekey_rest(judging, last);
+        status = relay_rekey_rest(judging->relay, last, judging->err);
     return status == STATUS_OK ? relay_set_aside(judging->relay, set, ret_done, judging->err)
                                : status;
 }
@@ -158,7 +150,7 @@ static enum status judging_set_aside(struct judging *judging, const struct chang
     struct relay *relay = judging->relay;
     bool done = false;
     enum status status = STATUS_OK;
-    judging->moved = true;
+    judging->choice->moved = true;
     for (size_t i = set->first; i < set_end(set); i++)
         judging->behind[judging->sets.entities[i]] = judging->rows[i].position;
     if (divides && set->groups > 1) {
@@ -185,7 +177,7 @@ static bool judging_waits(struct judging *judging, const struct change_set *set)
         waits = waits || judging->rows[i].paused || judging->waits[judging->sets.entities[i]];
     for (size_t i = set->first; waits && i < set_end(set); i++)
         judging->waits[judging->sets.entities[i]] = true;
-    judging->has_wait = judging->has_wait || waits;
+    judging->choice->waits = judging->choice->waits || waits;
     return waits;
 }
 
@@ -217,13 +209,20 @@ static enum set_outcome judging_find(const struct judging *judging, const struct
     return SET_BEHIND;
 }
 
+void relay_note_largest(const struct relay *relay, size_t rows)
+{
+    struct relay_metrics *metrics = relay->options.metrics;
+    if ((int_fast64_t)rows > atomic_load(&metrics->sets_largest))
+        atomic_store(&metrics->sets_largest, (int_fast64_t)rows);
+}
+
 static void judging_keep(struct judging *judging, const struct change_set *set)
 {
     struct relay_choice *choice = judging->choice;
     judging->ended = judging->bytes > RELAY_FLIGHT_BYTES;
     if (judging->ended)
         return;
-    judging->moved = true;
+    judging->choice->moved = true;
     for (size_t i = set->first; i < set_end(set); i++)
         judging->bytes += judging->rows[i].payload.length;
     if (choice->count != set->first)
@@ -234,8 +233,7 @@ static void judging_keep(struct judging *judging, const struct change_set *set)
     choice->count += set->count;
     if (set->groups > 1)
         atomic_fetch_add(&judging->relay->options.metrics->sets_merged, 1);
-    if ((int64_t)set->count > atomic_load(&judging->relay->options.metrics->sets_largest))
-        atomic_store(&judging->relay->options.metrics->sets_largest, (int_fast64_t)set->count);
+    relay_note_largest(judging->relay, set->count);
 }
 
 /* Keeps a set for the claim, sets it aside, or lets it wait. */
@@ -257,26 +255,15 @@ static bool judging_fits(const struct judging *judging, const struct change_set 
     return sets_fit(judging->rows, set->first, set_end(set), &judging->limits) == set->count;
 }
 
-/* Sets a transaction aside that is too large, or that lies among too many changes of others. */
-static enum status judging_refuse_large(struct judging *judging, const struct change_set *set)
+/* Of a transaction that is too large for one claim the next claims publish the parts. */
+static enum status judging_divide_large(struct judging *judging, const struct change_set *set)
 {
-    struct refusal refusal = {.reason = ""};
-    long long position = (long long)judging->rows[set->first].position;
     if (judging_waits(judging, set))
         return STATUS_OK;
-    if (judging_fits(judging, set))
-        (void)snprintf(refusal.reason, sizeof refusal.reason,
-                       "a transaction that lies among more than %zu changes or %zu bytes of "
-                       "others: retry it with `keepstep outbox retry %lld`",
-                       WINDOW_SETS * judging->limits.events, WINDOW_SETS * judging->limits.bytes,
-                       position);
-    else
-        (void)snprintf(refusal.reason, sizeof refusal.reason,
-                       "a transaction of more than %zu changes or %zu bytes: raise "
-                       "limits.changeset_events or limits.changeset_bytes and retry it, or "
-                       "publish its changes one by one with `keepstep outbox cut %lld`",
-                       judging->limits.events, judging->limits.bytes, position);
-    return judging_set_aside(judging, set, &refusal, false);
+    relay_large_begin(judging->relay, &judging->rows[set->first]);
+    judging->choice->moved = true;
+    judging->ended = true;
+    return STATUS_OK;
 }
 
 /* Counts a set that was cut, once its first part is published. */
@@ -316,7 +303,7 @@ static enum status judging_judge(struct judging *judging, const struct change_se
     if (judging_fits(judging, set))
         return judging_take(judging, set);
     return set->groups > 1 || set->shared ? judging_cut(judging, set)
-                                          : judging_refuse_large(judging, set);
+                                          : judging_divide_large(judging, set);
 }
 
 /* @return how many rows of a group stand in the rest before the first one that must not be
@@ -355,26 +342,43 @@ static void judging_gather(struct judging *judging, size_t group, size_t count)
     }
 }
 
-/* The load has no complete set, although it is as large as may be. Of all groups the one with the
- * most rows is in the way: what was loaded of it is cut, or set aside, and the rest waits. Where
- * not even its first row may go before the others', all are cut. */
+const struct outbox_row *relay_find_first_end(const struct outbox_row *rows, size_t count)
+{
+    const struct outbox_row *first = NULL;
+    for (size_t i = 0; i < count; i++) {
+        bool is_known = rows[i].changeset.length > 0 && !rows[i].shared;
+        if (is_known && (first == NULL || rows[i].last_of_group < first->last_of_group))
+            first = &rows[i];
+    }
+    return first;
+}
+
+/* The load has no complete set, although it is as large as may be. The transaction that ends first
+ * is published in parts. Where none is known, the group with the most rows is in the way: what was
+ * loaded of it is cut, and the rest waits. Where not even its first row may go before the others',
+ * all are cut. */
 static enum status judging_clear_way(struct judging *judging)
 {
     const struct change_set *rest = &judging->sets.rest;
+    const struct outbox_row *first = relay_find_first_end(&judging->rows[rest->first], rest->count);
+    if (first != NULL) {
+        relay_large_begin(judging->relay, first);
+        judging->choice->moved = true;
+        return STATUS_OK;
+    }
     size_t *counts = arena_alloc(&judging->relay->sets, judging->sets.group_count * sizeof *counts);
     if (counts == NULL)
         return error_set(judging->err, STATUS_RETRY, "no memory");
     size_t group = sets_largest_group(&judging->sets, rest, counts);
-    bool shared = judging->sets.shared[group];
-    size_t count = shared ? judging_count_free(judging, group) : counts[group];
+    size_t count = judging_count_free(judging, group);
     if (count == SIZE_MAX)
         return error_set(judging->err, STATUS_RETRY, "no memory");
     if (count == 0)
         return judging_cut(judging, rest);
     judging_gather(judging, group, count);
     const struct change_set set = {
-        .first = rest->first, .count = count, .groups = 1, .shared = shared};
-    return shared ? judging_cut(judging, &set) : judging_refuse_large(judging, &set);
+        .first = rest->first, .count = count, .groups = 1, .shared = true};
+    return judging_cut(judging, &set);
 }
 
 /* Says how large the next load must be to reach the end of a set: in rows, or in bytes where it was
@@ -384,9 +388,8 @@ static bool judging_reach(const struct judging *judging, const struct outbox_ext
                           struct relay_choice *choice)
 {
     const struct change_sets *sets = &judging->sets;
-    size_t most = sets->first_shared ? judging->limits.events
-                                     : WINDOW_SETS * judging->limits.events;
-    size_t most_bytes = WINDOW_SETS * judging->limits.bytes;
+    size_t most = judging->limits.events;
+    size_t most_bytes = judging->limits.bytes;
     size_t wanted = most;
     choice->wanted_bytes = extent->total_bytes;
     if (judging->cut)
@@ -400,6 +403,8 @@ static bool judging_reach(const struct judging *judging, const struct outbox_ext
     }
     if (sets->rest.count > 0)
         wanted = (size_t)(sets->first_end - judging->rows[sets->rest.first].position) + 1;
+    if (wanted > most && !sets->first_shared)
+        return false;
     wanted = wanted < WINDOW_STEP * extent->rows ? wanted : WINDOW_STEP * extent->rows;
     choice->wanted = wanted < most ? wanted : most;
     return choice->wanted > extent->rows;
@@ -414,12 +419,12 @@ static enum status judging_go_on(struct judging *judging, const struct outbox_ex
         return STATUS_OK;
     }
     /* All that a longer load could complete ends behind what is paused. */
-    if (!judging->has_wait && judging_reach(judging, extent, choice))
+    if (!judging->choice->waits && judging_reach(judging, extent, choice))
         return STATUS_OK;
     choice->wanted = 0;
-    if (!judging->has_wait && judging->sets.rest.count > 0) {
+    if (!judging->choice->waits && judging->sets.rest.count > 0) {
         enum status status = judging_clear_way(judging);
-        if (status != STATUS_OK || judging->moved)
+        if (status != STATUS_OK || judging->choice->moved)
             return status;
     }
     judging->relay->waiting.more = false; /* nothing changes before the type is resumed */
@@ -449,8 +454,8 @@ enum status relay_check_rows(struct relay *relay, struct outbox_rows *loaded, st
 
 /* While rows are set aside the outbox must compare keys to find what waits behind them. So keys
  * that were not canonical are stored first, and the next load finds them so. */
-static enum status relay_store_keys(struct relay *relay, const struct outbox_rows *loaded,
-                                    bool *ret_stored, struct error *err)
+enum status relay_store_keys(struct relay *relay, const struct outbox_rows *loaded,
+                             bool *ret_stored, struct error *err)
 {
     size_t changed = 0;
     *ret_stored = false;
@@ -509,10 +514,11 @@ enum status relay_choose_sets(struct relay *relay, struct outbox_rows *loaded,
     for (size_t i = 0; status == STATUS_OK && !judging.ended && i < judging.sets.count; i++)
         status = judging_judge(&judging, &judging.sets.sets[i]);
     bool all = ret_choice->count == judging.sets.rest.first;
-    relay->ahead.may_order = all && judging.moved && relay->waiting.more;
+    relay->ahead.may_order = all && relay->large.stage == LARGE_NONE && ret_choice->moved &&
+                             relay->waiting.more;
     if (judging.sets.rest.count > 0)
         ret_choice->first_left = judging.rows[judging.sets.rest.first].position;
-    if (status == STATUS_OK && !judging.moved && relay->waiting.more)
+    if (status == STATUS_OK && !ret_choice->moved && relay->waiting.more)
         status = judging_go_on(&judging, extent);
     relay->waiting.more = relay->waiting.more || judging.ended;
     return status;

@@ -56,7 +56,7 @@ struct config_limits {
     int64_t behind_records;             /* of a copy that is compared; default 100000 */
     int64_t scan_time_s;                /* of one reading of a table; default 600 */
     int64_t snapshots;                  /* open for other services; default 4; 0: no answers */
-    int64_t changeset_events;           /* of one transaction, published whole; default 20000 */
+    int64_t changeset_events;           /* of a change set, claimed at once; default 20000 */
     int64_t changeset_bytes;            /* of its payloads; default 8 MiB */
     int64_t joint_open;        /* undecided joint transactions before votes are no; default 1000 */
     int64_t joint_retention_s; /* of decided ones' changes; default 604800 */

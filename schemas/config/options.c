@@ -74,8 +74,9 @@ const struct config_option config_options[] = {
      "Most snapshots that the sidecar keeps open for other services, which compare their rows with "
      "this one's; 0: it answers no questions."},
     {"limits.changeset_events", "20000", true,
-     "Most changes of one transaction that `transactions: whole` publishes; a larger one is set "
-     "aside. At a peer: the largest one that is kept in memory, and parked if it is refused."},
+     "Most changes of a transaction that the relay claims at once under `transactions: whole`; a "
+     "larger one is published in parts, or cut where nothing tells it from others. At a peer: the "
+     "largest one that is kept in memory, and parked if it is refused."},
     {"limits.changeset_bytes", "8388608", true, "Most bytes of those changes."},
     {"limits.joint_open", "1000", true,
      "Most joint transactions that are undecided at a time; with more, it votes no."},

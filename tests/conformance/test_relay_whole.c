@@ -14,6 +14,7 @@
 #define WRITERS      6
 #define ENTITIES     12
 #define LONG_ROWS    3000 /* of one transaction: more than a load has at first */
+#define PART_ROWS    500  /* so it is published in parts */
 #define TRANSACTIONS 150  /* of each writer, at least */
 
 /* Writes transactions of one to six rows of a few entities; its session keeps what it began open
@@ -142,6 +143,8 @@ static void transactions_of_several_sessions_stay_whole_and_in_order(void)
     int64_t rows = LONG_ROWS;
     int count = is_sqlite() ? 2 : WRITERS;
     make(&shop);
+    if (tells_apart())
+        shop.config.limits.changeset_events = PART_ROWS;
     struct session *session = session_open(outbox_case_url);
     for (int i = 0; i < count; i++) {
         writers[i] = (struct writer){.number = i, .seed = (unsigned)i + 1};
@@ -201,7 +204,43 @@ static void a_backlog_of_whole_transactions_is_loaded_ahead(void)
     relay_shop_done(&shop);
 }
 
+static const char *identity_of(const char *transaction)
+{
+    bool is_mariadb = strcmp(outbox_case_product->name, "mariadb") == 0;
+    return test_format(is_mariadb ? "concat('t', %s)" : "'t' || (%s)", transaction);
+}
+
+/* Of each five rows four are of the large transaction; the others are of transactions of three. */
+static void a_transaction_is_published_in_parts_behind_what_ends_before_it(void)
+{
+    struct relay_shop shop;
+    struct writer writer = {0};
+    make(&shop);
+    shop.config.limits.changeset_events = PART_ROWS;
+    struct session *session = session_open(outbox_case_url);
+    session_run(session, is_sqlite() ? "BEGIN IMMEDIATE" : "START TRANSACTION", NULL);
+    for (int i = 0; i < LONG_ROWS; i++)
+        write_row(session, &writer, i % 5 > 0 ? 0 : 1 + i / 15, 1000 + i);
+    session_run(session, "COMMIT", NULL);
+    session_close(session);
+    const char *at = strcmp(outbox_case_product->name, "postgresql") == 0 ? "strpos" : "instr";
+    (void)outbox_case_ask(
+        test_format("UPDATE outbox SET changeset = %s",
+                    identity_of(test_format("substr(payload, %s(payload, '\"0-') + 3)", at))));
+    relay_shop_start(&shop);
+    expect_acknowledged(&shop, LONG_ROWS);
+    relay_shop_stop(&shop);
+    expect_whole(true);
+    assert_int_equal(atomic_load(&shop.metrics.sets_published), 1 + LONG_ROWS / 15);
+    assert_int_equal(atomic_load(&shop.metrics.sets_largest), LONG_ROWS / 5 * 4);
+    assert_string_equal(outbox_case_ask(test_format("SELECT min(sequence) FROM outbox WHERE "
+                                                    "changeset LIKE 't0%%'")),
+                        test_format("%d\n", 1 + LONG_ROWS / 5));
+    relay_shop_done(&shop);
+}
+
 CASE(transactions_of_several_sessions_stay_whole_and_in_order)
+CASE(a_transaction_is_published_in_parts_behind_what_ends_before_it)
 CASE(a_backlog_of_whole_transactions_is_loaded_ahead)
 
 #define LIMITED(function) TEST_WITH_LIMIT(function, 180)
@@ -212,6 +251,9 @@ int main(void)
         LIMITED(transactions_of_several_sessions_stay_whole_and_in_order_sqlite),
         LIMITED(transactions_of_several_sessions_stay_whole_and_in_order_postgresql),
         LIMITED(transactions_of_several_sessions_stay_whole_and_in_order_mariadb),
+        LIMITED(a_transaction_is_published_in_parts_behind_what_ends_before_it_sqlite),
+        LIMITED(a_transaction_is_published_in_parts_behind_what_ends_before_it_postgresql),
+        LIMITED(a_transaction_is_published_in_parts_behind_what_ends_before_it_mariadb),
         LIMITED(a_backlog_of_whole_transactions_is_loaded_ahead_sqlite),
         LIMITED(a_backlog_of_whole_transactions_is_loaded_ahead_postgresql),
         LIMITED(a_backlog_of_whole_transactions_is_loaded_ahead_mariadb),

@@ -1,0 +1,336 @@
+/* A relay that publishes a transaction in parts: what goes before it, what a relay does that takes
+ * over between two parts, and what ends it. labels: threads */
+#include "tests/support/relay_log.h"
+
+#include <stdio.h>
+
+#define SIZE   10 /* rows of a transaction */
+#define LIMIT  3  /* of them go into a part */
+#define X      "\"x\""
+#define ROUNDS 12
+
+static void make(struct relay_shop *shop, int32_t partitions)
+{
+    (void)remove(test_path("shop.db")); /* of the round before */
+    *shop = (struct relay_shop){.whole = true, .partitions = partitions};
+    relay_shop_make(shop);
+    shop->config.limits.changeset_events = LIMIT;
+}
+
+/* Ten rows of `a`. Row 5 cannot be published where `name` says so. */
+static void write_ten(const struct relay_shop *shop, const char *name)
+{
+    struct relay_write writes[SIZE];
+    for (int i = 0; i < SIZE; i++)
+        writes[i] = (struct relay_write){"a", i + 1, i == 4 ? name : X};
+    relay_log_write(shop, writes, SIZE);
+}
+
+static void what_ends_in_front_of_a_large_transaction_goes_before_it(void **state)
+{
+    static const struct relay_write writes[] = {
+        {"a", 1, X},  {"b", 2, X},  {"c", 3, X},   {"a", 4, X}, {"a", 5, X},
+        {NULL, 6, X}, {"a", 7, X},  {"d", 8, X},   {"a", 9, X}, {"b", 10, X},
+        {"a", 11, X}, {"d", 12, X}, {NULL, 13, X}, {"a", 2, X}, {"c", 14, X},
+    };
+    struct relay_shop shop;
+    (void)state;
+    make(&shop, 1);
+    relay_log_write(&shop, writes, 15);
+    relay_shop_start(&shop);
+    relay_shop_expect_acknowledged(&shop, 15);
+    assert_string_equal(relay_log_text(&shop, 0, 15),
+                        "6 1 -\n2 2 3\n10 3 3\n8 4 5\n12 5 5\n13 6 -\n"
+                        "1 7 13\n4 8 13\n5 9 13\n7 10 13\n9 11 13\n11 12 13\n2 13 13\n"
+                        "3 14 15\n14 15 15\n");
+    relay_shop_stop(&shop);
+    assert_int_equal(atomic_load(&shop.metrics.sets_published), 6);
+    assert_int_equal(atomic_load(&shop.metrics.sets_largest), 7);
+    assert_int_equal(atomic_load(&shop.metrics.sets_set_aside), 0);
+    relay_shop_done(&shop);
+}
+
+static void what_nothing_tells_apart_goes_before_a_large_transaction_and_may_be_cut(void **state)
+{
+    static const struct relay_write writes[] = {
+        {"-", 1, X}, {"a", 2, X}, {"a", 3, X}, {"-", 4, X},
+        {"a", 5, X}, {"a", 6, X}, {"-", 7, X}, {"-", 8, X},
+    };
+    struct relay_shop shop;
+    (void)state;
+    make(&shop, 1);
+    relay_log_write(&shop, writes, 8);
+    relay_shop_start(&shop);
+    relay_shop_expect_acknowledged(&shop, 8);
+    relay_shop_expect(&shop,
+                      "SELECT min(sequence) - max(sequence), min(changeset_end) = max(sequence), "
+                      "count(DISTINCT changeset_end) FROM outbox WHERE changeset = 'a'",
+                      "-3|1|1\n");
+    relay_shop_expect(&shop,
+                      "SELECT count(*) FROM outbox AS o JOIN outbox AS n ON n.position > "
+                      "o.position AND n.sequence < o.sequence WHERE o.changeset = n.changeset",
+                      "0\n");
+    relay_shop_stop(&shop);
+    assert_true(atomic_load(&shop.metrics.sets_split) > 0);
+    relay_shop_done(&shop);
+}
+
+/* A relay died when the first rows had their numbers, and of these some were in the log. */
+static void claim_first(const struct relay_shop *shop, int claimed, int sent)
+{
+    (void)sqlite_format(shop->path,
+                        "UPDATE outbox SET kafka_partition = 0, sequence = position, changeset_end "
+                        "= %d WHERE position <= %d; "
+                        "INSERT INTO keepstep_relay_type VALUES ('order', 'order'); "
+                        "INSERT INTO keepstep_relay_partition VALUES ('order', 0, %d, '%s', 0, -1, "
+                        "'')",
+                        SIZE, claimed, claimed, relay_log_id(shop, claimed));
+    for (int i = 1; i <= sent; i++)
+        relay_log_append(shop, "shop", i, SIZE);
+}
+
+static const char *ten_in_order(void)
+{
+    const char *log = "";
+    for (int i = 1; i <= SIZE; i++)
+        log = test_format("%s%d %d %d\n", log, i, i, SIZE);
+    return log;
+}
+
+static void take_over(int claimed, int sent)
+{
+    struct relay_shop shop;
+    make(&shop, 1);
+    write_ten(&shop, X);
+    claim_first(&shop, claimed, sent);
+    relay_log_write(&shop, (const struct relay_write[]){{"b", 11, X}, {"b", 12, X}}, 2);
+    relay_shop_start(&shop);
+    relay_shop_expect_acknowledged(&shop, SIZE + 2);
+    assert_string_equal(relay_log_text(&shop, 0, SIZE + 2),
+                        test_format("%s11 11 12\n12 12 12\n", ten_in_order()));
+    relay_shop_stop(&shop);
+    relay_shop_done(&shop);
+}
+
+static void a_takeover_behind_the_first_part_goes_on_up_to_the_same_end(void **state)
+{
+    (void)state;
+    take_over(3, 0);
+    take_over(3, 2);
+    take_over(3, 3);
+}
+
+static void a_takeover_in_front_of_the_last_part_goes_on_up_to_the_same_end(void **state)
+{
+    (void)state;
+    take_over(9, 6);
+    take_over(9, 9);
+}
+
+/* Its service wrote `c`, which ends before `a` does, and more under the identity of `a`. */
+static void nothing_comes_between_the_parts_of_a_transaction(void **state)
+{
+    static const struct relay_write first[] = {{"a", 1, X}, {"a", 2, X}, {"a", 3, X}, {"c", 4, X},
+                                               {"a", 5, X}, {"c", 6, X}, {"a", 7, X}};
+    static const struct relay_write later[] = {{"a", 8, X}, {NULL, 9, X}, {"a", 10, X}};
+    struct relay_shop shop;
+    (void)state;
+    make(&shop, 1);
+    relay_log_write(&shop, first, 7);
+    claim_first(&shop, 3, 3);
+    (void)sqlite_text(shop.path, "UPDATE outbox SET changeset_end = 5 WHERE sequence > 0");
+    relay_log_write(&shop, later, 3);
+    (void)sqlite_text(shop.path, "INSERT INTO keepstep_paused VALUES ('order', 5, 'anna', 'why')");
+    relay_shop_start(&shop);
+    relay_shop_expect_acknowledged(&shop, 5);
+    (void)sqlite_text(shop.path, "DELETE FROM keepstep_paused");
+    relay_shop_expect_acknowledged(&shop, 10);
+    assert_non_null(strstr(relay_log_text(&shop, 0, 10),
+                           "5 4 5\n7 5 5\n4 6 7\n6 7 7\n9 8 -\n8 9 10\n10 10 10\n"));
+    relay_shop_stop(&shop);
+    relay_shop_done(&shop);
+}
+
+static void a_transaction_has_no_number_before_all_of_it_can_be_published(void **state)
+{
+    struct relay_shop shop;
+    (void)state;
+    make(&shop, 1);
+    write_ten(&shop, "7");
+    relay_log_write(&shop, (const struct relay_write[]){{"b", 11, X}, {"b", 12, X}}, 2);
+    relay_shop_start(&shop);
+    relay_shop_expect_acknowledged(&shop, 2);
+    relay_shop_expect(&shop,
+                      "SELECT count(*) FROM outbox WHERE set_aside LIKE 'outbox row 5 (order "
+                      "{\"id\":5}): column \"name\"%' AND sequence IS NULL",
+                      "10\n");
+    relay_shop_stop(&shop);
+    assert_int_equal(atomic_load(&shop.metrics.sets_set_aside), 1);
+    relay_shop_done(&shop);
+}
+
+/* Row 9 shares an entity with a change that was set aside. */
+static void a_large_transaction_waits_whole_behind_what_is_set_aside(void **state)
+{
+    struct relay_shop shop;
+    (void)state;
+    make(&shop, 1);
+    relay_log_write(&shop, (const struct relay_write[]){{NULL, 9, "7"}}, 1);
+    write_ten(&shop, X);
+    relay_shop_start(&shop);
+    relay_shop_expect(&shop, "SELECT count(*) FROM outbox WHERE set_aside = 'behind outbox row 1'",
+                      "10\n");
+    relay_shop_stop(&shop);
+    (void)sqlite_text(shop.path, "UPDATE outbox SET set_aside = NULL, payload = replace(payload, "
+                                 "':7}', ':\"mended\"}')");
+    relay_shop_start(&shop);
+    relay_shop_expect_acknowledged(&shop, 11);
+    relay_shop_stop(&shop);
+    relay_shop_expect(&shop,
+                      "SELECT min(sequence), max(sequence), min(changeset_end), max(changeset_end) "
+                      "FROM outbox WHERE changeset = 'set-2'",
+                      "2|11|11|11\n");
+    relay_shop_done(&shop);
+}
+
+static void expect_the_end(struct relay_shop *shop, const char *words)
+{
+    relay_shop_start(shop);
+    (void)pthread_join(shop->thread, NULL);
+    assert_int_equal(shop->status, STATUS_FATAL);
+    assert_int_equal(error_exit_code(&shop->err), 78);
+    if (strstr(shop->err.text, words) == NULL)
+        test_fail("%s", shop->err.text);
+    relay_shop_expect(shop, "SELECT count(*) FROM outbox WHERE sequence > 3", "0\n");
+}
+
+static void
+a_row_of_the_rest_that_cannot_be_published_ends_the_relay_until_it_is_mended(void **state)
+{
+    struct relay_shop shop;
+    (void)state;
+    make(&shop, 1);
+    write_ten(&shop, "7");
+    claim_first(&shop, 3, 3);
+    expect_the_end(&shop, "outbox row 5 (order {\"id\":5}) cannot be published any more");
+    (void)sqlite_text(shop.path, "UPDATE outbox SET payload = replace(payload, ':7}', ':\"x\"}')");
+    error_clear(&shop.err);
+    relay_shop_start(&shop);
+    relay_shop_expect_acknowledged(&shop, SIZE);
+    assert_string_equal(relay_log_text(&shop, 0, SIZE), ten_in_order());
+    relay_shop_stop(&shop);
+    relay_shop_done(&shop);
+}
+
+static void rows_of_the_rest_that_were_deleted_end_the_relay(void **state)
+{
+    struct relay_shop shop;
+    (void)state;
+    make(&shop, 1);
+    write_ten(&shop, X);
+    claim_first(&shop, 3, 3);
+    (void)sqlite_text(shop.path, "DELETE FROM outbox WHERE position = 8");
+    expect_the_end(&shop, "what waits now is not its rest (6 changes behind number 3)");
+    relay_shop_done(&shop);
+}
+
+#define NOT_WHOLE                                                                                  \
+    "SELECT count(*) FROM (SELECT changeset FROM outbox WHERE changeset <> '' GROUP BY "           \
+    "changeset, "                                                                                  \
+    "kafka_partition HAVING coalesce(min(changeset_end), max(sequence)) <> max(sequence) OR "      \
+    "max(coalesce(changeset_end, sequence)) <> max(sequence) OR max(sequence) - min(sequence) + "  \
+    "1 <> count(*) OR count(*) <> count(sequence))"
+
+static void publish_in_three_partitions(struct relay_shop *shop)
+{
+    relay_shop_start(shop);
+    relay_shop_expect_acknowledged(shop, 2 * SIZE);
+    relay_shop_stop(shop);
+    relay_shop_expect(shop, NOT_WHOLE, "0\n");
+    relay_shop_expect(shop, "SELECT count(DISTINCT kafka_partition) FROM outbox", "3\n");
+}
+
+/* In the second round a relay has died when the first row of partition 0 had its number. */
+static void a_large_transaction_in_several_partitions_is_a_set_in_each(void **state)
+{
+    struct relay_shop shop;
+    int first = 0;
+    int rows = 0;
+    (void)state;
+    make(&shop, 3);
+    write_ten(&shop, X);
+    write_ten(&shop, X);
+    publish_in_three_partitions(&shop);
+    assert_int_equal(atomic_load(&shop.metrics.sets_split), 1);
+    const char *zero = sqlite_text(
+        shop.path, "SELECT min(position), count(*) FROM outbox WHERE kafka_partition = 0");
+    assert_int_equal(sscanf(zero, "%d|%d", &first, &rows), 2);
+    relay_shop_done(&shop);
+    make(&shop, 3);
+    write_ten(&shop, X);
+    write_ten(&shop, X);
+    (void)sqlite_format(shop.path,
+                        "UPDATE outbox SET kafka_partition = 0, sequence = 1, changeset_end = %d "
+                        "WHERE position = %d; "
+                        "INSERT INTO keepstep_relay_type VALUES ('order', 'order'); "
+                        "INSERT INTO keepstep_relay_partition VALUES ('order', 0, 1, '%s', 0, -1, "
+                        "'')",
+                        rows, first, relay_log_id(&shop, first));
+    publish_in_three_partitions(&shop);
+    relay_shop_done(&shop);
+}
+
+/* Transactions of 1 to 12 rows; any two lie between each other. */
+static void write_random(const struct relay_shop *shop, unsigned seed)
+{
+    struct relay_write writes[200];
+    for (int i = 0; i < 200; i++) {
+        seed = seed * 1103515245U + 12345U;
+        unsigned open = (unsigned)i / 20;
+        writes[i] = (struct relay_write){
+            test_format("t%u", (seed >> 16) % 4 + (seed >> 20) % 3 + open * 3), i + 1, X};
+    }
+    relay_log_write(shop, writes, 200);
+}
+
+static void random_transactions_of_all_sizes_are_whole_and_in_the_order_of_their_ends(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct relay_shop shop;
+        make(&shop, 1);
+        shop.config.limits.changeset_events = 1 + (int)(round % 6);
+        write_random(&shop, round + 1);
+        relay_shop_start(&shop);
+        relay_shop_expect_acknowledged(&shop, 200);
+        relay_shop_stop(&shop);
+        relay_shop_expect(&shop, NOT_WHOLE, "0\n");
+        relay_shop_expect(&shop,
+                          "SELECT count(*) FROM (SELECT max(position) AS last, max(sequence) AS s "
+                          "FROM outbox GROUP BY changeset) AS a JOIN (SELECT max(position) AS "
+                          "last, max(sequence) AS s FROM outbox GROUP BY changeset) AS b ON a.last "
+                          "< b.last AND a.s > b.s",
+                          "0\n");
+        relay_shop_done(&shop);
+    }
+}
+
+#define LIMITED(function) TEST_WITH_LIMIT(function, 180)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_ends_in_front_of_a_large_transaction_goes_before_it),
+        TEST(what_nothing_tells_apart_goes_before_a_large_transaction_and_may_be_cut),
+        LIMITED(a_takeover_behind_the_first_part_goes_on_up_to_the_same_end),
+        LIMITED(a_takeover_in_front_of_the_last_part_goes_on_up_to_the_same_end),
+        TEST(nothing_comes_between_the_parts_of_a_transaction),
+        TEST(a_transaction_has_no_number_before_all_of_it_can_be_published),
+        TEST(a_large_transaction_waits_whole_behind_what_is_set_aside),
+        TEST(a_row_of_the_rest_that_cannot_be_published_ends_the_relay_until_it_is_mended),
+        TEST(rows_of_the_rest_that_were_deleted_end_the_relay),
+        LIMITED(a_large_transaction_in_several_partitions_is_a_set_in_each),
+        LIMITED(random_transactions_of_all_sizes_are_whole_and_in_the_order_of_their_ends),
+    };
+    return TEST_RUN(tests);
+}
