@@ -55,10 +55,12 @@ void set_rows_done(struct set_rows *rows);
 struct set_behind {
     struct block_set entities; /* of the set */
     size_t promoted;           /* records that wait now, because it is gone */
+    bool is_unordered;         /* more stands behind it than is looked for one by one */
     struct block_set gone;     /* entities of which nothing is left */
 };
 
-/** Inside the transaction that has deleted a set: let go on what stood behind it. */
+/** Inside the transaction that has deleted a set: let go on what stood behind it, or leave that to
+ * applier_order_parked(). */
 enum status applier_promote_behind(struct applier *applier, struct owned *owned,
                                    struct set_behind *behind, struct error *err) MUST_CHECK;
 void set_behind_done(struct set_behind *behind);

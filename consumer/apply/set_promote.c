@@ -6,6 +6,8 @@
 #include <stdio.h>
 
 #define LOOK_BYTES ((size_t)256 << 20) /* of one record without its value */
+#define LOOKS_MAX  100                 /* so many entities are always looked for one by one */
+#define LOOKS_COST 64 /* a look costs as much as to read so many records in order */
 
 /** Looks for what is parked of single entities. */
 struct look {
@@ -151,6 +153,15 @@ static bool behind_is_all(const struct owned *owned, const struct set_behind *be
                block_set_records(&behind->entities, key);
 }
 
+/** @return whether it costs less to bring all that is parked of the partition into its order. */
+static bool behind_is_large(const struct owned *owned, const struct set_behind *behind)
+{
+    int64_t looks = 0;
+    for (size_t i = 0; i < behind->entities.count; i++)
+        looks += !behind_is_all(owned, behind, &behind->entities.entries[i].key);
+    return looks > LOOKS_MAX && looks * LOOKS_COST > owned->state.parked_count;
+}
+
 /* A set that stands behind another one shares all entities with it, mostly: it is judged once. */
 enum status applier_promote_behind(struct applier *applier, struct owned *owned,
                                    struct set_behind *behind, struct error *err)
@@ -158,13 +169,17 @@ enum status applier_promote_behind(struct applier *applier, struct owned *owned,
     struct block_set met = {0};
     struct look look;
     enum status status = STATUS_OK;
+    behind->is_unordered = behind_is_large(owned, behind);
     look_begin(&look, applier, owned);
     for (size_t i = 0; i < behind->entities.count && status == STATUS_OK; i++) {
         const struct block_key *key = &behind->entities.entries[i].key;
         const struct parked_record *next = NULL;
         bool promoted = false;
         bool is_new = true;
-        if (!behind_is_all(owned, behind, key))
+        bool is_all = behind_is_all(owned, behind, key);
+        if (!is_all && behind->is_unordered)
+            continue;
+        if (!is_all)
             status = look_for_first(&look, key, &next, err);
         if (status == STATUS_OK && next == NULL)
             status = block_set_add(&behind->gone, key, 0, err);
@@ -184,4 +199,5 @@ void set_behind_done(struct set_behind *behind)
     block_set_done(&behind->entities);
     block_set_done(&behind->gone);
     behind->promoted = 0;
+    behind->is_unordered = false;
 }

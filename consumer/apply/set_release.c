@@ -278,10 +278,11 @@ static void set_release_advance(struct owned *owned, const struct set_release *r
         return;
     state->parked_count -= (int64_t)release->count;
     state->parked_bytes -= release->bytes;
-    if (state->blocked.unreadable_count > 0)
+    if (state->blocked.unreadable_count > 0 || release->behind.is_unordered)
         owned->retry.unordered = true;
     block_set_subtract(&state->blocked, &release->behind.gone);
-    owned->retry.pass.progress = owned->retry.pass.progress || release->behind.promoted > 0;
+    owned->retry.pass.progress = owned->retry.pass.progress || release->behind.promoted > 0 ||
+                                 release->behind.is_unordered;
     queue_forget_scans(owned); /* a set ends what may be replaced */
 }
 
