@@ -179,7 +179,7 @@ static void (*const steps[])(struct copy *copy) = {
 #define STEPS (sizeof steps / sizeof *steps)
 
 /* Go through all steps, and note what is seen behind each. */
-static void run(struct copy *copy, const char *ret_seen[STEPS])
+static void run(struct copy *copy, char *ret_seen[STEPS])
 {
     for (size_t i = 0; i < STEPS; i++) {
         steps[i](copy);
@@ -190,24 +190,27 @@ static void run(struct copy *copy, const char *ret_seen[STEPS])
 
 static void the_model_makes_of_change_sets_what_the_database_makes_of_them(void)
 {
-    const char *expected[STEPS];
-    const char *found[STEPS];
+    char *expected[STEPS];
+    char *found[STEPS];
     struct copy *copy = copy_begin_two(tables);
     run(copy, found);
     copy_finish(copy);
     copy = copy_begin_two(tables);
     const struct store_ops *ops = copy->ops;
-    copy->database = strdup(test_format("model-%d", (int)copy->kind));
-    copy->config.database_path = (char *)(uintptr_t)copy->database;
+    char *name = strdup(test_format("model-%d", (int)copy->kind));
+    copy->database = copy->config.database_path = name;
     copy_use(copy, &store_memory_ops);
     run(copy, expected);
     for (size_t i = 0; i < STEPS; i++) {
         if (strcmp(expected[i], found[i]) != 0)
             test_fail("step %zu: the model has\n%s\nand the database\n%s", i + 1, expected[i],
                       found[i]);
+        free(expected[i]);
+        free(found[i]);
     }
     copy->ops = ops;
     copy_finish(copy);
+    free(name);
 }
 
 int main(void)
