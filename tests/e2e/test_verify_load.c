@@ -58,6 +58,19 @@ static void world_tables(const struct world *world)
         maria, test_format("CREATE TABLE stocks (%s)", verify_dialects[DATABASE_MARIADB].columns));
 }
 
+static void world_settle(const struct world *world)
+{
+    const struct sidecar *post = &world->services[DATABASE_POSTGRESQL];
+    const struct sidecar *maria = &world->services[DATABASE_MARIADB];
+    const struct sidecar *lite = &world->services[DATABASE_SQLITE];
+    const struct sidecar *const one[] = {post, NULL};
+    const struct sidecar *const both[] = {post, maria, NULL};
+    const struct sidecar *const copies[] = {maria, lite, NULL};
+    const struct sidecar *const all[] = {post, maria, lite, NULL};
+    load_settle(world->kafka, "order", one, copies, WAIT_MS);
+    load_settle(world->kafka, "stock", both, all, WAIT_MS);
+}
+
 static void world_fill(struct world *world)
 {
     world->plants = (struct plants){.services = world->services,
@@ -68,10 +81,8 @@ static void world_fill(struct world *world)
                                     .seed = 11};
     for (int i = 0; i < world->plants.type_count; i++) {
         plants_prepare(&world->plants, world->plants.types[i], DATABASE_POSTGRESQL);
-        for (int kind = 0; kind < VERIFY_KINDS; kind++)
-            plants_expect_prepared(&world->plants, world->plants.types[i],
-                                   (enum database_kind)kind);
     }
+    world_settle(world);
 }
 
 static void world_begin(struct world *world)
@@ -223,19 +234,6 @@ static void world_verify_by_every(struct world *world)
     plants_undo(&world->plants);
     world->runs += rounds(world, result.output);
     world->rounds_by_every += rounds(world, result.output) - before;
-}
-
-static void world_settle(const struct world *world)
-{
-    const struct sidecar *post = &world->services[DATABASE_POSTGRESQL];
-    const struct sidecar *maria = &world->services[DATABASE_MARIADB];
-    const struct sidecar *lite = &world->services[DATABASE_SQLITE];
-    const struct sidecar *const one[] = {post, NULL};
-    const struct sidecar *const both[] = {post, maria, NULL};
-    const struct sidecar *const copies[] = {maria, lite, NULL};
-    const struct sidecar *const all[] = {post, maria, lite, NULL};
-    load_settle(world->kafka, "order", one, copies, WAIT_MS);
-    load_settle(world->kafka, "stock", both, all, WAIT_MS);
 }
 
 static void no_false_alarm_and_nothing_missed(void **state)

@@ -11,7 +11,6 @@
 #define COLD_FIRST  1000
 #define EXTRA_FIRST 2000
 #define MARK        "planted"
-#define WAIT_MS     120000
 
 void plants_prepare(const struct plants *plants, const char *entity_type, enum database_kind where)
 {
@@ -20,16 +19,6 @@ void plants_prepare(const struct plants *plants, const char *entity_type, enum d
         rows = test_format("%s%s(%d, 'cold', '1.5', 0.1)", rows, id == COLD_FIRST ? "" : ", ", id);
     (void)database_text(plants->services[where].url,
                         test_format("INSERT INTO %ss VALUES %s", entity_type, rows));
-}
-
-void plants_expect_prepared(const struct plants *plants, const char *entity_type,
-                            enum database_kind where)
-{
-    const char *url = plants->services[where].url;
-    const char *sql = test_format("SELECT count(*) FROM %ss WHERE id >= %d", entity_type,
-                                  COLD_FIRST);
-    if (!database_wait_for(url, sql, test_format("%d\n", COLD_KEYS), WAIT_MS))
-        test_fail("%s: %s", sql, database_text(url, sql));
 }
 
 static void write_by_hand(const struct plants *plants, const struct plant *plant, const char *sql)

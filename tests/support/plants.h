@@ -32,12 +32,9 @@ struct plants {
 };
 
 /** Insert the rows of a type that nobody writes, at a service that publishes it. Their ids are far
- * above those of other rows. */
+ * above those of other rows. Before plants_make() all services must have applied them, also those
+ * that have published them: what an agent has not read yet it writes over a changed row. */
 void plants_prepare(const struct plants *plants, const char *entity_type, enum database_kind where);
-
-/** The test fails unless a copy of a type soon has the rows that were prepared. */
-void plants_expect_prepared(const struct plants *plants, const char *entity_type,
-                            enum database_kind where);
 
 /** Change some of them anywhere, which are to be found, and rows that are written, which may be
  * mended before. */
