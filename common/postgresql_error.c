@@ -91,17 +91,23 @@ struct verdict postgresql_session_verdict(const char *sqlstate, bool raised)
                               .reject = postgresql_verdicts[i].reject,
                               .connection_lost = postgresql_verdicts[i].connection_lost};
     bool environment = strncmp(sqlstate, "XX", 2) == 0 || strncmp(sqlstate, "57", 2) == 0;
-    if (verdict.status == STATUS_FATAL && raised && !environment)
+    bool says_no = strcmp(sqlstate, SQLSTATE_INSUFFICIENT_PRIVILEGE) == 0;
+    if (raised && !environment && (verdict.status == STATUS_FATAL || says_no))
         verdict.status = STATUS_REJECT;
     return verdict;
 }
 
 /* @return whether a function of the service chose this SQLSTATE by RAISE. It then lacks the meaning
- * that the server gives it. */
-static bool postgresql_is_raised(const PGresult *result)
+ * that the server gives it. Keepstep's own functions raise a lack of rights where an administrator
+ * is to give them. */
+static bool postgresql_is_raised(const PGresult *result, const char *sqlstate)
 {
+    static const char own[] = "keepstep: ";
     const char *function = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
-    return function != NULL && strcmp(function, "exec_stmt_raise") == 0;
+    const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    bool lacks_rights = strcmp(sqlstate, SQLSTATE_INSUFFICIENT_PRIVILEGE) == 0 && text != NULL &&
+                        strncmp(text, own, sizeof own - 1) == 0;
+    return function != NULL && strcmp(function, "exec_stmt_raise") == 0 && !lacks_rights;
 }
 
 enum status postgresql_session_error(PGconn *connection, const PGresult *result, const char *what,
@@ -116,7 +122,8 @@ enum status postgresql_session_error(PGconn *connection, const PGresult *result,
                                : PQerrorMessage(connection);
         return error_set_verdict(err, verdict, what, "%.*s", (int)strcspn(text, "\n"), text);
     }
-    struct verdict verdict = postgresql_session_verdict(sqlstate, postgresql_is_raised(result));
+    bool raised = postgresql_is_raised(result, sqlstate);
+    struct verdict verdict = postgresql_session_verdict(sqlstate, raised);
     const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     if (broken) {
         verdict.status = STATUS_RETRY;

@@ -47,7 +47,7 @@ int postgresql_sqlstate_code(const char *sqlstate);
  * data, constraints and triggers are REJECT (held); so are the service's own SQLSTATEs. What passes
  * by itself is RETRY. The rest is FATAL.
  * @param raised  a function's RAISE chose the SQLSTATE: FATAL becomes REJECT, except in classes 57
- * and XX. */
+ * and XX; so does 42501, a lack of rights. */
 struct verdict postgresql_session_verdict(const char *sqlstate, bool raised);
 
 /** Set `err` from a failed result, or from the connection where `result` is NULL. The text names

@@ -2,6 +2,7 @@
  */
 #include "operate/joint_edit.h"
 #include "common/clock.h"
+#include "consumer/joint/row.h"
 #include "operate/joint_view.h"
 
 #include <inttypes.h>
@@ -36,6 +37,14 @@ static enum status edit_keep_row(void *context, const struct joint_row *row, str
             return error_set(err, STATUS_RETRY, "no memory for a joint transaction");
     }
     return STATUS_OK;
+}
+
+/* A service's trigger on the row keeps an operator from nothing. */
+static enum status edit_mark(const struct joint_request *request, const struct joint_row *row,
+                             struct error *err)
+{
+    const struct joint_row_writing writing = {.row = row};
+    return joint_row_write(request->store, &writing, false, err);
 }
 
 static enum status edit_refuse(const struct joint_kept *kept, const char *what, struct error *err)
@@ -73,7 +82,7 @@ enum status joint_edit_withdraw(const struct joint_request *request, struct join
     const struct joint_saying saying = {
         .name = row->name, .kind = JOINT_WITHDRAWAL, .value = buffer_slice(&value)};
     row->withdrawn = true;
-    status = store->ops->joint->mark(store, row, err);
+    status = edit_mark(request, row, err);
     if (status == STATUS_OK)
         status = store->ops->joint->say(store, &saying, err);
     buffer_done(&value);
@@ -125,7 +134,7 @@ enum status joint_edit_release(const struct joint_request *request, struct joint
     kept->row.state = is_committed ? JOINT_STATE_COMMITTED : JOINT_STATE_ABORTED;
     kept->row.reason = slice_of(reason);
     if (status == STATUS_OK)
-        status = store->ops->joint->mark(store, &kept->row, err);
+        status = edit_mark(request, &kept->row, err);
     if (status == STATUS_OK)
         fprintf(stderr, "it is released: this service may differ from the others now\n");
     return status;

@@ -3,6 +3,7 @@
 #define CONSUMER_JOINT_INTERNAL_H
 
 #include "consumer/feed/feed.h"
+#include "consumer/joint/row.h"
 #include "consumer/joint/agent.h"
 #include "consumer/joint/wanted.h"
 
@@ -66,12 +67,6 @@ void joint_send_hint(struct joint_agent *agent);
 /** Write what is known of an open transaction into its row. */
 enum status joint_mark(struct joint_agent *agent, const struct joint_open *open,
                        struct error *err) MUST_CHECK;
-
-/** What became of a row that was noted, as the slot note() says it. */
-struct joint_noted {
-    bool known;
-    int64_t created_at_us;
-};
 
 /** Write the row of a proposal that was read. @param changes  all of them; may be empty. */
 enum status joint_row_note(struct joint_agent *agent, const struct joint_open *open,

@@ -97,8 +97,8 @@ struct joint_wish {
 };
 
 /* note() and mark() write rows that a service may have triggers on. A trigger that refuses such a
- * row is REJECT, with the transaction as it was before the call; where it has ended the
- * transaction, FATAL. */
+ * row, or leaves it out, is REJECT, with the transaction as it was before the call; where it has
+ * ended the transaction, FATAL. */
 struct joint_ops {
     /** Read from the catalogue what is needed to try and make changes of these types, which live as
      * long as the store. Outside a transaction, once after the store was opened. A type that cannot
@@ -157,14 +157,16 @@ struct joint_ops {
     enum status (*settle)(struct store *store, const struct joint_part *part, struct error *err);
 
     /** Empty changes and votes of at most `limit` settled rows that were decided before a time
-     * (wall clock). Proposer, id, state and reason stay for ever: a name is used once. Also set
-     * right what guards the reserved entities.
-     * @return OK; RETRY; FATAL. */
+     * (wall clock). Proposer, id, state and reason stay for ever: a name is used once. Triggers of
+     * the service's do not run, where the database can. Also set right what guards the reserved
+     * entities.
+     * @return OK; REJECT (a trigger refuses it); RETRY; FATAL. */
     enum status (*prune)(struct store *store, int64_t decided_before_us, size_t limit,
                          size_t *ret_pruned, struct error *err);
 
-    /** Let triggers run, or not, with note() and mark(), from now on in this session. NULL: the
-     * database cannot. @return OK; REJECT (no right to); RETRY. */
+    /** Let triggers run, or not, with note() and mark(): within the transaction, off and on again.
+     * NULL: the database cannot. @return OK; REJECT (no right to); RETRY (others write the table).
+     */
     enum status (*triggers)(struct store *store, bool run, struct error *err);
 
     /** Say once more, by rows of the outbox, the proposals of the service itself that are in state

@@ -4,67 +4,76 @@
 
 #include "common/log.h"
 
-/** A row that is to be written: noted, or marked. */
-struct row_writing {
-    const struct joint_row *row;
-    struct joint_noted *noted; /* NULL: it is marked */
-};
-
-static enum status row_write(struct joint_agent *agent, const struct row_writing *writing,
+static enum status row_write(struct store *store, const struct joint_row_writing *writing,
                              struct error *err)
 {
-    const struct joint_ops *ops = agent->ops->joint;
+    const struct joint_ops *ops = store->ops->joint;
     struct joint_noted *noted = writing->noted;
     return noted == NULL
-               ? ops->mark(agent->store, writing->row, err)
-               : ops->note(agent->store, writing->row, &noted->known, &noted->created_at_us, err);
+               ? ops->mark(store, writing->row, err)
+               : ops->note(store, writing->row, &noted->known, &noted->created_at_us, err);
 }
 
-static enum status row_write_silently(struct joint_agent *agent, const struct row_writing *writing,
+/* @param err  what the trigger has said. */
+static enum status row_stands(const struct joint_row *row, struct error *err)
+{
+    error_prefix(err,
+                 "a trigger refuses the row of %.*s of %.*s in keepstep_joint, and this database "
+                 "writes none without its triggers: joint transactions wait until it is mended",
+                 SLICE_ARGS(row->name.id), SLICE_ARGS(row->name.proposer));
+    err->exit_code = 0;
+    return err->status = STATUS_RETRY;
+}
+
+static enum status row_write_silently(struct store *store, const struct joint_row_writing *writing,
                                       struct error *err)
 {
-    const struct joint_ops *ops = agent->ops->joint;
-    if (ops->triggers == NULL)
-        return error_set(err, STATUS_RETRY,
-                         "this database cannot write a row without its triggers");
-    enum status status = ops->triggers(agent->store, false, err);
-    if (status != STATUS_OK)
-        return status == STATUS_REJECT ? (err->status = STATUS_RETRY) : status;
-    status = row_write(agent, writing, err);
-    enum status again = ops->triggers(agent->store, true, status == STATUS_OK ? err : NULL);
-    return status == STATUS_OK ? again : status;
+    const struct joint_ops *ops = store->ops->joint;
+    enum status status = ops->triggers(store, false, err);
+    if (status == STATUS_OK) {
+        status = row_write(store, writing, err);
+        enum status again = ops->triggers(store, true, status == STATUS_OK ? err : NULL);
+        status = status == STATUS_OK ? again : status;
+    }
+    return status == STATUS_REJECT ? (err->status = STATUS_RETRY) : status;
+}
+
+enum status joint_row_write(struct store *store, const struct joint_row_writing *writing,
+                            bool silently, struct error *err)
+{
+    struct error refused = ERROR_INIT;
+    bool can_be_silent = store->ops->joint->triggers != NULL;
+    if (silently && can_be_silent)
+        return row_write_silently(store, writing, err);
+    enum status status = row_write(store, writing, &refused);
+    bool is_refused = status == STATUS_REJECT || (status == STATUS_FATAL && !can_be_silent);
+    if (status == STATUS_OK)
+        return status;
+    if (!is_refused || !can_be_silent) {
+        *err = refused;
+        return is_refused ? row_stands(writing->row, err) : status;
+    }
+    log_warning("joint",
+                "a trigger refuses the row of %.*s of %.*s in keepstep_joint, which is written all "
+                "the same, because the log has decided: %s",
+                SLICE_ARGS(writing->row->name.id), SLICE_ARGS(writing->row->name.proposer),
+                refused.text);
+    return row_write_silently(store, writing, err);
 }
 
 /* A trigger that has ended the transaction has taken all of it with it: next time none runs. */
-static enum status row_pass_triggers(struct joint_agent *agent, enum status status,
-                                     struct error *err)
+static enum status agent_write_row(struct joint_agent *agent,
+                                   const struct joint_row_writing *writing, struct error *err)
 {
+    enum status status = joint_row_write(agent->store, writing, agent->passes_triggers, err);
+    if ((status != STATUS_FATAL && status != STATUS_ABORT) || agent->passes_triggers)
+        return status;
     log_error("joint",
               "a row of keepstep_joint cannot be written: %s. Its triggers do not run from now on; "
               "mend them, then start the sidecar again",
               err->text);
     agent->passes_triggers = true;
     return status == STATUS_ABORT ? status : (err->status = STATUS_RETRY);
-}
-
-static enum status joint_write_row(struct joint_agent *agent, const struct row_writing *writing,
-                                   struct error *err)
-{
-    struct error refused = ERROR_INIT;
-    if (agent->passes_triggers)
-        return row_write_silently(agent, writing, err);
-    enum status status = row_write(agent, writing, &refused);
-    if (status == STATUS_REJECT) {
-        log_warning("joint",
-                    "a trigger refuses the row of %.*s of %.*s in keepstep_joint, which is written "
-                    "all the same, because the log has decided: %s",
-                    SLICE_ARGS(writing->row->name.id), SLICE_ARGS(writing->row->name.proposer),
-                    refused.text);
-        return row_write_silently(agent, writing, err);
-    }
-    *err = refused;
-    return status == STATUS_FATAL || status == STATUS_ABORT ? row_pass_triggers(agent, status, err)
-                                                            : status;
 }
 
 /* The row of a transaction, without the changes. @param votes  empty; the caller frees it. */
@@ -93,10 +102,10 @@ enum status joint_mark(struct joint_agent *agent, const struct joint_open *open,
     struct buffer votes;
     buffer_init(&votes, JOINT_BYTES_MAX);
     const struct joint_row row = open_row(open, &votes);
-    const struct row_writing writing = {.row = &row};
+    const struct joint_row_writing writing = {.row = &row};
     enum status status = votes.failed
                              ? error_set(err, STATUS_RETRY, "no memory for a joint transaction")
-                             : joint_write_row(agent, &writing, err);
+                             : agent_write_row(agent, &writing, err);
     buffer_done(&votes);
     return status;
 }
@@ -108,10 +117,10 @@ enum status joint_row_note(struct joint_agent *agent, const struct joint_open *o
     buffer_init(&votes, JOINT_BYTES_MAX);
     struct joint_row row = open_row(open, &votes);
     row.changes = changes;
-    const struct row_writing writing = {&row, ret_noted};
+    const struct joint_row_writing writing = {&row, ret_noted};
     enum status status = votes.failed
                              ? error_set(err, STATUS_RETRY, "no memory for a joint transaction")
-                             : joint_write_row(agent, &writing, err);
+                             : agent_write_row(agent, &writing, err);
     buffer_done(&votes);
     return status;
 }

@@ -4,6 +4,7 @@
 #include "common/uuid.h"
 #include "producer/capture/capture.h"
 #include "producer/init/columns.h"
+#include "producer/init/fill.h"
 #include "producer/init/forward.h"
 #include "producer/init/origin.h"
 #include "producer/registry.h"
@@ -140,11 +141,17 @@ static const struct origin_object *init_plain_object(const struct init *init, si
 static enum status init_wanted(struct init *init, const struct origin_object *object, bool makes,
                                struct error *err)
 {
+    const struct origin_ops *ops = init->origin->ops;
+    const struct fill fill = {init->config->service, ops->seal, &init->arena};
+    struct origin_object filled;
     bool wanted = false;
-    enum status status = init->origin->ops->wants(init->origin, object, &wanted, err);
+    enum status status = ops->wants(init->origin, object, &wanted, err);
     if (status != STATUS_OK || wanted != makes)
         return status;
-    return makes ? init_object(init, object, err) : init_drop(init, object, err);
+    status = fill_object(&fill, object, &filled, err);
+    if (status != STATUS_OK)
+        return status;
+    return makes ? init_object(init, &filled, err) : init_drop(init, &filled, err);
 }
 
 /* The outbox and its like: what is wanted is made before what is not goes, so that no row is

@@ -160,6 +160,8 @@ struct origin_ops {
     size_t object_count;
     const struct origin_object *joint_objects; /* where a published type has `joint:` */
     size_t joint_object_count;
+    const char *seal; /* what `{seal F}` in an object stands for, of the function F, which stands in
+                         it for `{seal}`; NULL: no object has that */
     const char *client_stop;   /* what has the database's client end at an error; NULL: it does */
     const char *client_begin;  /* what makes the objects of one table one transaction; NULL: */
     const char *client_commit; /* each statement is one */

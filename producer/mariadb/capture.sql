@@ -47,7 +47,8 @@ END
 -- published of. It has written its row by now, and waits for whoever reserves in the bucket (rule 66).
 -- Both looks lock, because a snapshot may be older than what they look for. While the agent tries a
 -- transaction it looks at the reserved entities itself, by what is noted here: it reserves each row that
--- the try touches (rule 64).
+-- the try touches (rule 64). Anybody can set the variable by which it says so, but only the agent's role
+-- can write the row that the variable names.
 -- name: capture_reserved
 
   BEGIN
@@ -56,7 +57,9 @@ END
       MD5(CONCAT(CONVERT({text entity_type} USING utf8mb4), ' ', entity));
     DECLARE held BIGINT;
     DECLARE holder, message TEXT CHARACTER SET utf8mb4;
-    IF @keepstep_reserved <=> 'looked at' THEN
+    IF @keepstep_reserved IS NOT NULL AND EXISTS (SELECT 1 FROM keepstep_touched AS t
+        WHERE t.position = @keepstep_reserved AND t.entity_type = '' AND t.entity_key = CONNECTION_ID())
+    THEN
       INSERT INTO keepstep_touched (entity_type, entity_key) VALUES ({text entity_type}, entity);
     ELSE
       SET held = (SELECT g.reserved FROM keepstep_guard AS g

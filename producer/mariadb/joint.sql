@@ -43,7 +43,8 @@ CREATE TABLE IF NOT EXISTS keepstep_reserved (
   KEY keepstep_reserved_bucket (bucket)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin COMMENT = 'keepstep reserved 1'
 
--- What the triggers see in a try (rule 64). It is empty outside of one.
+-- What the triggers see in a try (rule 64). It is empty outside of one. In a try it has a row without a
+-- type, whose key is the agent's connection: keepstep_look_away() writes it.
 -- name: create_touched
 CREATE TABLE IF NOT EXISTS keepstep_touched (
   position BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -78,23 +79,20 @@ SELECT CONCAT(id, ' of ', IF(proposer = '', 'this service', proposer), ' is ', s
 FROM keepstep_joint WHERE state NOT IN ('committed', 'aborted', 'elsewhere')
 ORDER BY proposal_offset LIMIT 1
 
--- It runs before a conflict would be resolved, so that IGNORE and REPLACE do not get past it. No value
--- of a column's is an array or an object: a deeper text has one.
+-- It reads no table. A read in a trigger takes shared locks: of the relay's row, which would keep the
+-- relay waiting until the service commits, and of the gap where an id is not yet, which would keep others
+-- from asking. That an id was used says the primary key: to INSERT by an error, to IGNORE by a warning;
+-- REPLACE may delete no row. No value of a column's is an array or an object: a deeper text has one.
 -- name: create_joint_check
 CREATE OR REPLACE TRIGGER keepstep_joint_check BEFORE INSERT ON keepstep_joint FOR EACH ROW
 BEGIN
-  DECLARE own, reason TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+  DECLARE own TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin DEFAULT {service};
+  DECLARE reason TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
   IF NEW.state = 'proposed' THEN
-    SET own = (SELECT origin FROM keepstep_relay LIMIT 1);
-    IF own IS NULL THEN
-      SET reason = 'this database has no outbox: run `keepstep init`';
-    ELSEIF NEW.proposer NOT IN ('', own) THEN
+    IF NEW.proposer NOT IN ('', own) THEN
       SET reason = 'proposer is set by the trigger: leave it out';
     ELSEIF OCTET_LENGTH(NEW.id) NOT BETWEEN 1 AND 255 THEN
       SET reason = 'id must be a text of 1 to 255 bytes';
-    ELSEIF EXISTS (SELECT 1 FROM keepstep_joint AS used
-        WHERE used.proposer = own AND used.id = NEW.id) THEN
-      SET reason = 'this id was used before: a joint transaction is asked for once, and keepstep_joint.state tells what became of it';
     ELSEIF NEW.timeout_ms < 1 THEN
       SET reason = 'timeout_ms must be a whole number of at least 1';
     ELSEIF OCTET_LENGTH(CONCAT(NEW.timeout_ms, NEW.changes)) > 65536 - 26 THEN
@@ -168,9 +166,21 @@ END
 -- name: create_outbox_try
 CREATE OR REPLACE TRIGGER keepstep_outbox_try BEFORE INSERT ON outbox FOR EACH ROW
 BEGIN
-  IF @keepstep_reserved <=> 'looked at' THEN
+  IF @keepstep_reserved IS NOT NULL AND EXISTS (SELECT 1 FROM keepstep_touched AS t
+      WHERE t.position = @keepstep_reserved AND t.entity_type = '' AND t.entity_key = CONNECTION_ID())
+  THEN
     SET NEW.traceparent = CONCAT('keepstep try ', CONNECTION_ID());
   END IF;
+END
+
+-- Begins a try: from now on triggers of this connection note what they see, instead of looking whether it
+-- is reserved. It gives the row that says so, which goes with the try.
+-- name: create_look_away
+CREATE OR REPLACE FUNCTION keepstep_look_away() RETURNS BIGINT
+MODIFIES SQL DATA SQL SECURITY DEFINER COMMENT 'keepstep look away 1'
+BEGIN
+  INSERT INTO keepstep_touched (entity_type, entity_key) VALUES ('', CONNECTION_ID());
+  RETURN LAST_INSERT_ID();
 END
 
 -- What of a table no name covers, as {"reason":1 where it stands in the way of deletes alone}. The agent's
@@ -203,12 +213,13 @@ RETURN CONCAT(
 GRANT SELECT, INSERT, UPDATE ON keepstep_joint TO keepstep_agent;
 GRANT SELECT, INSERT, DELETE ON keepstep_reserved TO keepstep_agent;
 GRANT SELECT, UPDATE ON keepstep_guard TO keepstep_agent;
-GRANT SELECT ON keepstep_touched TO keepstep_agent;
+GRANT SELECT, DELETE ON keepstep_touched TO keepstep_agent;
 GRANT UPDATE ON keepstep_meta TO keepstep_agent;
 GRANT SELECT (type, payload, traceparent),
   INSERT (aggregatetype, aggregateid, type, payload, changeset) ON outbox TO keepstep_agent;
 GRANT SELECT (entity_type) ON keepstep_captured TO keepstep_agent;
 GRANT EXECUTE ON FUNCTION keepstep_uncovered TO keepstep_agent;
+GRANT EXECUTE ON FUNCTION keepstep_look_away TO keepstep_agent;
 GRANT SELECT, INSERT (id, changes, timeout_ms) ON keepstep_joint TO keepstep_reader;
 
 -- The agent makes the changes of joint transactions.

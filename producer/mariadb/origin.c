@@ -46,6 +46,7 @@ static const struct origin_object JOINT_OBJECTS[] = {
     {.kind = "table", .name = "keepstep_reserved", .sql = SQL_CREATE_RESERVED},
     {.kind = "table", .name = "keepstep_touched", .sql = SQL_CREATE_TOUCHED},
     {.kind = "table", .name = "keepstep_guard", .sql = SQL_CREATE_GUARD},
+    {.kind = "function", .name = "keepstep_look_away", .sql = SQL_CREATE_LOOK_AWAY},
     {.kind = "function", .name = "keepstep_uncovered", .sql = SQL_CREATE_UNCOVERED},
     ORIGIN_JOINT("trigger", "keepstep_joint_check", SQL_CREATE_JOINT_CHECK),
     ORIGIN_JOINT("trigger", "keepstep_joint_propose", SQL_CREATE_JOINT_PROPOSE),

@@ -132,6 +132,8 @@ static const struct part PARTS[] = {
     {.name = "give_rights", .text = SQL_SEAL},
     {.name = "give_joint_rights", .text = SQL_CAPTURE_GIVE_JOINT_RIGHTS, .when = writer_is_joint},
     {.name = "give_joint_rights", .text = ""},
+    {.name = "silent", .text = SQL_CAPTURE_SILENT, .when = writer_is_not_joint},
+    {.name = "silent", .text = ""},
     {.name = "guarded", .text = SQL_CAPTURE_GUARDED, .when = writer_is_joint},
     {.name = "guarded", .text = ""},
     {.name = "guarded_truncate", .text = SQL_CAPTURE_GUARDED_TRUNCATE, .when = writer_is_joint},

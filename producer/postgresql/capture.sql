@@ -15,9 +15,7 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off{digits} AS $keeps
 DECLARE
   read_again boolean := false;
 BEGIN
-  IF current_setting('keepstep.applying', true) = {text table_name} AND pg_trigger_depth() = 1 THEN
-    RETURN NULL;
-  END IF;
+{silent}
   PERFORM {own_table};
 {refuse_other_table}
 {read_columns}{guarded}
@@ -68,6 +66,13 @@ END
 $keepstep$;
 {seal};
 COMMENT ON FUNCTION {function} IS 'Keepstep {digest}'
+
+-- Silent while an agent of this service writes the table. It writes none of a joint type (rule 72), and a
+-- service that sets this must not get past what is reserved.
+-- name: capture_silent
+  IF current_setting('keepstep.applying', true) = {text table_name} AND pg_trigger_depth() = 1 THEN
+    RETURN NULL;
+  END IF;
 
 -- TRUNCATE of a partitioned table truncates its partitions too. Those that were made since `init`
 -- have no trigger yet, so the table's trigger writes their events: of each partition that has no
@@ -259,7 +264,8 @@ ROW({key_columns}) > ROW({noted_key})
 -- A change of an entity that a joint transaction reserves fails (rule 67), also one that nothing is
 -- published of. It has written its row by now, and waits for whoever reserves in the bucket (rule 66).
 -- While the agent tries a transaction it looks at the reserved entities itself, by what is noted here:
--- it reserves each row that the try touches (rule 64).
+-- it reserves each row that the try touches (rule 64). Anybody can say that by the setting; it counts of
+-- a login that has the agent's rights.
 -- name: capture_guarded
 
   IF TG_OP <> 'INSERT' THEN
@@ -281,7 +287,8 @@ ROW({key_columns}) > ROW({noted_key})
       names bigint;
       holder record;
     BEGIN
-      IF current_setting('keepstep.reserved', true) = 'looked at' THEN
+      IF current_setting('keepstep.reserved', true) = 'looked at'
+          AND has_table_privilege(session_user, {text touched_table}, 'DELETE') THEN
         INSERT INTO {outbox}.keepstep_touched (entity_type, entity_key)
           VALUES ({text entity_type}, entity);
       ELSE

@@ -155,13 +155,7 @@ BEGIN
   RETURN NEW;
 END
 $keepstep$;
-REVOKE ALL ON FUNCTION keepstep_joint_check() FROM PUBLIC;
-DO $keepstep$
-BEGIN
-  EXECUTE format('ALTER FUNCTION keepstep_joint_check() OWNER TO %I',
-    (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'keepstep_joint'::regclass));
-END
-$keepstep$;
+{seal keepstep_joint_check()}
 COMMENT ON FUNCTION keepstep_joint_check() IS 'Keepstep 1'
 
 -- name: create_joint_check_trigger
@@ -182,13 +176,7 @@ BEGIN
   RETURN NULL;
 END
 $keepstep$;
-REVOKE ALL ON FUNCTION keepstep_joint_propose() FROM PUBLIC;
-DO $keepstep$
-BEGIN
-  EXECUTE format('ALTER FUNCTION keepstep_joint_propose() OWNER TO %I',
-    (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'keepstep_joint'::regclass));
-END
-$keepstep$;
+{seal keepstep_joint_propose()}
 COMMENT ON FUNCTION keepstep_joint_propose() IS 'Keepstep 1'
 
 -- name: create_joint_propose_trigger
@@ -215,13 +203,7 @@ BEGIN
   RETURN NEW;
 END
 $keepstep$;
-REVOKE ALL ON FUNCTION keepstep_joint_kept() FROM PUBLIC;
-DO $keepstep$
-BEGIN
-  EXECUTE format('ALTER FUNCTION keepstep_joint_kept() OWNER TO %I',
-    (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'keepstep_joint'::regclass));
-END
-$keepstep$;
+{seal keepstep_joint_kept()}
 COMMENT ON FUNCTION keepstep_joint_kept() IS 'Keepstep 1'
 
 -- name: create_joint_kept_trigger
@@ -236,13 +218,70 @@ CREATE OR REPLACE TRIGGER keepstep_joint_stays BEFORE TRUNCATE ON keepstep_joint
 ALTER TABLE keepstep_joint ENABLE ALWAYS TRIGGER keepstep_joint_stays;
 COMMENT ON TRIGGER keepstep_joint_stays ON keepstep_joint IS 'Keepstep 1'
 
+-- Where a trigger of the service's refuses a row of keepstep_joint that the log has decided, the agent
+-- writes it without that trigger. Only the table's owner can switch one off, so this has the owner's
+-- rights, for that table alone. The agent asks twice in one transaction; others who write the table wait
+-- meanwhile. How each trigger stood is kept in the transaction's settings.
+-- name: create_joint_silence
+CREATE OR REPLACE FUNCTION keepstep_joint_silence(target regclass, silent boolean) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $keepstep$
+DECLARE
+  trigger record;
+BEGIN
+  PERFORM FROM pg_class WHERE oid = target AND relname = 'keepstep_joint'
+    AND pg_get_userbyid(relowner) = current_user;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', MESSAGE =
+      'keepstep: keepstep_joint_silence switches the triggers of its owner''s keepstep_joint alone';
+  END IF;
+  IF silent THEN
+    PERFORM set_config('keepstep.joint_triggers', coalesce((
+      SELECT jsonb_object_agg(tgname, tgenabled)::text FROM pg_trigger
+      WHERE tgrelid = target AND NOT tgisinternal AND tgenabled <> 'D'
+        AND tgname NOT IN ('keepstep_joint_check', 'keepstep_joint_propose', 'keepstep_joint_kept',
+          'keepstep_joint_stays')), '{}'), true);
+  END IF;
+  FOR trigger IN SELECT * FROM jsonb_each_text(current_setting('keepstep.joint_triggers')::jsonb)
+  LOOP
+    EXECUTE format('ALTER TABLE %s %s TRIGGER %I', target, CASE WHEN silent THEN 'DISABLE'
+      WHEN trigger.value = 'A' THEN 'ENABLE ALWAYS' WHEN trigger.value = 'R' THEN 'ENABLE REPLICA'
+      ELSE 'ENABLE' END, trigger.key);
+  END LOOP;
+  RETURN silent;
+END
+$keepstep$;
+{seal keepstep_joint_silence(regclass, boolean)}
+COMMENT ON FUNCTION keepstep_joint_silence(regclass, boolean) IS 'Keepstep 1'
+
+-- Behind each function, in the transaction that makes it: it belongs to the table's owner, and nobody
+-- else calls it or hangs it on a table, but the agent what it is granted. In it `{seal F}` stands for F.
+-- name: joint_seal
+DO $seal$
+DECLARE
+  sealed CONSTANT regprocedure := '{seal}';
+  granted record;
+BEGIN
+  FOR granted IN SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC'
+        ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS grantee
+      FROM pg_proc AS p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
+      WHERE p.oid = sealed AND a.grantee <> p.proowner
+        AND NOT (p.proname = 'keepstep_joint_silence' AND pg_get_userbyid(a.grantee) = 'keepstep_agent')
+  LOOP
+    EXECUTE format('REVOKE ALL ON FUNCTION %s FROM %s CASCADE', sealed, granted.grantee);
+  END LOOP;
+  EXECUTE format('ALTER FUNCTION %s OWNER TO %I', sealed,
+    (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'keepstep_joint'::regclass));
+END
+$seal$;
+
 -- keepstep_reader is for the service's own logins: they ask for transactions, and see what became of
 -- them.
 -- name: joint_grants
 GRANT SELECT, INSERT, UPDATE ON keepstep_joint TO keepstep_agent;
 GRANT SELECT, INSERT, DELETE ON keepstep_reserved TO keepstep_agent;
 GRANT SELECT, UPDATE ON keepstep_guard TO keepstep_agent;
-GRANT SELECT ON keepstep_touched TO keepstep_agent;
+GRANT SELECT, DELETE ON keepstep_touched TO keepstep_agent;
+GRANT EXECUTE ON FUNCTION keepstep_joint_silence(regclass, boolean) TO keepstep_agent;
 GRANT UPDATE ON keepstep_meta TO keepstep_agent;
 GRANT SELECT (type, payload, xmin), INSERT (aggregatetype, aggregateid, type, payload, changeset)
   ON outbox TO keepstep_agent;

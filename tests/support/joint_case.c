@@ -70,11 +70,19 @@ static void make_types(void)
     }
 }
 
-static void run_init(const char *path)
+void joint_case_init(void)
+{
+    struct init_options init = {.out = fopen(test_path("init.txt"), "w")};
+    check(
+        init_service(&config, (const struct entity_schema *const *)schemas, &init, &joint_case_err),
+        "init");
+    (void)fclose(init.out);
+}
+
+static void install(const char *path)
 {
     struct store *store = NULL;
     struct store_options options = {.path = path, .service = "shop", .install = true};
-    struct init_options init = {.out = fopen(test_path("init.txt"), "w")};
     config = (struct config){
         .path = (char *)"shop.yaml",
         .service = (char *)"shop",
@@ -85,10 +93,7 @@ static void run_init(const char *path)
         .publish = entries,
         .publish_count = TYPES,
         .limits = {.message_bytes = MESSAGE_BYTES, .outbox_retention_s = 86400}};
-    check(
-        init_service(&config, (const struct entity_schema *const *)schemas, &init, &joint_case_err),
-        "init");
-    (void)fclose(init.out);
+    joint_case_init();
     const struct store_ops *ops = store_find(joint_case_url);
     check(ops->open(&options, &store, &joint_case_err), "install");
     ops->close(store);
@@ -104,17 +109,14 @@ void joint_case_init_without(const char *type)
 {
     for (size_t i = 0; i < TYPES; i++)
         entries[i].is_joint = types[i].is_joint && strcmp(types[i].name, type) != 0;
-    run_init(service_path());
+    install(service_path());
 }
 
-/* @return how the agent opens the store: on a server with no other rights than those of its role.
- */
-static const char *agent_path(const struct store_ops *ops)
+void joint_case_grant(void)
 {
     const struct copies none = {.roles_alone = true};
+    const struct store_ops *ops = store_find(joint_case_url);
     struct buffer grants;
-    if (database_case_kind == DATABASE_SQLITE)
-        return joint_case_url + strlen("sqlite:");
     buffer_init(&grants, GRANTS_SIZE);
     check(
         init_roles(&config, (const struct entity_schema *const *)schemas, &grants, &joint_case_err),
@@ -123,6 +125,15 @@ static const char *agent_path(const struct store_ops *ops)
     (void)joint_case_text(buffer_text(&grants));
     (void)joint_case_text(AUDIT_GRANT);
     buffer_done(&grants);
+}
+
+/* @return how the agent opens the store: on a server with no other rights than those of its role.
+ */
+static const char *agent_path(void)
+{
+    if (database_case_kind == DATABASE_SQLITE)
+        return service_path();
+    joint_case_grant();
     return roles_login(joint_case_url, "joint_agent", "keepstep_agent");
 }
 
@@ -141,9 +152,9 @@ void joint_case_begin_test(void)
     make_types();
     joint_case_texts = joint_store_case(database_case_kind);
     (void)joint_case_text(joint_case_texts->tables);
-    run_init(service_path());
+    install(service_path());
     joint_case_ops = ops->joint;
-    options.path = agent_path(ops);
+    options.path = agent_path();
     check(ops->open(&options, &joint_case_store, &joint_case_err), "open");
     owned = (struct partition_state){.topic = TOPIC,
                                      .next_offset = 5,

@@ -42,6 +42,10 @@ void joint_case_done(void);
  * still takes it for one that has. */
 void joint_case_init_without(const char *type);
 
+/** Run `keepstep init` once more; and what an administrator runs behind it, on a server. */
+void joint_case_init(void);
+void joint_case_grant(void);
+
 /** Run SQL as the service. @return the rows. */
 const char *joint_case_text(const char *sql);
 

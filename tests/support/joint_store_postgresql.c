@@ -18,6 +18,7 @@ static const char *const values[JOINT_COLUMNS] = {
 static const struct joint_obstacle obstacles[] = {
     {BEFORE("RAISE EXCEPTION 'not today'"), DROP("stock"), "not today"},
     {BEFORE("RAISE EXCEPTION 'not today' USING ERRCODE = '42P01'"), DROP("stock"), "not today"},
+    {BEFORE("RAISE EXCEPTION 'not today' USING ERRCODE = '42501'"), DROP("stock"), "not today"},
     {BEFORE("RETURN NULL"), DROP("stock"), "leaves it out"},
     {AFTER("UPDATE stock SET free = 5"), DROP("stock"), "another value"},
     {AFTER("DELETE FROM stock"), DROP("stock"), "leaves it out"},

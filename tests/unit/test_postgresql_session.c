@@ -99,7 +99,8 @@ static void each_class_of_sqlstates_has_one_verdict(void **state)
          "55P02 F0000 HV000"},
         {STATUS_FATAL, STATUS_FATAL, false, "57P04 XX000 XX001 XX002"},
         {STATUS_RETRY, STATUS_RETRY, false,
-         "40000 40001 40002 40P01 42501 53000 53400 55000 55P03 55006 57014 58000 58P01 72000"},
+         "40000 40001 40002 40P01 53000 53400 55000 55P03 55006 57014 58000 58P01 72000"},
+        {STATUS_RETRY, STATUS_REJECT, false, "42501"},
         {STATUS_RETRY, STATUS_RETRY, true, "08000 08P01 25006 25P03 25P04 40003 57000 57P01 57P05"},
     };
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {

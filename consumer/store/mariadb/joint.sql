@@ -69,9 +69,9 @@ UPDATE keepstep_joint SET changes = '', votes = ''
 WHERE changes <> '' AND state IN ('committed', 'aborted', 'elsewhere') AND decided_at < ?1
 ORDER BY decided_at LIMIT ?2
 -- In a try the triggers do not look at what others reserve: the agent does, by the names of all that it
--- has written.
+-- has written. Anybody can set the variable; a row that only the agent's role can write makes it count.
 -- name: joint_look_away
-SET @keepstep_reserved = 'looked at'
+SET @keepstep_reserved = keepstep_look_away()
 -- name: joint_look_back
 SET @keepstep_reserved = NULL
 -- name: joint_outbox_end
@@ -85,7 +85,9 @@ FROM outbox o WHERE position > ?1 AND traceparent = concat('keepstep try ', conn
 ORDER BY position
 -- What of joint types the try has touched, whether it is published or not.
 -- name: joint_touched
-SELECT DISTINCT entity_type, entity_key FROM keepstep_touched
+SELECT DISTINCT entity_type, entity_key FROM keepstep_touched WHERE entity_type <> ''
+-- name: joint_touched_clear
+DELETE FROM keepstep_touched
 -- name: joint_reserve
 INSERT INTO keepstep_reserved(entity_type, entity_key, operation, proposer, id)
 VALUES (?1, ?2, ?3, ?4, ?5)

@@ -53,6 +53,17 @@ static enum status store_mariadb_copy_sql(const struct copies *copies, struct bu
     return sql_copy_sql(&store_mariadb_dialect, copies, out, err);
 }
 
+/* A statement that fails undoes itself alone. Nobody can write a row without its triggers. */
+static const struct joint_ops joint_mariadb_ops = {
+    JOINT_SQL_SLOTS,
+    .prepare = joint_sql_prepare,
+    .note = joint_sql_note,
+    .mark = joint_sql_mark,
+    .prune = joint_sql_prune,
+    .attempt = joint_sql_attempt,
+    .settle = joint_sql_settle,
+};
+
 const struct store_ops store_mariadb_ops = {
     STORE_SQL_SLOTS,
     .scheme = "mysql",
@@ -69,5 +80,5 @@ const struct store_ops store_mariadb_ops = {
     .read_pending = store_sql_read_pending,
     .claim_keys = store_mariadb_claim_keys,
     .snapshot = store_mariadb_snapshot,
-    .joint = &joint_sql_ops,
+    .joint = &joint_mariadb_ops,
 };

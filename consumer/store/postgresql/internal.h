@@ -13,6 +13,8 @@
     X(KEY_ADD)                                                                                     \
     X(KEY_CLAIM)                                                                                   \
     X(KEY_READ)                                                                                    \
+    X(JOINT_TRIGGERS)                                                                              \
+    X(JOINT_HAS_OLD)                                                                               \
     X(APPLYING_SET)                                                                                \
     X(CATALOGUE_LOCK)                                                                              \
     X(CATALOGUE_ORDER)
@@ -180,5 +182,7 @@ enum status store_postgresql_open(const struct store_options *options, struct st
 void store_postgresql_close(struct store *store);
 
 extern const struct store_ops store_postgresql_ops;
+
+extern const struct joint_ops joint_postgresql_ops;
 
 #endif

@@ -60,15 +60,24 @@ WHERE NOT EXISTS (SELECT FROM outbox o WHERE o.sequence IS NULL
     AND o.type = 'keepstep.joint.proposal' AND o.aggregateid = j.name)
 -- name: joint_propose
 INSERT INTO keepstep_joint (id, changes, timeout_ms) VALUES ($1, $2, $3)
+-- Whether there is something to be emptied.
+-- name: joint_has_old
+SELECT count(*) FROM (SELECT FROM keepstep_joint
+    WHERE changes <> '' AND state IN ('committed', 'aborted', 'elsewhere') AND decided_at < $1
+    LIMIT 1) AS old
+-- Whether the service's triggers on keepstep_joint are switched off, in this transaction.
+-- name: joint_triggers
+SELECT 1 FROM keepstep_joint_silence(to_regclass('keepstep_joint'), $1::bigint <> 0)
 -- name: joint_prune
 UPDATE keepstep_joint SET changes = '', votes = '' WHERE (proposer, id) IN (
     SELECT proposer, id FROM keepstep_joint
     WHERE changes <> '' AND state IN ('committed', 'aborted', 'elsewhere') AND decided_at < $1
     ORDER BY decided_at LIMIT $2)
 -- In a try the triggers do not look at what others reserve: the agent does, by the names of all that it
--- has written. Rows are as good as not waited for. Both end with the try.
+-- has written. A row is waited for as long as a writer needs who only makes it so, and no longer: its writer
+-- may wait for a bucket that this session holds. Both settings end with the try.
 -- name: joint_look_away
-SELECT set_config('keepstep.reserved', 'looked at', true), set_config('lock_timeout', '1ms', true)
+SELECT set_config('keepstep.reserved', 'looked at', true), set_config('lock_timeout', '10ms', true)
 -- name: joint_look_back
 SELECT set_config('keepstep.reserved', '', true)
 -- name: joint_outbox_end
@@ -84,6 +93,8 @@ ORDER BY position
 -- What of joint types the try has touched, whether it is published or not.
 -- name: joint_touched
 SELECT DISTINCT entity_type, entity_key FROM keepstep_touched
+-- name: joint_touched_clear
+DELETE FROM keepstep_touched
 -- name: joint_reserve
 INSERT INTO keepstep_reserved(entity_type, entity_key, operation, proposer, id)
 VALUES ($1, $2, $3, $4, $5)
@@ -123,6 +134,13 @@ WITH part(oid) AS (
     SELECT to_regclass($1)::oid UNION SELECT relid::oid FROM pg_partition_tree(to_regclass($1)))
 SELECT 'has the unique index ' || i.indexrelid::regclass::text, 0
 FROM pg_index i JOIN part ON part.oid = i.indrelid WHERE i.indisunique AND NOT i.indisprimary
+UNION ALL
+SELECT 'can be truncated at ' || part.oid::regclass::text || ', where no trigger sees it (run `keepstep init`)',
+    0
+FROM part WHERE part.oid IS NOT NULL AND NOT EXISTS (
+    SELECT FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
+    WHERE g.tgrelid = part.oid AND g.tgenabled = 'A' AND (g.tgtype & 32) <> 0
+    AND p.proname LIKE 'keepstep\_%\_truncate')
 UNION ALL
 SELECT 'has the exclusion constraint ' || c.conname::text, 0
 FROM pg_constraint c JOIN part ON part.oid = c.conrelid WHERE c.contype = 'x'

@@ -116,5 +116,5 @@ const struct store_ops store_postgresql_ops = {
     .read_pending = store_sql_read_pending,
     .claim_keys = store_postgresql_claim_keys,
     .snapshot = store_sql_snapshot,
-    .joint = &joint_sql_ops,
+    .joint = &joint_postgresql_ops,
 };

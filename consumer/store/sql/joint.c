@@ -150,6 +150,21 @@ enum status joint_sql_find(struct store *store, struct joint_name name, joint_vi
         &loading, err);
 }
 
+static enum status row_left_out(struct store *store, const struct joint_row *row, struct error *err)
+{
+    int64_t known = 0;
+    enum status status = store_sql_number(
+        store_sql_of(store),
+        SQL_CALL(JOINT_KNOWN, parameter_raw(row->name.proposer), parameter_raw(row->name.id)), 0,
+        &known, err);
+    if (status != STATUS_OK)
+        return status;
+    return known != 0
+               ? error_set(err, STATUS_REJECT, "a trigger leaves the row as it is")
+               : error_set(err, STATUS_ABORT, "joint transaction %.*s of %.*s is not known here",
+                           SLICE_ARGS(row->name.id), SLICE_ARGS(row->name.proposer));
+}
+
 enum status joint_sql_mark(struct store *store, const struct joint_row *row, struct error *err)
 {
     int64_t written = 0;
@@ -161,10 +176,7 @@ enum status joint_sql_mark(struct store *store, const struct joint_row *row, str
         parameter_integer(row->late));
     call.changes = &written;
     enum status status = row_judge(store_sql_run(store_sql_of(store), call, err), err);
-    if (status == STATUS_OK && written == 0)
-        status = error_set(err, STATUS_ABORT, "joint transaction %.*s of %.*s is not known here",
-                           SLICE_ARGS(row->name.id), SLICE_ARGS(row->name.proposer));
-    return status;
+    return status == STATUS_OK && written == 0 ? row_left_out(store, row, err) : status;
 }
 
 enum status joint_sql_say(struct store *store, const struct joint_saying *saying, struct error *err)
@@ -273,9 +285,3 @@ enum status joint_sql_set_history(struct store *store, const struct joint_histor
         store->ops->rollback(store);
     return status;
 }
-
-const struct joint_ops joint_sql_ops = {
-    JOINT_SQL_SLOTS,
-    .attempt = joint_sql_attempt,
-    .settle = joint_sql_settle,
-};

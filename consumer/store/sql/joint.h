@@ -108,8 +108,7 @@ enum status joint_guard_look_back(const struct joint_run *run, struct error *err
  * @return `status`, or REJECT in the place of what would stop something; sets `err` alike. */
 enum status joint_judge(enum status status, struct error *err);
 
-/* Slots of struct joint_ops. Each database has a table of its own, with what is its own: `attempt`,
- * `settle`, `triggers`. */
+/* Slots of struct joint_ops. Each database has a table of its own, with what is its own. */
 enum status joint_sql_prepare(struct store *store, const struct joint_types *types,
                               struct error *err);
 enum status joint_sql_note(struct store *store, const struct joint_row *row, bool *ret_known,
@@ -134,14 +133,10 @@ enum status joint_sql_history(struct store *store, struct joint_history *ret_his
 enum status joint_sql_set_history(struct store *store, const struct joint_history *history,
                                   struct error *err);
 
+/** What no database does otherwise. */
 #define JOINT_SQL_SLOTS                                                                            \
-    .prepare = joint_sql_prepare, .note = joint_sql_note, .load = joint_sql_load,                  \
-    .find = joint_sql_find, .mark = joint_sql_mark, .say = joint_sql_say,                          \
-    .prune = joint_sql_prune, .propose_again = joint_sql_propose_again,                            \
-    .propose = joint_sql_propose, .history = joint_sql_history,                                    \
-    .set_history = joint_sql_set_history
-
-/** Of a database that needs nothing of its own. */
-extern const struct joint_ops joint_sql_ops;
+    .load = joint_sql_load, .find = joint_sql_find, .say = joint_sql_say,                          \
+    .propose_again = joint_sql_propose_again, .propose = joint_sql_propose,                        \
+    .history = joint_sql_history, .set_history = joint_sql_set_history
 
 #endif

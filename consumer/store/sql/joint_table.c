@@ -52,9 +52,9 @@ static enum status table_check(struct joint_table *table, struct mapped_table *m
     buffer_init(&name, SQL_TEXT_SIZE_MAX);
     sql_catalogue_name_append(&name, mapped->dialect, mapped->mapping);
     table->uncovered[0] = '\0';
-    enum status status = sql_table_check_columns(mapped, err);
+    enum status status = table_keep(mapped, err); /* nobody alters what is looked at now */
     if (status == STATUS_OK)
-        status = table_keep(mapped, err);
+        status = sql_table_check_columns(mapped, err);
     if (status == STATUS_OK)
         status = sql_table_check_key(mapped, err);
     if (status == STATUS_OK)

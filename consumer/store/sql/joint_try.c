@@ -241,7 +241,9 @@ static enum status run_try_once(struct joint_run *run, struct error *err)
     int64_t end = 0;
     run->entity_count = 0;
     run->event_bytes = run->event_count = 0;
-    enum status status = run_execute(run, "SAVEPOINT keepstep_look", err);
+    enum status status = store_sql_run(self, SQL_CALL_PLAIN(JOINT_TOUCHED_CLEAR), err);
+    if (status == STATUS_OK)
+        status = run_execute(run, "SAVEPOINT keepstep_look", err);
     if (status == STATUS_OK)
         status = store_sql_run(self, SQL_CALL_PLAIN(JOINT_LOOK_AWAY), err);
     if (status == STATUS_OK)
@@ -257,6 +259,8 @@ static enum status run_try_once(struct joint_run *run, struct error *err)
         status = run_execute(run, "ROLLBACK TO SAVEPOINT keepstep_look", err);
     if (status == STATUS_OK)
         status = run_execute(run, "RELEASE SAVEPOINT keepstep_look", err);
+    if (status == STATUS_OK)
+        status = joint_guard_look_back(run, err); /* triggers on what is reserved are guarded */
     joint_run_unite(run);
     return status;
 }

@@ -88,6 +88,7 @@
     X(JOINT_OUTBOX_END)                                                                            \
     X(JOINT_WRITTEN)                                                                               \
     X(JOINT_TOUCHED)                                                                               \
+    X(JOINT_TOUCHED_CLEAR)                                                                         \
     X(JOINT_RESERVE)                                                                               \
     X(JOINT_RELEASE)                                                                               \
     X(JOINT_HOLDER)                                                                                \

@@ -40,8 +40,24 @@ static enum status joint_sqlite_settle(struct store *store, const struct joint_p
     return status == STATUS_OK ? joint_sql_settle(store, part, err) : status;
 }
 
+static enum status joint_sqlite_prune(struct store *store, int64_t decided_before_us, size_t limit,
+                                      size_t *ret_pruned, struct error *err)
+{
+    *ret_pruned = 0;
+    enum status status = joint_sqlite_triggers(store, false, err);
+    if (status == STATUS_OK)
+        status = joint_sql_prune(store, decided_before_us, limit, ret_pruned, err);
+    if (joint_sqlite_triggers(store, true, NULL) != STATUS_OK && status == STATUS_OK)
+        status = error_set(err, STATUS_RETRY, "triggers could not be switched on again");
+    return status;
+}
+
 const struct joint_ops joint_sqlite_ops = {
     JOINT_SQL_SLOTS,
+    .prepare = joint_sql_prepare,
+    .note = joint_sql_note,
+    .mark = joint_sql_mark,
+    .prune = joint_sqlite_prune,
     .attempt = joint_sqlite_attempt,
     .settle = joint_sqlite_settle,
     .triggers = joint_sqlite_triggers,

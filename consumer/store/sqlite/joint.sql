@@ -66,6 +66,8 @@ FROM outbox o WHERE position > ?1 ORDER BY position
 -- What of joint types the try has touched, whether it is published or not.
 -- name: joint_touched
 SELECT DISTINCT entity_type, entity_key FROM keepstep_touched
+-- name: joint_touched_clear
+DELETE FROM keepstep_touched
 -- name: joint_reserve
 INSERT INTO keepstep_reserved(entity_type, entity_key, operation, proposer, id)
 VALUES (?1, ?2, ?3, ?4, ?5)

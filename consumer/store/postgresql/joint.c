@@ -1,0 +1,148 @@
+/* What PostgreSQL does otherwise for joint transactions: a statement that fails ends its
+ * transaction, so the rows of keepstep_joint are written behind a savepoint, and the table's owner
+ * switches the triggers on it. */
+#include "consumer/store/postgresql/internal.h"
+#include "consumer/store/sql/joint.h"
+
+static enum status row_execute(struct store *store, const char *sql, struct error *err)
+{
+    struct store_sql *self = store_sql_of(store);
+    return self->session->execute(self, sql, err);
+}
+
+static enum status row_begin(struct store *store, struct error *err)
+{
+    return row_execute(store, "SAVEPOINT keepstep_row", err);
+}
+
+static enum status row_keep(struct store *store, struct error *err)
+{
+    return row_execute(store, "RELEASE SAVEPOINT keepstep_row", err);
+}
+
+static enum status row_undo(struct store *store, struct error *err)
+{
+    enum status status = row_execute(store, "ROLLBACK TO SAVEPOINT keepstep_row", err);
+    if (status == STATUS_OK)
+        status = row_keep(store, err);
+    return status == STATUS_OK ? store_sql_wait(store_sql_of(store), err) : status;
+}
+
+/* Whatever the database says of a row is said by a trigger on it, or has its cause in one. A right
+ * that the agent lacks is one that the trigger would need. */
+static bool row_is_refused(enum status status, const struct error *err)
+{
+    return status == STATUS_REJECT || status == STATUS_FATAL || status == STATUS_STOP ||
+           (status == STATUS_RETRY && !err->connection_lost &&
+            err->native_code == postgresql_sqlstate_code(SQLSTATE_INSUFFICIENT_PRIVILEGE));
+}
+
+static enum status row_end(struct store *store, enum status status, struct error *err)
+{
+    struct error undone = ERROR_INIT;
+    if (status == STATUS_OK)
+        return row_keep(store, err);
+    if (!row_is_refused(status, err))
+        return status;
+    status = row_undo(store, &undone);
+    if (status == STATUS_OK) {
+        err->exit_code = 0;
+        return err->status = STATUS_REJECT;
+    }
+    *err = undone;
+    return status;
+}
+
+static enum status joint_postgresql_note(struct store *store, const struct joint_row *row,
+                                         bool *ret_known, int64_t *ret_created_at_us,
+                                         struct error *err)
+{
+    enum status status = row_begin(store, err);
+    if (status != STATUS_OK)
+        return status;
+    return row_end(store, joint_sql_note(store, row, ret_known, ret_created_at_us, err), err);
+}
+
+static enum status joint_postgresql_mark(struct store *store, const struct joint_row *row,
+                                         struct error *err)
+{
+    enum status status = row_begin(store, err);
+    return status == STATUS_OK ? row_end(store, joint_sql_mark(store, row, err), err) : status;
+}
+
+/* A function that is not there, or that this role may not call, is one of an earlier `init`. */
+static enum status joint_postgresql_triggers(struct store *store, bool run, struct error *err)
+{
+    enum status status = store_sql_run(store_sql_of(store),
+                                       SQL_CALL(JOINT_TRIGGERS, parameter_integer(!run)), err);
+    if (status == STATUS_FATAL || (status == STATUS_RETRY && row_is_refused(status, err))) {
+        error_prefix(err, "the triggers on keepstep_joint cannot be switched off: run `keepstep "
+                          "init`, and let an administrator run what its --print-roles prints");
+        err->exit_code = 0;
+        return err->status = STATUS_REJECT;
+    }
+    return status;
+}
+
+/* Whoever writes the table holds its triggers: what is old can wait for him. */
+static enum status prune_silently(struct store *store, int64_t decided_before_us, size_t limit,
+                                  size_t *ret_pruned, struct error *err)
+{
+    struct error held = ERROR_INIT;
+    enum status status = row_begin(store, err);
+    if (status != STATUS_OK)
+        return status;
+    status = joint_postgresql_triggers(store, false, &held);
+    if (status == STATUS_OK)
+        status = joint_sql_prune(store, decided_before_us, limit, ret_pruned, &held);
+    if (status == STATUS_OK)
+        status = joint_postgresql_triggers(store, true, &held);
+    if (status == STATUS_OK)
+        return row_keep(store, err);
+    *ret_pruned = 0;
+    if (status == STATUS_RETRY && !held.connection_lost)
+        return row_undo(store, err);
+    *err = held;
+    return row_end(store, status, err);
+}
+
+static enum status joint_postgresql_prune(struct store *store, int64_t decided_before_us,
+                                          size_t limit, size_t *ret_pruned, struct error *err)
+{
+    int64_t has_old = 0;
+    *ret_pruned = 0;
+    enum status status = store_sql_number(
+        store_sql_of(store), SQL_CALL(JOINT_HAS_OLD, parameter_integer(decided_before_us)), 0,
+        &has_old, err);
+    if (status != STATUS_OK)
+        return status;
+    return has_old != 0 ? prune_silently(store, decided_before_us, limit, ret_pruned, err)
+                        : joint_guard_recount(store_sql_of(store), err);
+}
+
+/* What it stores must be text in any language, as it was written. */
+static enum status joint_postgresql_prepare(struct store *store, const struct joint_types *types,
+                                            struct error *err)
+{
+    const char *encoding = PQparameterStatus(store_postgresql_of(store)->connection,
+                                             "server_encoding");
+    if (encoding == NULL || strcmp(encoding, "UTF8") != 0)
+        return error_set(
+            error_config(err), STATUS_FATAL,
+            "joint transactions need a database of encoding UTF8, and this one has "
+            "%s: an id or a reason that it cannot hold would stop them; move it to one "
+            "of UTF8, or take `joint:` out of publish:",
+            encoding == NULL ? "none" : encoding);
+    return joint_sql_prepare(store, types, err);
+}
+
+const struct joint_ops joint_postgresql_ops = {
+    JOINT_SQL_SLOTS,
+    .prepare = joint_postgresql_prepare,
+    .note = joint_postgresql_note,
+    .mark = joint_postgresql_mark,
+    .prune = joint_postgresql_prune,
+    .attempt = joint_sql_attempt,
+    .settle = joint_sql_settle,
+    .triggers = joint_postgresql_triggers,
+};

@@ -1,0 +1,246 @@
+/* The rows of keepstep_joint, on which a service may have triggers: whatever one of them does, the
+ * transaction under way goes on, and the row is written without it where the database can. */
+#include "tests/support/database_case.h"
+#include "tests/support/joint_case.h"
+
+#include "consumer/joint/row.h"
+
+static struct joint_row row_of(const char *id, enum joint_state state)
+{
+    return (struct joint_row){.name = {slice_of("web"), slice_of(id)},
+                              .changes = slice_of(MINUS(3)),
+                              .timeout_ms = 1000,
+                              .state = state,
+                              .proposal_id = slice_of(id),
+                              .proposal_offset = 7,
+                              .decision_offset = -1,
+                              .read_at_us = 1,
+                              .decided_at_us = 5};
+}
+
+static bool has_silence(void)
+{
+    return joint_case_ops->triggers != NULL;
+}
+
+static enum status write_row(const struct joint_row *row, bool notes)
+{
+    struct joint_noted noted = {.known = true};
+    const struct joint_row_writing writing = {row, notes ? &noted : NULL};
+    error_clear(&joint_case_err);
+    return joint_row_write(joint_case_store, &writing, false, &joint_case_err);
+}
+
+/* Where a trigger stands in the way, and what it does; "" where the database has no such one. */
+struct obstacle {
+    const char *when;
+    const char *body;
+    bool of_note;
+};
+
+static const char *body_of(const struct obstacle *obstacle)
+{
+    return strcmp(obstacle->body, "raise") == 0 ? joint_case_texts->raise("my veto")
+                                                : obstacle->body;
+}
+
+static const struct obstacle obstacles[] = {
+    {"BEFORE UPDATE", "raise", false},
+    {"AFTER UPDATE", "raise", false},
+    {"BEFORE INSERT", "raise", true},
+    {"AFTER INSERT", "raise", true},
+    {"AFTER UPDATE", "INSERT INTO gone VALUES (1)", false},
+    {"AFTER UPDATE", "UPDATE stock SET free = 1 WHERE sku = 'A'", false}, /* it is reserved */
+};
+
+/* The slot refuses the row alone: what was written before it in the transaction stays. */
+static void refuse(const struct obstacle *obstacle, const char *id)
+{
+    const struct joint_row marked = row_of("first", JOINT_STATE_RESERVED);
+    const struct joint_row noted = row_of(id, JOINT_STATE_QUEUED);
+    bool known = false;
+    int64_t created = 0;
+    joint_case_begin();
+    (void)joint_case_ops->say(
+        joint_case_store,
+        &(struct joint_saying){.name = noted.name, .kind = JOINT_VOTE, .value = slice_of("{}")},
+        &joint_case_err);
+    enum status status = obstacle->of_note
+                             ? joint_case_ops->note(joint_case_store, &noted, &known, &created,
+                                                    &joint_case_err)
+                             : joint_case_ops->mark(joint_case_store, &marked, &joint_case_err);
+    if (database_case_kind == DATABASE_SQLITE && status == STATUS_FATAL)
+        joint_case_store->ops->rollback(joint_case_store);
+    else if (database_case_kind == DATABASE_MARIADB && status == STATUS_FATAL)
+        joint_case_commit(); /* the statement failed alone */
+    else if (status != STATUS_REJECT)
+        test_fail("%s %s: %s: %s", obstacle->when, obstacle->body, status_name(status),
+                  joint_case_err.text);
+    else
+        joint_case_commit();
+}
+
+/* It is written all the same, in a transaction that writes something before and behind it. */
+static void write_anyway(const struct obstacle *obstacle, const char *id)
+{
+    const struct joint_row marked = row_of("first", JOINT_STATE_RESERVED);
+    const struct joint_row noted = row_of(id, JOINT_STATE_QUEUED);
+    joint_case_begin();
+    enum status status = write_row(obstacle->of_note ? &noted : &marked, obstacle->of_note);
+    if (!has_silence()) {
+        if (status != STATUS_RETRY || strstr(joint_case_err.text, "until it is mended") == NULL)
+            test_fail("%s: %s: %s", obstacle->when, status_name(status), joint_case_err.text);
+        joint_case_store->ops->rollback(joint_case_store);
+        return;
+    }
+    if (database_case_kind == DATABASE_SQLITE && status == STATUS_FATAL) {
+        joint_case_store->ops->rollback(joint_case_store); /* the caller writes silently then */
+        return;
+    }
+    joint_case_assert_yes(status, obstacle->when);
+    joint_case_commit();
+    const char *state = joint_case_text(test_format(
+        "SELECT state FROM keepstep_joint WHERE id = '%s'", obstacle->of_note ? id : "first"));
+    assert_string_equal(state, obstacle->of_note ? "queued\n" : "reserved\n");
+}
+
+static void no_trigger_on_a_row_ends_the_transaction(void)
+{
+    const struct joint_row first = row_of("first", JOINT_STATE_QUEUED);
+    joint_case_begin_test();
+    joint_case_begin();
+    joint_case_assert_yes(write_row(&first, true), "first");
+    joint_case_commit();
+    joint_case_assert_yes(joint_case_attempt("first", 7, MINUS(3)), "attempt");
+    for (size_t i = 0; i < sizeof obstacles / sizeof *obstacles; i++) {
+        const char *id = test_format("t%zu", i);
+        joint_case_trigger("x", obstacles[i].when, "keepstep_joint", body_of(&obstacles[i]));
+        refuse(&obstacles[i], id);
+        write_anyway(&obstacles[i], id);
+        joint_case_drop_trigger("x", "keepstep_joint");
+        joint_case_begin();
+        joint_case_assert_yes(write_row(&first, false), "without the trigger");
+        joint_case_commit();
+    }
+    assert_string_equal(joint_case_text(ROW), BEFORE);
+    joint_case_done();
+}
+
+/* PostgreSQL's triggers may also run in a replica, always, or leave a row out. */
+static void a_trigger_stands_as_it_stood_after_a_row_was_written_without_it(void)
+{
+    static const char *const modes[] = {"ENABLE", "ENABLE ALWAYS", "DISABLE"};
+    static const char MODES[] = "SELECT tgname, tgenabled FROM pg_trigger WHERE tgrelid = "
+                                "'keepstep_joint'::regclass AND NOT tgisinternal ORDER BY 1";
+    struct joint_row row = row_of("t", JOINT_STATE_QUEUED);
+    if (database_case_kind != DATABASE_POSTGRESQL)
+        return;
+    joint_case_begin_test();
+    joint_case_begin();
+    joint_case_assert_yes(write_row(&row, true), "note");
+    joint_case_commit();
+    (void)joint_case_text(
+        "CREATE FUNCTION y() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;"
+        "CREATE TRIGGER y BEFORE UPDATE ON keepstep_joint FOR EACH ROW EXECUTE FUNCTION y()");
+    joint_case_trigger("x", "BEFORE UPDATE", "keepstep_joint",
+                       "RAISE EXCEPTION 'no' USING ERRCODE = '42501'");
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        (void)joint_case_text(test_format("ALTER TABLE keepstep_joint %s TRIGGER x", modes[i]));
+        const char *before = joint_case_text(MODES);
+        row.decided_at_us = (int64_t)i;
+        joint_case_begin();
+        joint_case_assert_yes(write_row(&row, false), modes[i]);
+        joint_case_commit();
+        assert_string_equal(joint_case_text(MODES), before);
+        assert_string_equal(joint_case_text("SELECT decided_at FROM keepstep_joint"),
+                            test_format("%zu\n", i));
+    }
+    joint_case_done();
+}
+
+static void only_the_agent_switches_triggers_and_those_of_keepstep_joint_alone(void)
+{
+    if (database_case_kind != DATABASE_POSTGRESQL)
+        return;
+    joint_case_begin_test();
+    struct session *owner = session_open(joint_case_url);
+    const char *error = session_try(owner, "SELECT keepstep_joint_silence('stock', true)", NULL);
+    assert_non_null(error);
+    assert_non_null(strstr(error, "its owner's keepstep_joint alone"));
+    session_run(owner, "SET ROLE keepstep_reader", NULL);
+    assert_non_null(
+        session_try(owner, "SELECT keepstep_joint_silence('keepstep_joint', true)", NULL));
+    session_close(owner);
+    joint_case_done();
+}
+
+/* Whoever asks for a transaction holds the table, until he commits. */
+static void a_row_that_is_written_without_triggers_waits_for_writers(void)
+{
+    struct joint_row row = row_of("t", JOINT_STATE_QUEUED);
+    if (database_case_kind != DATABASE_POSTGRESQL)
+        return;
+    joint_case_begin_test();
+    joint_case_begin();
+    joint_case_assert_yes(write_row(&row, true), "note");
+    joint_case_commit();
+    joint_case_trigger("x", "BEFORE UPDATE", "keepstep_joint", joint_case_texts->raise("no"));
+    struct session *writer = session_open(joint_case_url);
+    session_run(writer, "BEGIN", NULL);
+    session_run(writer, "INSERT INTO keepstep_joint (id, changes) VALUES ('a', '" MINUS(3) "')",
+                NULL);
+    joint_case_begin();
+    assert_int_equal(write_row(&row, false), STATUS_RETRY);
+    joint_case_store->ops->rollback(joint_case_store);
+    session_run(writer, "COMMIT", NULL);
+    session_close(writer);
+    joint_case_begin();
+    joint_case_assert_yes(write_row(&row, false), "mark");
+    joint_case_commit();
+    joint_case_done();
+}
+
+static enum status prune(size_t *ret_pruned)
+{
+    joint_case_begin();
+    enum status status = joint_case_ops->prune(joint_case_store, 6, 10, ret_pruned,
+                                               &joint_case_err);
+    if (status == STATUS_OK || status == STATUS_REJECT)
+        joint_case_commit();
+    else
+        joint_case_store->ops->rollback(joint_case_store);
+    return status;
+}
+
+static void what_is_old_is_emptied_behind_the_back_of_triggers(void)
+{
+    const struct joint_row row = row_of("old", JOINT_STATE_COMMITTED);
+    size_t pruned = 9;
+    joint_case_begin_test();
+    joint_case_begin();
+    joint_case_assert_yes(write_row(&row, true), "note");
+    joint_case_commit();
+    joint_case_trigger("x", "BEFORE UPDATE", "keepstep_joint", joint_case_texts->raise("my veto"));
+    if (has_silence()) {
+        joint_case_assert_yes(prune(&pruned), "prune");
+        assert_int_equal(pruned, 1);
+    } else {
+        joint_case_assert_no(prune(&pruned), "my veto", "prune");
+        joint_case_drop_trigger("x", "keepstep_joint");
+        joint_case_assert_yes(prune(&pruned), "prune");
+    }
+    assert_string_equal(joint_case_text("SELECT changes FROM keepstep_joint"), "\n");
+    joint_case_done();
+}
+
+int main(void)
+{
+    static const struct database_case cases[] = {
+        DATABASE_CASE(no_trigger_on_a_row_ends_the_transaction),
+        DATABASE_CASE(what_is_old_is_emptied_behind_the_back_of_triggers),
+        DATABASE_CASE_SERVERS(a_trigger_stands_as_it_stood_after_a_row_was_written_without_it),
+        DATABASE_CASE_SERVERS(only_the_agent_switches_triggers_and_those_of_keepstep_joint_alone),
+        DATABASE_CASE_SERVERS(a_row_that_is_written_without_triggers_waits_for_writers),
+    };
+    return database_case_run_where(cases, sizeof cases / sizeof *cases, joint_case_has);
+}

@@ -1,0 +1,171 @@
+/* What a service's own sessions can do to joint transactions on a server: nothing that they set, or
+ * leave open, takes a promise away or stands in the way of others. */
+#include "tests/support/database_case.h"
+#include "tests/support/joint_case.h"
+#include "tests/support/roles.h"
+
+#define ASK(id) "INSERT INTO keepstep_joint (id, changes) VALUES ('" id "', '" MINUS(3) "')"
+
+static bool is_mariadb(void)
+{
+    return database_case_kind == DATABASE_MARIADB;
+}
+
+/* Waits for nobody. */
+static struct session *hasty_session(void)
+{
+    struct session *session = session_open(joint_case_url);
+    session_run(session,
+                is_mariadb() ? "SET SESSION innodb_lock_wait_timeout = 0"
+                             : "SET lock_timeout = '200ms'",
+                NULL);
+    return session;
+}
+
+/* A reader that locks would hold what the relay writes, and the gap beside its own id. */
+static void an_open_proposal_stands_in_nobodys_way(void)
+{
+    static const char *const others[] = {
+        "UPDATE keepstep_relay SET epoch = epoch + 1",
+        ASK("a"),
+        ASK("n"),
+        ASK("z"),
+    };
+    joint_case_begin_test();
+    struct session *asker = session_open(joint_case_url);
+    struct session *other = hasty_session();
+    session_run(asker, "BEGIN", NULL);
+    session_run(asker, ASK("m"), NULL);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        session_run(other, others[i], NULL);
+    session_run(asker, "COMMIT", NULL);
+    session_close(asker);
+    session_close(other);
+    assert_string_equal(joint_case_text("SELECT proposer, id FROM keepstep_joint ORDER BY id"),
+                        "shop|a\nshop|m\nshop|n\nshop|z\n");
+    joint_case_done();
+}
+
+static void nothing_that_a_service_sets_passes_the_guard(void)
+{
+    static const char *const settings[][4] = {
+        [DATABASE_POSTGRESQL] = {"SET keepstep.reserved = 'looked at'",
+                                 "SET keepstep.applying = 'stock'"},
+        [DATABASE_MARIADB] = {"SET @keepstep_reserved = 'looked at'", "SET @keepstep_reserved = 1",
+                              "SET @keepstep_reserved = (SELECT 1)",
+                              "SET @keepstep_applying = 'stock'"},
+    };
+    joint_case_begin_test();
+    (void)joint_case_text("GRANT SELECT, INSERT, UPDATE, DELETE ON stock TO keepstep_reader");
+    joint_case_assert_yes(joint_case_attempt("t", 7, MINUS(3)), "attempt");
+    struct session *service = session_open(
+        roles_login(joint_case_url, "joint_service", "keepstep_reader"));
+    for (size_t i = 0; i < 4 && settings[database_case_kind][i] != NULL; i++) {
+        session_run(service, settings[database_case_kind][i], NULL);
+        for (size_t j = 0; j < joint_case_texts->write_count; j++) {
+            if (joint_case_texts->writes[j].of_absent)
+                continue;
+            const char *error = session_try(service, joint_case_texts->writes[j].sql, NULL);
+            if (error == NULL || strstr(error, "reserved by a joint transaction") == NULL)
+                test_fail("%s: %s: %s", settings[database_case_kind][i],
+                          joint_case_texts->writes[j].sql, error == NULL ? "was taken" : error);
+        }
+    }
+    session_close(service);
+    assert_string_equal(joint_case_text("SELECT count(*) FROM keepstep_touched"), "0\n");
+    joint_case_done();
+}
+
+/* What the service wrote there by hand is no row that the try has touched. */
+static void what_stood_in_keepstep_touched_is_nobodys(void)
+{
+    joint_case_begin_test();
+    (void)joint_case_text("INSERT INTO keepstep_touched (entity_type, entity_key) "
+                          "VALUES ('stock', '{\"sku\":\"B\"}')");
+    joint_case_assert_yes(joint_case_attempt("t", 7, MINUS(3)), "attempt");
+    assert_string_equal(joint_case_text(RESERVED), "stock|{\"sku\":\"A\"}|u|web|t\n");
+    assert_string_equal(joint_case_text("SELECT count(*) FROM keepstep_touched"), "0\n");
+    joint_case_done();
+}
+
+/* The try is over when it reserves: a trigger there is guarded like any other. */
+static void a_trigger_that_fires_when_a_row_is_reserved_writes_nothing_of_another_promise(void)
+{
+    joint_case_begin_test();
+    (void)joint_case_text("INSERT INTO stock (sku, free) VALUES ('B', 5)");
+    joint_case_assert_yes(
+        joint_case_attempt("other", 5,
+                           "[{\"service\":\"shop\",\"type\":\"stock\",\"key\":{\"sku\":\"B\"},"
+                           "\"op\":\"u\",\"add\":{\"free\":1}}]"),
+        "other");
+    joint_case_trigger("x", "AFTER INSERT", "keepstep_reserved",
+                       "UPDATE stock SET free = 1 WHERE sku = 'B'");
+    if (joint_case_attempt("t", 7, MINUS(3)) == STATUS_OK)
+        test_fail("it was promised");
+    assert_string_equal(joint_case_text("SELECT free FROM stock WHERE sku = 'B'"), "5\n");
+    assert_string_equal(joint_case_text("SELECT count(*) FROM keepstep_touched"), "0\n");
+    joint_case_done();
+}
+
+/* Each has the rights of the table's owner. */
+static void what_somebody_has_granted_on_a_function_is_taken_back(void)
+{
+    static const char *const functions[] = {"keepstep_joint_check()", "keepstep_joint_propose()",
+                                            "keepstep_joint_silence(regclass, boolean)"};
+    static const char GRANTED[] =
+        "SELECT count(*) FROM pg_proc AS p, aclexplode(p.proacl) AS a WHERE p.proname LIKE "
+        "'keepstep\\_joint\\_%' AND a.grantee <> p.proowner AND a.grantee <> "
+        "'keepstep_agent'::regrole";
+    if (is_mariadb())
+        return;
+    joint_case_begin_test();
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
+        (void)joint_case_text(
+            test_format("GRANT EXECUTE ON FUNCTION %s TO keepstep_reader", functions[i]));
+    assert_string_equal(joint_case_text(GRANTED), "3\n");
+    joint_case_init();
+    assert_string_equal(joint_case_text(GRANTED), "0\n");
+    assert_string_equal(joint_case_text("SELECT has_function_privilege('keepstep_agent', "
+                                        "'keepstep_joint_silence(regclass, boolean)', 'EXECUTE')"),
+                        "t\n");
+    joint_case_done();
+}
+
+/* One that is made later has no trigger that sees its TRUNCATE. */
+static void nothing_is_promised_of_a_table_with_a_partition_that_init_has_not_seen(void)
+{
+    if (is_mariadb())
+        return;
+    joint_case_begin_test();
+    (void)joint_case_text(
+        "ALTER TABLE stock RENAME TO stock_1; CREATE TABLE stock (LIKE stock_1 INCLUDING ALL) "
+        "PARTITION BY RANGE (sku); DROP TABLE stock_1; "
+        "CREATE TABLE stock_1 PARTITION OF stock FOR VALUES FROM ('A') TO ('K')");
+    joint_case_init();
+    joint_case_grant();
+    (void)joint_case_text(joint_case_texts->row);
+    joint_case_assert_yes(joint_case_attempt("t", 7, MINUS(3)), "attempt");
+    joint_case_assert_refused("TRUNCATE stock_1");
+    joint_case_assert_yes(joint_case_settle("t", MINUS(3), false), "settle");
+    (void)joint_case_text("CREATE TABLE stock_2 PARTITION OF stock FOR VALUES FROM ('K') TO ('Z')");
+    joint_case_assert_no(joint_case_attempt("t", 7, MINUS(3)), "stock_2", "a new partition");
+    assert_non_null(strstr(joint_case_err.text, "keepstep init"));
+    joint_case_init();
+    joint_case_assert_yes(joint_case_attempt("t", 7, MINUS(3)), "after init");
+    joint_case_done();
+}
+
+int main(void)
+{
+    static const struct database_case cases[] = {
+        DATABASE_CASE_SERVERS(an_open_proposal_stands_in_nobodys_way),
+        DATABASE_CASE_SERVERS(nothing_that_a_service_sets_passes_the_guard),
+        DATABASE_CASE_SERVERS(what_stood_in_keepstep_touched_is_nobodys),
+        DATABASE_CASE_SERVERS(
+            a_trigger_that_fires_when_a_row_is_reserved_writes_nothing_of_another_promise),
+        DATABASE_CASE_SERVERS(what_somebody_has_granted_on_a_function_is_taken_back),
+        DATABASE_CASE_SERVERS(
+            nothing_is_promised_of_a_table_with_a_partition_that_init_has_not_seen),
+    };
+    return database_case_run_where(cases, sizeof cases / sizeof *cases, joint_case_has);
+}
