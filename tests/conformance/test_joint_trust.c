@@ -155,6 +155,24 @@ static void nothing_is_promised_of_a_table_with_a_partition_that_init_has_not_se
     joint_case_done();
 }
 
+/* With another encoding a text of another service's could not be stored. */
+static void joint_transactions_need_a_database_of_utf8(void)
+{
+    if (is_mariadb())
+        return;
+    joint_case_begin_test();
+    const char *url = database_make(DATABASE_POSTGRESQL, "latin");
+    (void)joint_case_text("DROP DATABASE latin");
+    (void)joint_case_text("CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' "
+                          "LC_COLLATE 'C' LC_CTYPE 'C'");
+    (void)database_text(url, joint_case_texts->tables);
+    assert_int_equal(joint_case_init_in(url), STATUS_FATAL);
+    assert_non_null(strstr(joint_case_err.text, "UTF8"));
+    assert_int_equal(joint_case_prepare_in(url), STATUS_FATAL);
+    assert_non_null(strstr(joint_case_err.text, "UTF8"));
+    joint_case_done();
+}
+
 int main(void)
 {
     static const struct database_case cases[] = {
@@ -166,6 +184,7 @@ int main(void)
         DATABASE_CASE_SERVERS(what_somebody_has_granted_on_a_function_is_taken_back),
         DATABASE_CASE_SERVERS(
             nothing_is_promised_of_a_table_with_a_partition_that_init_has_not_seen),
+        DATABASE_CASE_SERVERS(joint_transactions_need_a_database_of_utf8),
     };
     return database_case_run_where(cases, sizeof cases / sizeof *cases, joint_case_has);
 }

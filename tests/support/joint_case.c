@@ -79,6 +79,30 @@ void joint_case_init(void)
     (void)fclose(init.out);
 }
 
+enum status joint_case_prepare_in(const char *url)
+{
+    struct store_options options = {.path = url, .service = "shop", .install = true};
+    const struct store_ops *ops = store_find(url);
+    struct store *store = NULL;
+    error_clear(&joint_case_err);
+    check(ops->open(&options, &store, &joint_case_err), "open");
+    enum status status = ops->joint->prepare(store, &joint_types, &joint_case_err);
+    ops->close(store);
+    return status;
+}
+
+enum status joint_case_init_in(const char *url)
+{
+    struct config other = config;
+    struct init_options init = {.out = fopen(test_path("other.txt"), "w")};
+    other.database = other.database_path = (char *)(uintptr_t)url;
+    error_clear(&joint_case_err);
+    enum status status = init_service(&other, (const struct entity_schema *const *)schemas, &init,
+                                      &joint_case_err);
+    (void)fclose(init.out);
+    return status;
+}
+
 static void install(const char *path)
 {
     struct store *store = NULL;

@@ -14,6 +14,7 @@
     X(KEY_CLAIM)                                                                                   \
     X(KEY_READ)                                                                                    \
     X(JOINT_TRIGGERS)                                                                              \
+    X(JOINT_MAY_TRY)                                                                               \
     X(JOINT_HAS_OLD)                                                                               \
     X(APPLYING_SET)                                                                                \
     X(CATALOGUE_LOCK)                                                                              \

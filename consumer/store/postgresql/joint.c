@@ -121,19 +121,42 @@ static enum status joint_postgresql_prune(struct store *store, int64_t decided_b
 }
 
 /* What it stores must be text in any language, as it was written. */
-static enum status joint_postgresql_prepare(struct store *store, const struct joint_types *types,
-                                            struct error *err)
+static enum status check_encoding(struct store *store, struct error *err)
 {
     const char *encoding = PQparameterStatus(store_postgresql_of(store)->connection,
                                              "server_encoding");
-    if (encoding == NULL || strcmp(encoding, "UTF8") != 0)
-        return error_set(
-            error_config(err), STATUS_FATAL,
-            "joint transactions need a database of encoding UTF8, and this one has "
-            "%s: an id or a reason that it cannot hold would stop them; move it to one "
-            "of UTF8, or take `joint:` out of publish:",
-            encoding == NULL ? "none" : encoding);
-    return joint_sql_prepare(store, types, err);
+    if (encoding != NULL && strcmp(encoding, "UTF8") == 0)
+        return STATUS_OK;
+    return error_set(error_config(err), STATUS_FATAL,
+                     "joint transactions need a database of encoding UTF8, and this one has %s: an "
+                     "id or a reason that it cannot hold would stop them; move it to one of UTF8, "
+                     "or take `joint:` out of publish:",
+                     encoding == NULL ? "none" : encoding);
+}
+
+/* By it the triggers know that a try is the agent's. */
+static enum status check_rights(struct store *store, struct error *err)
+{
+    int64_t may_try = 0;
+    enum status status = store_sql_number(store_sql_of(store), SQL_CALL_PLAIN(JOINT_MAY_TRY), 0,
+                                          &may_try, err);
+    return status != STATUS_OK || may_try != 0
+               ? status
+               : error_set(
+                     err, STATUS_RETRY,
+                     "this login may not delete from keepstep_touched, so that it can try no "
+                     "joint transaction: let an administrator run what `keepstep init` prints "
+                     "with --print-roles, and let the login inherit its role's rights");
+}
+
+static enum status joint_postgresql_prepare(struct store *store, const struct joint_types *types,
+                                            struct error *err)
+{
+    bool tries = types->count > 0;
+    enum status status = tries ? check_encoding(store, err) : STATUS_OK;
+    if (status == STATUS_OK)
+        status = joint_sql_prepare(store, types, err);
+    return status == STATUS_OK && tries ? check_rights(store, err) : status;
 }
 
 const struct joint_ops joint_postgresql_ops = {

@@ -73,6 +73,9 @@ UPDATE keepstep_joint SET changes = '', votes = '' WHERE (proposer, id) IN (
     SELECT proposer, id FROM keepstep_joint
     WHERE changes <> '' AND state IN ('committed', 'aborted', 'elsewhere') AND decided_at < $1
     ORDER BY decided_at LIMIT $2)
+-- Whether triggers take this login's try for one.
+-- name: joint_may_try
+SELECT has_table_privilege(session_user, 'keepstep_touched', 'DELETE')::int
 -- In a try the triggers do not look at what others reserve: the agent does, by the names of all that it
 -- has written. A row is waited for as long as a writer needs who only makes it so, and no longer: its writer
 -- may wait for a bucket that this session holds. Both settings end with the try.
