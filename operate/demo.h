@@ -58,8 +58,9 @@ void demo_append_head(struct demo *demo, int service, struct buffer *text);
 /** Run SQL in a service's database, through the program sqlite3. */
 enum status demo_sql(const struct demo *demo, int service, const char *sql,
                      struct error *err) MUST_CHECK;
-/** The same where it must be refused. @return whether it was; then what sqlite3 says of it. */
-bool demo_sql_is_refused(const struct demo *demo, int service, const char *sql,
+/** The same where it must be refused. @param word  in what sqlite3 says of it. @return whether it
+ * was refused with that word. */
+bool demo_sql_is_refused(const struct demo *demo, int service, const char *sql, const char *word,
                          struct buffer *ret_text) MUST_CHECK;
 
 /* demo_services.c */

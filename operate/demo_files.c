@@ -87,7 +87,7 @@ enum status demo_sql(const struct demo *demo, int service, const char *sql, stru
     return STATUS_OK;
 }
 
-bool demo_sql_is_refused(const struct demo *demo, int service, const char *sql,
+bool demo_sql_is_refused(const struct demo *demo, int service, const char *sql, const char *word,
                          struct buffer *ret_text)
 {
     char command[4 * DEMO_PATH_SIZE];
@@ -100,7 +100,7 @@ bool demo_sql_is_refused(const struct demo *demo, int service, const char *sql,
         return false;
     while (fgets(part, sizeof part, program) != NULL)
         buffer_append_text(ret_text, part);
-    return pclose(program) != 0;
+    return pclose(program) != 0 && strstr(buffer_text(ret_text), word) != NULL;
 }
 
 enum status demo_write_token(const struct demo *demo, struct error *err)

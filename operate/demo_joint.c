@@ -254,8 +254,9 @@ static enum status joint_play_writer(struct demo *demo, struct error *err)
     struct buffer text;
     buffer_init(&text, JOINT_TEXT_MAX);
     enum status status = STATUS_OK;
-    if (!demo_sql_is_refused(demo, BILLING, JOINT_WRITE, &text))
-        status = error_set(err, STATUS_FATAL, "a promised row was written: %s", buffer_text(&text));
+    if (!demo_sql_is_refused(demo, BILLING, JOINT_WRITE, "reserved by a joint transaction", &text))
+        status = error_set(err, STATUS_FATAL, "a promised row does not refuse its writer: %s",
+                           buffer_text(&text));
     else
         printf("  billing> " JOINT_WRITE ";\n  %s", buffer_text(&text));
     (void)fflush(stdout);

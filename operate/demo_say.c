@@ -44,6 +44,6 @@ void demo_say_pages(const struct demo *demo)
            demo->directory, DEMO_TOKEN_FILE);
     for (int service = 0; service < DEMO_SERVICES; service++) {
         if (demo->ports[service] != 0)
-            printf("  http://127.0.0.1:%u/  %s\n", demo->ports[service], demo_services[service]);
+            printf("  http://127.0.0.1:%u/  %s\n", demo->ports[service], demo->services[service]);
     }
 }

@@ -300,12 +300,13 @@ static enum status do_joint(struct store *store, struct job *job, struct answer 
                             struct error *err)
 {
     struct joint_job_answer found;
+    bool was_proposed = joint_job_is_proposed(job->joint);
     enum status status = joint_job_do(job->joint, store, &answer->body, &found, err);
-    if (status != STATUS_OK)
-        return status;
-    if (joint_job_proposes(job->joint) && found.error == NULL)
+    if (!was_proposed && joint_job_is_proposed(job->joint))
         log_info("page", "joint transaction %s: asked for by \"%s\" from %s",
                  joint_job_id(job->joint), job->who, job->peer);
+    if (status != STATUS_OK)
+        return status;
     answer->is_ready = found.is_ready;
     answer->code = found.code;
     answer->error = found.error;
@@ -326,7 +327,7 @@ static void answer_failure(struct clerk *clerk, const struct error *err, struct 
 static void work_at(struct clerk *clerk, struct job *job, struct answer *answer)
 {
     bool read_only = job->kind == JOB_LIST || job->kind == JOB_SHOW ||
-                     (job->kind == JOB_JOINT && !joint_job_proposes(job->joint));
+                     (job->kind == JOB_JOINT && joint_job_reads(job->joint));
     struct store *store = NULL;
     struct error err = ERROR_INIT;
     enum status status = clerk_open(clerk, read_only, &store, &err);
@@ -439,6 +440,20 @@ void actions_expire(struct actions *actions)
     (void)pthread_mutex_unlock(&actions->lock);
 }
 
+/* Those who wait for a decision need no token, so they leave places to the others. @lock held by
+ * the caller. */
+static bool has_place(const struct actions *actions, const struct job *made)
+{
+    size_t waiting = 0;
+    if (made->joint == NULL || !joint_job_waits(made->joint))
+        return true;
+    for (size_t i = 0; i < ACTIONS_MAX; i++) {
+        const struct job *job = &actions->jobs[i];
+        waiting += job->is_used && job->joint != NULL && joint_job_waits(job->joint);
+    }
+    return waiting < ACTIONS_WAITING_MAX;
+}
+
 /* Give a request to the clerk. */
 static void add_job(struct actions *actions, struct http_request *request, struct job made)
 {
@@ -450,7 +465,7 @@ static void add_job(struct actions *actions, struct http_request *request, struc
     (void)pthread_mutex_lock(&actions->lock);
     while (free_at < ACTIONS_MAX && actions->jobs[free_at].is_used)
         free_at++;
-    if (!actions->is_open || free_at == ACTIONS_MAX) {
+    if (!actions->is_open || free_at == ACTIONS_MAX || !has_place(actions, &made)) {
         http_refuse(request, HTTP_UNAVAILABLE,
                     actions->is_open ? "too many ask at a time" : "the sidecar starts or stops",
                     "ask again later");

@@ -9,9 +9,10 @@
 #include "operate/page/token.h"
 #include "operate/service.h"
 
-#define ACTIONS_MAX      8   /* requests that have no answer yet */
-#define ACTIONS_LIST     100 /* records of a list, unless the request says otherwise */
-#define ACTIONS_LIST_MAX 500
+#define ACTIONS_MAX         8   /* requests that have no answer yet */
+#define ACTIONS_WAITING_MAX 4   /* of these, that wait for the decision of a joint transaction */
+#define ACTIONS_LIST        100 /* records of a list, unless the request says otherwise */
+#define ACTIONS_LIST_MAX    500
 #define ACTIONS_ANSWER_US                                                                          \
     (INT64_C(20) * 1000 * 1000) /* after that the answer is that there is none */
 

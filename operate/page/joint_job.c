@@ -22,6 +22,7 @@ struct joint_job {
     char id[JOINT_NAME_SIZE];
     bool proposes;
     bool is_proposed;
+    bool waits;
     int64_t until_us;   /* monotonic: then the answer is what is known by then */
     struct arena arena; /* of the proposal */
     struct joint_wish wish;
@@ -33,9 +34,12 @@ static bool job_read_wait(struct joint_job *job, const char *text)
     char *end = NULL;
     errno = 0;
     long long wait_ms = text == NULL ? 0 : strtoll(text, &end, 10);
+    if (text != NULL &&
+        (errno != 0 || end == text || *end != '\0' || wait_ms < 0 || wait_ms > JOINT_JOB_WAIT_MS))
+        return false;
+    job->waits = wait_ms > 0;
     job->until_us = clock_monotonic_us() + wait_ms * US_OF_A_MS;
-    return text == NULL || (errno == 0 && end != text && *end == '\0' && wait_ms >= 0 &&
-                            wait_ms <= JOINT_JOB_WAIT_MS);
+    return true;
 }
 
 /* @return OK; REJECT with the reason. */
@@ -54,16 +58,20 @@ static bool job_read(struct joint_job *job, struct http_request *request)
 {
     struct error err = ERROR_INIT;
     const char *proposer = http_parameter(request, "proposer");
+    const char *wait = http_parameter(request, "timeout_ms");
     int id = snprintf(job->id, sizeof job->id, "%s", http_part(request));
     int length = snprintf(job->proposer, sizeof job->proposer, "%s",
                           proposer != NULL ? proposer : job->config->service);
     if (!config_is_joint(job->config)) {
         http_refuse(request, HTTP_NOT_FOUND, "this service takes no part in joint transactions",
                     "its configuration needs an entry of publish: with joint:");
+    } else if (job->proposes && (proposer != NULL || wait != NULL)) {
+        http_refuse(request, HTTP_BAD_REQUEST, "a service asks in its own name, and waits by GET",
+                    "write POST /joint/ID alone");
     } else if (id <= 0 || (size_t)length >= sizeof job->proposer) {
         http_refuse(request, HTTP_BAD_REQUEST, "no id, or a proposer that is too long",
                     "write /joint/ID");
-    } else if (!job_read_wait(job, http_parameter(request, "timeout_ms"))) {
+    } else if (!job_read_wait(job, wait)) {
         http_refuse(request, HTTP_BAD_REQUEST, "timeout_ms is not a number within its limits",
                     "write timeout_ms=N, with N from 0 to 15000");
     } else if (job->proposes && job_read_proposal(job, http_body(request), &err) != STATUS_OK) {
@@ -100,9 +108,19 @@ void joint_job_free(struct joint_job *job)
     free(job);
 }
 
-bool joint_job_proposes(const struct joint_job *job)
+bool joint_job_waits(const struct joint_job *job)
 {
-    return job->proposes;
+    return job->waits;
+}
+
+bool joint_job_reads(const struct joint_job *job)
+{
+    return !job->proposes;
+}
+
+bool joint_job_is_proposed(const struct joint_job *job)
+{
+    return job->is_proposed;
 }
 
 const char *joint_job_id(const struct joint_job *job)
@@ -144,6 +162,13 @@ static enum status job_look(struct joint_job *job, struct store *store, struct b
     return status;
 }
 
+static enum status job_see_name(void *context, const struct joint_row *row, struct error *err)
+{
+    (void)row, (void)err;
+    *(bool *)context = true;
+    return STATUS_OK;
+}
+
 /* What the database refuses it says in its own words, which name no host and no login. */
 static enum status job_propose(struct joint_job *job, struct store *store,
                                struct joint_job_answer *answer, struct error *err)
@@ -151,13 +176,16 @@ static enum status job_propose(struct joint_job *job, struct store *store,
     struct error why = ERROR_INIT;
     enum status status = store->ops->joint->propose(store, &job->wish, &why);
     if (status == STATUS_REJECT) {
+        const struct joint_name name = {slice_of(job->proposer), slice_of(job->id)};
+        bool was_used = false;
         (void)snprintf(job->text, sizeof job->text, "%s", why.text);
         answer->is_ready = true;
-        answer->code = strstr(why.text, "was used before") != NULL ? HTTP_CONFLICT
-                                                                   : HTTP_BAD_REQUEST;
         answer->error = job->text;
-        answer->next = "GET /joint/ID says what became of the one that has this id";
-        return STATUS_OK;
+        status = store->ops->joint->find(store, name, job_see_name, &was_used, err);
+        answer->code = was_used ? HTTP_CONFLICT : HTTP_BAD_REQUEST;
+        answer->next = was_used ? "GET /joint/ID says what became of the one that has this id"
+                                : "docs/PROTOCOL.md, section 14, says what a proposal holds";
+        return status;
     }
     if (status != STATUS_OK)
         *err = why;

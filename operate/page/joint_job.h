@@ -28,8 +28,12 @@ struct joint_job *joint_job_read(const struct config *config, struct http_reques
 /** NULL is a no-op. */
 void joint_job_free(struct joint_job *job);
 
-/** @return whether it needs a store that can write. */
-bool joint_job_proposes(const struct joint_job *job);
+/** @return whether a store that only reads is enough. */
+bool joint_job_reads(const struct joint_job *job);
+/** @return whether it looks again and again, until a transaction is decided or its time is over. */
+bool joint_job_waits(const struct joint_job *job);
+/** @return whether it has asked for the transaction by now. */
+bool joint_job_is_proposed(const struct joint_job *job);
 const char *joint_job_id(const struct joint_job *job);
 
 /** Look, and before that ask for the transaction once, where that is wanted. @return OK; RETRY;

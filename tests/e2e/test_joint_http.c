@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "schemas/joint_record.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -103,7 +104,8 @@ static void what_makes_no_sense_or_has_no_token_is_refused(void **state)
         {"/joint/a", BEARER, "{\"changes\":[]}", 400, "an array of 1 to 100 changes"},
         {"/joint/a", BEARER, "{\"changes\":[{\"service\":\"shop\"}]}", 400, "changes[0]"},
         {"/joint/a", BEARER, "{\"timeout_ms\":0,\"changes\":[]}", 400, "timeout_ms"},
-        {"/joint/a?timeout_ms=15001", BEARER, CHANGES, 400, "from 0 to 15000"},
+        {"/joint/a?timeout_ms=1", BEARER, CHANGES, 400, "waits by GET"},
+        {"/joint/a?proposer=shop", BEARER, CHANGES, 400, "in its own name"},
     };
     struct joint_world world;
     int ports[JOINT_SERVICES];
@@ -119,10 +121,58 @@ static void what_makes_no_sense_or_has_no_token_is_refused(void **state)
     free(large);
     expect_reply(http_send_request(ports[JOINT_BANK], "GET", "/joint/a", ""), 404,
                  "knows no joint transaction");
-    expect_reply(http_send_request(ports[JOINT_BANK], "GET", "/joint/a?timeout_ms=x", ""), 400,
-                 "from 0 to 15000");
+    static const char *const waits[] = {"x", "", "-1", "15001", "9223372036854775807"};
+    for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
+        const char *path = test_format("/joint/a?timeout_ms=%s", waits[i]);
+        expect_reply(http_send_request(ports[JOINT_BANK], "GET", path, ""), 400, "from 0 to 15000");
+    }
     assert_int_equal(joint_world_number(&world, JOINT_BANK, "SELECT count(*) FROM keepstep_joint"),
                      0);
+    joint_world_stop_all(&world);
+}
+
+struct waiter {
+    int port;
+    int code;
+    pthread_t thread;
+};
+
+static void *wait_for_decision(void *context)
+{
+    struct waiter *waiter = context;
+    waiter->code = http_send_request(waiter->port, "GET",
+                                     "/joint/undecided?timeout_ms=15000&proposer=bank", "")
+                       .code;
+    return NULL;
+}
+
+/* They need no token. So they must not keep those out who have one. */
+static void who_waits_for_a_decision_leaves_places_to_others(void **state)
+{
+    enum { COUNT = 8, PLACES = 4 };
+    struct joint_world world;
+    struct waiter waiters[COUNT];
+    int ports[JOINT_SERVICES];
+    int answered = 0;
+    (void)state;
+    begin(&world, ports);
+    sidecar_stop(&world.all[JOINT_WEB]);
+    expect_reply(post(ports[JOINT_BANK], "/joint/undecided", BEARER, CHANGES), 202, "undecided");
+    for (int i = 0; i < COUNT; i++) {
+        waiters[i] = (struct waiter){.port = ports[JOINT_BANK]};
+        assert_int_equal(pthread_create(&waiters[i].thread, NULL, wait_for_decision, &waiters[i]),
+                         0);
+    }
+    clock_sleep_us(1000000);
+    expect_reply(http_send_request(ports[JOINT_BANK], "GET", "/api/parked", ""), 200, "records");
+    expect_reply(post(ports[JOINT_BANK], "/joint/another", BEARER, CHANGES), 202, "another");
+    for (int i = 0; i < COUNT; i++) {
+        assert_int_equal(pthread_join(waiters[i].thread, NULL), 0);
+        assert_true(waiters[i].code == 200 || waiters[i].code == 503);
+        answered += waiters[i].code == 200;
+    }
+    assert_in_range(answered, 1, PLACES);
+    sidecar_start(&world.all[JOINT_WEB], NULL);
     joint_world_stop_all(&world);
 }
 
@@ -131,6 +181,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(any_service_asks_and_learns_what_became_of_it, 240),
         TEST_WITH_LIMIT(what_makes_no_sense_or_has_no_token_is_refused, 200),
+        TEST_WITH_LIMIT(who_waits_for_a_decision_leaves_places_to_others, 240),
     };
     return TEST_RUN(tests);
 }

@@ -8,6 +8,7 @@ CREATE TABLE orders (
 -- that says why not. The confirmation itself is one of the changes.
 CREATE FUNCTION order_is_refused() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  UPDATE orders SET state = 'refused' WHERE 'order-' || id = NEW.id;
+  UPDATE orders SET state = 'refused'
+    WHERE 'order-' || id = NEW.id AND state = 'asked';
   RETURN NULL;
 END $$;
