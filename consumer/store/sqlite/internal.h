@@ -37,6 +37,7 @@ struct store_sqlite {
     struct pending_memory *pending; /* see pending.c */
     bool has_deferred;              /* some foreign key is checked at COMMIT only */
     bool defers;                    /* all are, within this transaction: see store_ops.defer */
+    bool has_pragma;                /* defer_foreign_keys is on, within this transaction */
     int busy_ms;
     sqlite3_stmt *statements[STATEMENT_COUNT];
 };

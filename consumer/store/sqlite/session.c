@@ -183,6 +183,7 @@ static enum status session_begin(struct store_sql *sql, enum sql_transaction kin
     struct store_sqlite *self = (struct store_sqlite *)sql;
     enum status status = STATUS_OK;
     self->defers = false;
+    self->has_pragma = false;
     self->has_written = false;
     if (kind == SQL_SNAPSHOT)
         return store_sqlite_execute(self, "BEGIN", err);

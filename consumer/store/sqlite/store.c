@@ -3,15 +3,19 @@
 
 #include "consumer_sqlite_sql.h"
 
-/* SQLite can defer foreign keys, but no unique index. COMMIT and ROLLBACK switch the pragma off. */
+/* SQLite can defer foreign keys, but no unique index. COMMIT and ROLLBACK switch the pragma off. To
+ * set it makes SQLite compile every statement anew, so that it is left alone where it is right. */
 static enum status store_sqlite_defer(struct store *store, bool on, struct error *err)
 {
     struct store_sqlite *self = store_sqlite_of(store);
     enum status status = on ? STATUS_OK
                             : store_sqlite_check_deferred(self, "a deferred foreign key", err);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && on != self->has_pragma) {
         status = store_sqlite_execute(
             self, on ? "PRAGMA defer_foreign_keys = ON" : "PRAGMA defer_foreign_keys = OFF", err);
+        if (status == STATUS_OK)
+            self->has_pragma = on;
+    }
     self->defers = on;
     return status;
 }
