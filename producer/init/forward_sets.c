@@ -81,9 +81,8 @@ static struct forward_set *sets_open(struct forward_sets *sets, const struct for
     sets->sets = more;
     more[sets->count] = (struct forward_set){.partition = record->partition,
                                              .end = record->change->changeset_end};
-    if (!copy_text(record->change->incarnation, more[sets->count].incarnation,
-                   INCARNATION_SIZE_MAX))
-        return NULL;
+    (void)copy_text(record->change->incarnation, more[sets->count].incarnation,
+                    INCARNATION_SIZE_MAX);
     return &more[sets->count++];
 }
 
@@ -144,6 +143,8 @@ enum status forward_sets_add(struct forward_sets *sets, const struct forward_rec
         set->count = 0;
         set->end = change->changeset_end;
     }
+    if (is_open && change->incarnation.length >= INCARNATION_SIZE_MAX)
+        return STATUS_OK; /* no relay wrote it */
     if (is_open) {
         set = set == NULL ? sets_open(sets, record) : set;
         return set != NULL && set_keep(set, &record->note)

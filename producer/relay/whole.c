@@ -431,6 +431,18 @@ static enum status judging_go_on(struct judging *judging, const struct outbox_ex
     return STATUS_OK;
 }
 
+/* Leaves the rows from `count` on, which is not 0, to the next load. Sets that have some of them
+ * are not loaded to their ends any more. */
+static void relay_cut_load(struct relay *relay, struct outbox_rows *loaded, size_t count)
+{
+    int64_t last = loaded->rows[count - 1].position;
+    loaded->count = count;
+    loaded->cut = true;
+    relay->waiting.more = true;
+    for (size_t i = 0; i < count; i++)
+        loaded->rows[i].behind = loaded->rows[i].last_of_group > last;
+}
+
 enum status relay_check_rows(struct relay *relay, struct outbox_rows *loaded, struct error *err)
 {
     for (size_t i = 0; i < loaded->count; i++) {
@@ -443,11 +455,8 @@ enum status relay_check_rows(struct relay *relay, struct outbox_rows *loaded, st
         }
         if (verdict != STATUS_OK && i == 0)
             return error_set(err, verdict, "%s", reason.text);
-        if (verdict != STATUS_OK) {
-            loaded->count = i;
-            loaded->cut = true;
-            relay->waiting.more = true;
-        }
+        if (verdict != STATUS_OK)
+            relay_cut_load(relay, loaded, i);
     }
     return STATUS_OK;
 }

@@ -88,6 +88,16 @@ static void late_copies_of_an_earlier_set_end_nothing(void **state)
                         "a b a b c d");
 }
 
+/* Anybody may write to the topic; the log is read to its end all the same. */
+static void an_incarnation_that_no_relay_has_opens_no_set(void **state)
+{
+    (void)state;
+    assert_string_equal(
+        TAKEN({"a", "0123456789012345678901234567890123456789012345678901234567890123", 1, 2, 0},
+              {"b", "1", 1, 0, 0}),
+        "b");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -95,6 +105,7 @@ int main(void)
         TEST(sets_of_two_partitions_lie_between_each_other),
         TEST(another_incarnation_ends_the_open_set_of_an_earlier_one),
         TEST(late_copies_of_an_earlier_set_end_nothing),
+        TEST(an_incarnation_that_no_relay_has_opens_no_set),
     };
     return TEST_RUN(tests);
 }
