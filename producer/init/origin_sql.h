@@ -142,6 +142,18 @@ enum status origin_sql_rights(struct origin *origin, struct origin_right *rights
         .kind = "column", .name = "outbox.changeset_end", .sql = SQL_ADD_CHANGESET                 \
     }
 
+/** Gives the outbox what it has of joint transactions where an earlier version made it. */
+#define ORIGIN_ADD_JOINT                                                                           \
+    {                                                                                              \
+        .kind = "column", .name = "outbox.joint", .sql = SQL_ADD_JOINT                             \
+    }
+
+/** Finds the records of joint transactions that wait (rule 71). */
+#define ORIGIN_JOINT_INDEX                                                                         \
+    {                                                                                              \
+        .kind = "index", .name = "outbox_joint", .sql = SQL_CREATE_OUTBOX_JOINT                    \
+    }
+
 /** Finds the rows of a set (rule 51). */
 #define ORIGIN_CHANGESET_INDEX                                                                     \
     {                                                                                              \

@@ -32,6 +32,8 @@ CREATE TABLE IF NOT EXISTS outbox (
   kafka_partition INT,
   sequence BIGINT,
   set_aside TEXT,
+  joint TEXT,
+  waits_first TINYINT,
   blocks BINARY(16) AS (IF(set_aside IS NULL, NULL,
     UNHEX(MD5(CONCAT(aggregatetype, ' ', aggregateid))))) STORED,
   UNIQUE KEY outbox_id (id),
@@ -61,9 +63,20 @@ BEGIN NOT ATOMIC
   ALTER TABLE outbox ADD COLUMN IF NOT EXISTS changeset_end BIGINT;
 END
 
+-- The name of the joint transaction that made a change (rule 75), and a mark of records that are claimed
+-- before others (rule 71).
+-- name: add_joint
+ALTER TABLE outbox ADD COLUMN IF NOT EXISTS joint TEXT,
+  ADD COLUMN IF NOT EXISTS waits_first TINYINT
+
+-- Where a published type has `joint:`.
+-- name: create_outbox_joint
+ALTER TABLE outbox ADD KEY IF NOT EXISTS outbox_joint (waits_first)
+
 -- How a column of the outbox was found, as enum origin_found counts: absent, same, other.
 -- name: find_column
 SELECT CASE ?1 WHEN 'outbox.id' THEN IF(MAX(column_name = 'id' AND is_nullable = 'YES'), 1, 2)
+  WHEN 'outbox.joint' THEN IF(SUM(column_name IN ('joint', 'waits_first')) = 2, 1, 0)
   ELSE IF(MAX(column_name = 'changeset_end') AND
     MAX(column_name = 'changeset' AND character_set_name = 'ascii'), 1, 0) END
 FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = 'outbox'
@@ -73,14 +86,15 @@ SELECT 1 FROM information_schema.statistics
 WHERE table_schema = DATABASE() AND table_name = 'outbox' AND index_name = ?1
 
 -- The server has no number of a transaction, but @@last_gtid is another one behind each commit of the
--- session. Whatever is not written to the binary log cannot be told apart: '-'.
+-- session. Whatever is not written to the binary log cannot be told apart: '-'. What a joint transaction
+-- changes can, by its name.
 -- name: set_changeset
 CREATE OR REPLACE TRIGGER keepstep_outbox_changeset BEFORE INSERT ON outbox FOR EACH ROW
 BEGIN
   IF NEW.changeset IS NOT NULL THEN
     DO 0;
   ELSEIF NOT (@@log_bin AND @@sql_log_bin) THEN
-    SET NEW.changeset = '-';
+    SET NEW.changeset = COALESCE(CONCAT('joint ', MD5(@keepstep_joint)), '-');
   ELSE
     IF @keepstep_connection IS NULL THEN
       SET @keepstep_connection = UUID();
@@ -118,7 +132,7 @@ BEGIN
   IF NEW.changeset IS NOT NULL THEN
     DO 0;
   ELSEIF NOT (@@log_bin AND @@sql_log_bin) THEN
-    SET NEW.changeset = '-';
+    SET NEW.changeset = COALESCE(CONCAT('joint ', MD5(@keepstep_joint)), '-');
   ELSE
     IF @keepstep_connection IS NULL THEN
       SET @keepstep_connection = UUID(), @keepstep_gtid = NULL, @keepstep_now = NULL;
@@ -427,7 +441,8 @@ WHERE o.sequence IS NOT NULL
 
 -- name: restart_unclaim
 SET STATEMENT max_statement_time = 0 FOR
-UPDATE outbox SET sequence = NULL, kafka_partition = NULL, changeset_end = NULL
+UPDATE outbox SET sequence = NULL, kafka_partition = NULL, changeset_end = NULL,
+  waits_first = IF(aggregatetype = 'keepstep.joint', 1, NULL)
 WHERE sequence IS NOT NULL
 
 -- A server that was restored gives the same numbers again.
@@ -543,7 +558,7 @@ CREATE ROLE IF NOT EXISTS keepstep_reader;
 GRANT keepstep_relay TO keepstep_run;
 GRANT keepstep_agent TO keepstep_run;
 GRANT SELECT, DELETE,
-  UPDATE (aggregateid, kafka_partition, sequence, set_aside, changeset, changeset_end)
+  UPDATE (aggregateid, kafka_partition, sequence, set_aside, changeset, changeset_end, waits_first)
   ON outbox TO keepstep_relay;
 GRANT SELECT, UPDATE (holder, epoch, lease_until_us) ON keepstep_relay TO keepstep_relay;
 GRANT SELECT, INSERT, UPDATE ON keepstep_relay_partition TO keepstep_relay;

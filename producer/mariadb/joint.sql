@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS keepstep_joint (
 -- may be longer than an index takes, so they are found by the MD5 of type and key.
 -- name: create_reserved
 CREATE TABLE IF NOT EXISTS keepstep_reserved (
+  position BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
   digest BINARY(16) AS (UNHEX(MD5(CONCAT(entity_type, ' ', entity_key)))) STORED,
   bucket SMALLINT AS (CONV(LEFT(MD5(CONCAT(entity_type, ' ', entity_key)), 3), 16, 10)) STORED,
   entity_type VARCHAR(255) NOT NULL,
@@ -162,7 +163,8 @@ BEGIN
 END
 
 -- Others commit rows into the outbox while a try looks at its own: these are told by what they note here.
--- They are taken back with the try, so that nobody ever publishes it.
+-- They are taken back with the try, so that nobody ever publishes it. A record of joint transactions is
+-- claimed before others. A change that one makes has its name.
 -- name: create_outbox_try
 CREATE OR REPLACE TRIGGER keepstep_outbox_try BEFORE INSERT ON outbox FOR EACH ROW
 BEGIN
@@ -170,6 +172,11 @@ BEGIN
       WHERE t.position = @keepstep_reserved AND t.entity_type = '' AND t.entity_key = CONNECTION_ID())
   THEN
     SET NEW.traceparent = CONCAT('keepstep try ', CONNECTION_ID());
+  END IF;
+  IF NEW.aggregatetype = 'keepstep.joint' THEN
+    SET NEW.waits_first = 1;
+  ELSE
+    SET NEW.joint = @keepstep_joint;
   END IF;
 END
 

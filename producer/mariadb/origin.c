@@ -16,6 +16,7 @@ static const struct origin_object OBJECTS[] = {
     {.kind = "table", .name = "outbox", .sql = SQL_CREATE_OUTBOX},
     ORIGIN_FREE_ID,
     ORIGIN_ADD_CHANGESET,
+    ORIGIN_ADD_JOINT,
     ORIGIN_CHANGESET_INDEX,
     {.kind = "trigger",
      .name = "keepstep_outbox_changeset",
@@ -42,6 +43,7 @@ static const struct origin_object OBJECTS[] = {
 };
 
 static const struct origin_object JOINT_OBJECTS[] = {
+    ORIGIN_JOINT_INDEX,
     {.kind = "table", .name = "keepstep_joint", .sql = SQL_CREATE_JOINT},
     {.kind = "table", .name = "keepstep_reserved", .sql = SQL_CREATE_RESERVED},
     {.kind = "table", .name = "keepstep_touched", .sql = SQL_CREATE_TOUCHED},

@@ -107,6 +107,7 @@ const struct outbox_ops outbox_mariadb_ops = {
     .token_sql = TOKEN_SQL,
     .open = outbox_mariadb_open,
     .load_waiting = outbox_mariadb_load_waiting,
+    .load_joint = outbox_sql_load_joint,
     .claim = outbox_sql_claim,
     .wait = outbox_sql_wait,
     OUTBOX_SQL_SLOTS,

@@ -35,7 +35,8 @@ ORDER BY 1, 2
 SELECT o.position, o.id, o.aggregatetype, o.aggregateid, o.type,
   IF(OCTET_LENGTH(o.payload) <= ?2, o.payload, NULL),
   DATE_FORMAT(o.created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), o.traceparent, o.partition_key,
-  o.kafka_partition, o.sequence, o.set_aside, NULL, NULL, OCTET_LENGTH(o.payload),
+  o.kafka_partition, o.sequence, o.set_aside, NULL, NULL, o.joint,
+  OCTET_LENGTH(o.payload),
   (SELECT COUNT(*) = 0 OR (COUNT(*) = ?5 AND MAX(position) = ?4) FROM (
     SELECT position FROM outbox FORCE INDEX (outbox_claimed) WHERE kafka_partition IS NULL
     AND sequence IS NULL AND position <= ?4 ORDER BY position LIMIT ?6) AS b)
@@ -49,6 +50,20 @@ AND (NOT EXISTS (SELECT 1 FROM outbox FORCE INDEX (outbox_set_aside) WHERE block
     AND s.position < o.position))
 ORDER BY o.position LIMIT ?1
 
+-- Records of joint transactions that wait: they are claimed before others (rule 71).
+-- name: load_joint
+SELECT o.position, o.id, o.aggregatetype, o.aggregateid, o.type,
+  IF(OCTET_LENGTH(o.payload) <= ?2, o.payload, NULL),
+  DATE_FORMAT(o.created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), o.traceparent, o.partition_key,
+  o.kafka_partition, o.sequence, o.set_aside, NULL, NULL, o.joint, OCTET_LENGTH(o.payload)
+FROM outbox AS o FORCE INDEX (outbox_joint)
+WHERE o.waits_first = 1 AND o.set_aside IS NULL
+AND NOT EXISTS (SELECT 1 FROM outbox AS s FORCE INDEX (outbox_set_aside)
+  WHERE s.blocks = UNHEX(MD5(CONCAT(o.aggregatetype, ' ', o.aggregateid)))
+  AND s.aggregatetype = o.aggregatetype AND s.aggregateid = o.aggregateid
+  AND s.position < o.position)
+ORDER BY o.position LIMIT ?1
+
 -- All rows that wait, and of each the last position that waits with its identity, and of its entity
 -- the last one before it that is set aside. As above each index is named. A record of joint
 -- transactions is in no set.
@@ -56,7 +71,8 @@ ORDER BY o.position LIMIT ?1
 SELECT o.position, o.id, o.aggregatetype, o.aggregateid, o.type,
   IF(OCTET_LENGTH(o.payload) <= ?2, o.payload, NULL),
   DATE_FORMAT(o.created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), o.traceparent, o.partition_key,
-  o.kafka_partition, o.sequence, o.set_aside, o.changeset, NULL, OCTET_LENGTH(o.payload),
+  o.kafka_partition, o.sequence, o.set_aside, o.changeset, NULL, o.joint,
+  OCTET_LENGTH(o.payload),
   (SELECT COUNT(*) = 0 OR (COUNT(*) = ?5 AND MAX(position) = ?4) FROM (
     SELECT position FROM outbox FORCE INDEX (outbox_claimed) WHERE kafka_partition IS NULL
     AND sequence IS NULL AND position <= ?4 ORDER BY position LIMIT ?6) AS b),
@@ -72,12 +88,15 @@ FROM outbox AS o FORCE INDEX (outbox_claimed)
 WHERE o.kafka_partition IS NULL AND o.sequence IS NULL AND o.set_aside IS NULL AND o.position > ?4
 ORDER BY o.position LIMIT ?1
 
--- Whether the outbox has the column that this version needs, and the index of whole transactions.
+-- Whether the outbox has the columns that this version needs, and the indexes of whole and of joint
+-- transactions.
 -- name: is_prepared
-SELECT EXISTS (SELECT 1 FROM information_schema.columns WHERE table_schema = DATABASE()
-    AND table_name = 'outbox' AND column_name = 'changeset_end'),
+SELECT (SELECT COUNT(*) = 2 FROM information_schema.columns WHERE table_schema = DATABASE()
+    AND table_name = 'outbox' AND column_name IN ('changeset_end', 'joint')),
   EXISTS (SELECT 1 FROM information_schema.statistics WHERE table_schema = DATABASE()
-    AND table_name = 'outbox' AND index_name = 'outbox_changeset'), 0
+    AND table_name = 'outbox' AND index_name = 'outbox_changeset'), 0,
+  EXISTS (SELECT 1 FROM information_schema.statistics WHERE table_schema = DATABASE()
+    AND table_name = 'outbox' AND index_name = 'outbox_joint')
 
 -- How many rows of load_sets fit.
 -- name: count_fitting_sets
@@ -113,13 +132,13 @@ UPDATE JSON_TABLE(?1, '$[*]' COLUMNS (position BIGINT PATH '$[0]', `partition` I
   sequence BIGINT PATH '$[2]', changeset_end BIGINT PATH '$[3]')) AS r
 STRAIGHT_JOIN outbox AS o FORCE INDEX (PRIMARY) ON o.position = r.position
 SET o.kafka_partition = r.`partition`, o.sequence = r.sequence,
-  o.changeset_end = NULLIF(r.changeset_end, 0)
+  o.changeset_end = NULLIF(r.changeset_end, 0), o.waits_first = NULL
 WHERE o.sequence IS NULL AND o.set_aside IS NULL
 
 -- A JSON_TABLE costs the server more than a few rows.
 -- name: claim_row
 UPDATE outbox FORCE INDEX (PRIMARY) SET kafka_partition = ?2, sequence = ?3,
-  changeset_end = NULLIF(?4, 0)
+  changeset_end = NULLIF(?4, 0), waits_first = NULL
 WHERE position = ?1 AND sequence IS NULL AND set_aside IS NULL
 
 -- name: claim_partition
@@ -164,14 +183,14 @@ UPDATE keepstep_relay_type SET topic = ?2 WHERE entity_type = ?1
 -- name: load_claimed
 SELECT position, id, aggregatetype, aggregateid, type, payload,
   DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key, kafka_partition,
-  sequence, set_aside, changeset, changeset_end
+  sequence, set_aside, changeset, changeset_end, joint
 FROM outbox AS o FORCE INDEX (outbox_claimed)
 WHERE kafka_partition = ?2 AND sequence > ?3 AND EXISTS (SELECT 1 FROM keepstep_relay_type AS t
   WHERE t.entity_type = o.aggregatetype AND t.topic = ?1)
 UNION ALL
 SELECT o.position, id, aggregatetype, aggregateid, type, payload,
   DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key, kafka_partition,
-  o.sequence, set_aside, changeset, changeset_end
+  o.sequence, set_aside, changeset, changeset_end, joint
 FROM keepstep_relay_moved AS m STRAIGHT_JOIN outbox AS o ON o.position = m.position
 WHERE m.`partition` = ?2 AND m.sequence > ?3 AND m.topic = ?1
 ORDER BY sequence
@@ -218,7 +237,7 @@ WHERE changeset = CONVERT(?1 USING ascii) COLLATE ascii_bin AND kafka_partition 
 -- name: load_group
 SELECT position, id, aggregatetype, aggregateid, type, NULL,
   DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key, kafka_partition,
-  sequence, set_aside, changeset, changeset_end, NULL
+  sequence, set_aside, changeset, changeset_end, joint, NULL
 FROM outbox FORCE INDEX (outbox_changeset)
 WHERE changeset = CONVERT(?1 USING ascii) COLLATE ascii_bin AND kafka_partition IS NULL
   AND position > ?2 AND position <= ?3 AND sequence IS NULL AND set_aside IS NULL
@@ -234,7 +253,8 @@ SET o.aggregateid = r.entity_key WHERE o.sequence IS NULL
 -- name: find_row
 SELECT o.position, id, aggregatetype, aggregateid, type, payload,
   DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key,
-  COALESCE(m.`partition`, kafka_partition), o.sequence, set_aside, changeset, changeset_end, NULL,
+  COALESCE(m.`partition`, kafka_partition), o.sequence, set_aside, changeset, changeset_end, joint,
+  NULL,
   COALESCE(m.topic, t.topic)
 FROM outbox AS o LEFT JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
 LEFT JOIN keepstep_relay_moved AS m ON m.position = o.position
@@ -317,7 +337,7 @@ FROM (SELECT position FROM outbox FORCE INDEX (outbox_claimed)
 -- name: list_waiting
 SELECT position, id, aggregatetype, aggregateid, type, IF(?4 = 0, payload, NULL),
   DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key, kafka_partition,
-  sequence, set_aside, changeset, changeset_end, NULL
+  sequence, set_aside, changeset, changeset_end, joint, NULL
 FROM outbox FORCE INDEX (outbox_claimed)
 WHERE kafka_partition IS NULL AND sequence IS NULL AND set_aside IS NULL
   AND position > ?3 ORDER BY position LIMIT ?1
@@ -325,13 +345,13 @@ WHERE kafka_partition IS NULL AND sequence IS NULL AND set_aside IS NULL
 -- name: list_set_aside
 SELECT position, id, aggregatetype, aggregateid, type, IF(?4 = 0, payload, NULL),
   DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key, kafka_partition,
-  sequence, set_aside, changeset, changeset_end, NULL
+  sequence, set_aside, changeset, changeset_end, joint, NULL
 FROM outbox WHERE blocks IS NOT NULL AND position > ?3 ORDER BY position LIMIT ?1
 
 -- name: list_all
 SELECT position, id, aggregatetype, aggregateid, type, IF(?4 = 0, payload, NULL),
   DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key, kafka_partition,
-  sequence, set_aside, changeset, changeset_end, NULL
+  sequence, set_aside, changeset, changeset_end, joint, NULL
 FROM outbox WHERE position > ?3 ORDER BY position LIMIT ?1
 
 -- name: count_rows

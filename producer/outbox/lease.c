@@ -53,9 +53,9 @@ enum status outbox_sql_read_lease(struct outbox *outbox, struct lease *ret_lease
     return outbox_sql_fetch_lease(outbox_sql_of(outbox), STATEMENT_READ_LEASE, ret_lease, err);
 }
 
-/* An outbox of an earlier version, or one for single changes, lacks what the statements name. One
- * for whole transactions has sets that single changes would tear. Who only reads may not see all
- * columns.
+/* An outbox of an earlier version, or one for single changes, or without joint transactions, lacks
+ * what the statements name. One for whole transactions has sets that single changes would tear. Who
+ * only reads may not see all columns.
  */
 static enum status outbox_sql_check_prepared(const struct outbox_sql *self,
                                              const struct outbox_options *options,
@@ -70,6 +70,7 @@ static enum status outbox_sql_check_prepared(const struct outbox_sql *self,
     bool has_column = sql_column_bool(session, 0);
     bool has_index = sql_column_bool(session, 1);
     bool is_unfinished = sql_column_bool(session, 2); /* `init` has not come to its end */
+    bool has_joint_index = sql_column_bool(session, 3);
     session->ops->finish(session);
     if (!has_column)
         status = error_set(error_config(err), STATUS_FATAL,
@@ -83,6 +84,11 @@ static enum status outbox_sql_check_prepared(const struct outbox_sql *self,
                            "the outbox was made for `transactions: whole`, which is not set, and "
                            "single changes would tear transactions that wait: set it, or run "
                            "`keepstep init`");
+    else if (options->joint && !has_joint_index)
+        status = error_set(
+            error_config(err), STATUS_FATAL,
+            "the outbox does not find records of joint transactions yet, as `joint:` "
+            "needs: run `keepstep init`");
     return status;
 }
 
@@ -96,6 +102,7 @@ enum status outbox_sql_open(struct outbox_sql *self, const struct outbox_options
     self->origin = strdup(options->service);
     self->instance = strdup(options->instance == NULL ? "" : options->instance);
     self->whole = options->whole;
+    self->joint = options->joint;
     session->options.url = self->url;
     session->options.application = "keepstep relay";
     session->options.read_only = options->read_only;

@@ -17,6 +17,7 @@ struct outbox_options {
     const char *instance; /* who holds the lease */
     bool read_only;
     bool whole; /* `transactions: whole`: load_waiting tells sets, and `init` has prepared for it */
+    bool joint; /* records of joint transactions are claimed first: `init` has prepared for it */
     bool for_operator; /* nothing is published; what it writes may take as long as it takes */
 };
 
@@ -67,7 +68,8 @@ struct outbox_row {
     uint64_t changeset_end; /* the last sequence of its set in its partition; 0: it is alone. Set by
                              * the relay before the claim; what find, list and load_claimed read */
     struct slice changeset; /* rows that have the same one are a set; empty: it is alone */
-    bool shared;            /* several transactions may have its `changeset` (rule 51) */
+    struct slice joint; /* the name of the joint transaction that made the change; empty: none */
+    bool shared;        /* several transactions may have its `changeset` (rule 51) */
     /* What load_waiting fills where whole sets are published, all in one snapshot. */
     int64_t
         last_of_group;  /* the largest position that waits with its `changeset`; its own: alone */
@@ -211,6 +213,11 @@ struct outbox_ops {
     enum status (*load_waiting)(struct outbox *outbox, const struct outbox_extent *extent,
                                 struct arena *arena, struct outbox_rows *ret_rows,
                                 struct error *err);
+    /** Read the records of joint transactions that wait, in position order, without those set aside
+     * and those behind one of the same transaction that is. Where none waits that costs next to
+     * nothing. Of `extent` only the first three members count. */
+    enum status (*load_joint)(struct outbox *outbox, const struct outbox_extent *extent,
+                              struct arena *arena, struct outbox_rows *ret_rows, struct error *err);
     /** In one durable transaction that begins with the UPDATE of the lease row (epoch): store each
      * row's partition, sequence and `changeset_end`, its key where it is `rekeyed`, and the
      * partitions' last sequence and id; renew the lease. The rows may come in any order of their

@@ -15,12 +15,12 @@
 #define ROWS_MANY     4096 /* from here on there is room for all that are asked for */
 
 /* Behind the columns that every statement has. */
-#define COLUMN_BYTES    14 /* where the payload is left out */
-#define COLUMN_COMPLETE 15 /* of LOAD_WAITING and LOAD_SETS */
-#define COLUMN_TOPIC    15 /* of FIND_ROW */
-#define COLUMN_LAST     16 /* of LOAD_SETS */
-#define COLUMN_BLOCKED  17
-#define COLUMN_PAUSED   18
+#define COLUMN_BYTES    15 /* where the payload is left out */
+#define COLUMN_COMPLETE 16 /* of LOAD_WAITING and LOAD_SETS */
+#define COLUMN_TOPIC    16 /* of FIND_ROW */
+#define COLUMN_LAST     17 /* of LOAD_SETS */
+#define COLUMN_BLOCKED  18
+#define COLUMN_PAUSED   19
 
 /** A statement that reads rows of the outbox. */
 struct outbox_query {
@@ -75,7 +75,7 @@ static bool outbox_sql_fetch_row(const struct outbox_sql *self, struct arena *ar
     } texts[] = {{1, &row.id},          {2, &row.entity_type},   {3, &row.entity_key},
                  {4, &row.type},        {5, &row.payload},       {6, &row.created_at},
                  {7, &row.traceparent}, {8, &row.partition_key}, {11, &row.set_aside},
-                 {12, &row.changeset}};
+                 {12, &row.changeset},  {14, &row.joint}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         if (!sql_column_text(session, texts[i].column, arena, texts[i].text))
             return false;
@@ -203,6 +203,20 @@ enum status outbox_sql_load_waiting(struct outbox *outbox, const struct outbox_e
                                        .waiting = true,
                                        .sets = self->whole};
     outbox_sql_fill_extent(extent, values);
+    return outbox_sql_rows(outbox, &query, arena, ret_rows, err);
+}
+
+enum status outbox_sql_load_joint(struct outbox *outbox, const struct outbox_extent *extent,
+                                  struct arena *arena, struct outbox_rows *ret_rows,
+                                  struct error *err)
+{
+    const struct sql_parameter values[] = {sql_integer((int64_t)extent->rows),
+                                           sql_integer((int64_t)extent->payload_bytes)};
+    const struct outbox_query query = {.statement = STATEMENT_LOAD_JOINT,
+                                       .parameters = values,
+                                       .count = sizeof values / sizeof *values,
+                                       .bytes_max = extent->total_bytes,
+                                       .rows_max = extent->rows};
     return outbox_sql_rows(outbox, &query, arena, ret_rows, err);
 }
 

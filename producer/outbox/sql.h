@@ -36,6 +36,7 @@ struct outbox_sql {
     char *origin;
     char *instance;
     bool whole; /* whole sets are published */
+    bool joint; /* records of joint transactions are claimed first */
     int64_t lease_us;
     int64_t purged_to; /* position that the next scan for old rows begins behind */
     struct outbox_noted noted;
@@ -100,6 +101,9 @@ enum status outbox_sql_load_partitions(struct outbox *outbox,
 enum status outbox_sql_load_waiting(struct outbox *outbox, const struct outbox_extent *extent,
                                     struct arena *arena, struct outbox_rows *ret_rows,
                                     struct error *err);
+enum status outbox_sql_load_joint(struct outbox *outbox, const struct outbox_extent *extent,
+                                  struct arena *arena, struct outbox_rows *ret_rows,
+                                  struct error *err);
 enum status outbox_sql_claim(struct outbox *outbox, const struct lease *lease,
                              const struct outbox_claim *claim, struct error *err);
 enum status outbox_sql_move_type(struct outbox *outbox, const struct lease *lease,
@@ -140,7 +144,6 @@ enum status outbox_sql_list_paused(struct outbox *outbox, struct paused_types *r
 enum status outbox_sql_resolve_set_aside(struct outbox *outbox, int64_t position,
                                          enum outbox_resolution resolution, struct error *err);
 
-/** All slots but open, load_waiting, claim and wait, which some databases have of their own. */
 /** How a database that has functions is asked for tickets and tokens. */
 #define OUTBOX_TOKEN_SQL                                                                           \
     {                                                                                              \
@@ -149,6 +152,8 @@ enum status outbox_sql_resolve_set_aside(struct outbox *outbox, int64_t position
             {NULL, NULL},                                                                          \
     }
 
+/** All slots but open, load_waiting, load_joint, claim and wait, which some databases have of their
+ * own. */
 #define OUTBOX_SQL_SLOTS                                                                           \
     .close = outbox_sql_close, .take_lease = outbox_sql_take_lease,                                \
     .release_lease = outbox_sql_release_lease, .load_partitions = outbox_sql_load_partitions,      \

@@ -12,6 +12,7 @@
     X(LOAD_PARTITIONS)                                                                             \
     X(LOAD_WAITING)                                                                                \
     X(LOAD_SETS)                                                                                   \
+    X(LOAD_JOINT)                                                                                  \
     X(CLAIM_ROWS)                                                                                  \
     X(CLAIM_PARTITIONS)                                                                            \
     X(CLAIM_TYPES)                                                                                 \

@@ -30,7 +30,8 @@ CREATE TABLE IF NOT EXISTS outbox (
   kafka_partition integer,
   sequence bigint,
   set_aside text,
-  changeset_end bigint);
+  changeset_end bigint,
+  joint text DEFAULT nullif(current_setting('keepstep.joint', true), ''));
 COMMENT ON TABLE outbox IS 'Keepstep: changes that wait to be published'
 
 -- name: create_outbox_id
@@ -56,10 +57,16 @@ $keepstep$
 -- name: add_changeset
 ALTER TABLE outbox ADD COLUMN IF NOT EXISTS changeset_end bigint
 
+-- The name of the joint transaction that made a change (rule 75). The agent sets it while it makes the
+-- changes. Rows that are there keep NULL, and are not written.
+-- name: add_joint
+ALTER TABLE outbox ADD COLUMN IF NOT EXISTS joint text
+  DEFAULT nullif(current_setting('keepstep.joint', true), '')
+
 -- How a column of the outbox was found, as enum origin_found counts: absent, same, other.
 -- name: find_column
 SELECT CASE $1 WHEN 'outbox.id' THEN 1 + attnotnull::integer
-  WHEN 'outbox.changeset_end' THEN 1
+  WHEN 'outbox.changeset_end' THEN 1 WHEN 'outbox.joint' THEN 1
   ELSE (CASE pg_get_expr(d.adbin, d.adrelid) WHEN '(pg_current_xact_id())::text' THEN 1
     ELSE (d.adbin IS NOT NULL)::integer * 2 END) END
 FROM pg_attribute AS a LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -102,6 +109,24 @@ DROP INDEX CONCURRENTLY outbox_changeset
 -- name: build_changeset_index
 CREATE INDEX CONCURRENTLY outbox_changeset ON outbox (changeset COLLATE "C", position)
   WHERE sequence IS NULL AND changeset <> ''
+
+-- Where a published type has `joint:` (rule 71), and its outbox was there before.
+-- name: create_outbox_joint
+CREATE INDEX IF NOT EXISTS outbox_joint ON outbox (position)
+  WHERE sequence IS NULL AND aggregatetype = 'keepstep.joint'
+
+-- name: find_joint_index
+SELECT i.indexrelid IS NOT NULL FROM pg_class AS c LEFT JOIN pg_index AS i
+  ON i.indrelid = c.oid AND i.indexrelid = to_regclass('outbox_joint')
+WHERE c.oid = to_regclass('outbox') AND obj_description(c.oid, 'pg_class') LIKE 'Keepstep%'
+  AND i.indisvalid IS NOT TRUE
+
+-- name: drop_unfinished_joint
+DROP INDEX CONCURRENTLY outbox_joint
+
+-- name: build_joint_index
+CREATE INDEX CONCURRENTLY outbox_joint ON outbox (position)
+  WHERE sequence IS NULL AND aggregatetype = 'keepstep.joint'
 
 -- A row where an outbox of an earlier version lacks the index: is there one that an `init` left
 -- unfinished?

@@ -16,6 +16,7 @@ static const struct origin_object OBJECTS[] = {
     {.kind = "index", .name = "outbox_id", .sql = SQL_CREATE_OUTBOX_ID},
     ORIGIN_FREE_ID,
     ORIGIN_ADD_CHANGESET,
+    ORIGIN_ADD_JOINT,
     {.kind = "index", .name = "outbox_waiting", .sql = SQL_CREATE_OUTBOX_WAITING},
     {.kind = "index", .name = "outbox_claimed", .sql = SQL_CREATE_OUTBOX_CLAIMED},
     {.kind = "index", .name = "outbox_set_aside", .sql = SQL_CREATE_OUTBOX_SET_ASIDE},
@@ -39,6 +40,7 @@ static const struct origin_object OBJECTS[] = {
 };
 
 static const struct origin_object JOINT_OBJECTS[] = {
+    ORIGIN_JOINT_INDEX,
     ORIGIN_JOINT_TABLES,
     {.kind = "index", .name = "keepstep_reserved_bucket", .sql = SQL_CREATE_RESERVED_BUCKET},
     {.kind = "table", .name = "keepstep_guard", .sql = SQL_CREATE_GUARD},
@@ -156,9 +158,13 @@ static enum status origin_postgresql_index_outbox(struct origin_postgresql *self
     static const struct late_index ids = {SQL_FIND_ID_INDEX, SQL_DROP_ID_INDEX, SQL_BUILD_ID_INDEX};
     static const struct late_index changesets = {
         SQL_FIND_CHANGESET_INDEX, SQL_DROP_UNFINISHED_CHANGESET, SQL_BUILD_CHANGESET_INDEX};
+    static const struct late_index joints = {SQL_FIND_JOINT_INDEX, SQL_DROP_UNFINISHED_JOINT,
+                                             SQL_BUILD_JOINT_INDEX};
     enum status status = origin_postgresql_index(self, &ids, err);
     if (status == STATUS_OK && self->shared.config->transactions == TRANSACTIONS_WHOLE)
         status = origin_postgresql_index(self, &changesets, err);
+    if (status == STATUS_OK && config_is_joint(self->shared.config))
+        status = origin_postgresql_index(self, &joints, err);
     return status;
 }
 

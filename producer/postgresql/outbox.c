@@ -57,6 +57,19 @@ static enum status outbox_postgresql_load_waiting(struct outbox *outbox,
     return status;
 }
 
+/* Rows that were sent along are dropped by any other statement. */
+static enum status outbox_postgresql_load_joint(struct outbox *outbox,
+                                                const struct outbox_extent *extent,
+                                                struct arena *arena, struct outbox_rows *ret_rows,
+                                                struct error *err)
+{
+    outbox->has_next = false;
+    enum status status = outbox_sql_load_joint(outbox, extent, arena, ret_rows, err);
+    if (status == STATUS_OK && ret_rows->count > 0)
+        status = outbox_postgresql_found((struct outbox_postgresql *)outbox, err);
+    return status;
+}
+
 /* The rows that are asked for next are read while this claim's records are handed to Kafka. */
 static enum status outbox_postgresql_claim(struct outbox *outbox, const struct lease *lease,
                                            const struct outbox_claim *claim, struct error *err)
@@ -85,6 +98,7 @@ const struct outbox_ops outbox_postgresql_ops = {
     .token_sql = TOKEN_SQL,
     .open = outbox_postgresql_open,
     .load_waiting = outbox_postgresql_load_waiting,
+    .load_joint = outbox_postgresql_load_joint,
     .claim = outbox_postgresql_claim,
     .wait = outbox_postgresql_wait,
     OUTBOX_SQL_SLOTS,

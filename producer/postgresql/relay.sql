@@ -35,7 +35,7 @@ ORDER BY 1, 2
 SELECT position, id, aggregatetype, aggregateid, type,
   CASE WHEN bytes <= $2::bigint THEN payload END,
   to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
-  partition_key, kafka_partition, sequence, set_aside, NULL, NULL, bytes,
+  partition_key, kafka_partition, sequence, set_aside, NULL, NULL, joint, bytes,
   (SELECT count(*) = 0 OR (count(*) = $5::bigint AND max(position) = $4::bigint) FROM (
     SELECT position FROM outbox WHERE sequence IS NULL AND position <= $4::bigint
     ORDER BY position LIMIT $6::bigint) AS b)
@@ -53,6 +53,21 @@ FROM (SELECT *, octet_length(payload) AS bytes, sum(octet_length(payload))
   ORDER BY position LIMIT $1::bigint) AS w
 WHERE before IS NULL OR before < $3::bigint ORDER BY position
 
+-- Records of joint transactions that wait: they are claimed before others (rule 71).
+-- name: load_joint
+SELECT position, id, aggregatetype, aggregateid, type,
+  CASE WHEN octet_length(payload) <= $2::bigint THEN payload END,
+  to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
+  partition_key, kafka_partition, sequence, set_aside, NULL, NULL, joint, octet_length(payload)
+FROM outbox AS o
+WHERE sequence IS NULL AND aggregatetype = 'keepstep.joint' AND set_aside IS NULL AND NOT EXISTS (
+  SELECT 1 FROM outbox AS s WHERE s.set_aside IS NOT NULL
+  AND hashtextextended(s.aggregateid, hashtextextended(s.aggregatetype, 0)) =
+    hashtextextended(o.aggregateid, hashtextextended(o.aggregatetype, 0))
+  AND s.aggregatetype = o.aggregatetype AND s.aggregateid = o.aggregateid
+  AND s.position < o.position)
+ORDER BY position LIMIT $1::bigint
+
 -- All rows that wait, and of each the last position that waits with its identity, and of its entity
 -- the last one before it that is set aside. The comparison of rows fits no other index than
 -- outbox_changeset, whatever the planner believes. A record of joint transactions is in no set.
@@ -60,7 +75,7 @@ WHERE before IS NULL OR before < $3::bigint ORDER BY position
 SELECT position, id, aggregatetype, aggregateid, type,
   CASE WHEN bytes <= $2::bigint THEN payload END,
   to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
-  partition_key, kafka_partition, sequence, set_aside, changeset, NULL, bytes,
+  partition_key, kafka_partition, sequence, set_aside, changeset, NULL, joint, bytes,
   (SELECT count(*) = 0 OR (count(*) = $5::bigint AND max(position) = $4::bigint) FROM (
     SELECT position FROM outbox WHERE sequence IS NULL AND position <= $4::bigint
     ORDER BY position LIMIT $6::bigint) AS b),
@@ -84,14 +99,17 @@ FROM (SELECT *, octet_length(payload) AS bytes, sum(octet_length(payload))
   ORDER BY position LIMIT $1::bigint) AS w
 WHERE before IS NULL OR before < $3::bigint ORDER BY position
 
--- Whether the outbox has the column that this version needs, and the index of whole transactions; and
--- whether that one is not finished: no statement uses it then.
+-- Whether the outbox has the columns that this version needs, and the index of whole transactions;
+-- whether that one is not finished: no statement uses it then; and whether it has the index of joint
+-- transactions.
 -- name: is_prepared
-SELECT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('outbox')
-    AND attname = 'changeset_end' AND NOT attisdropped),
+SELECT (SELECT count(*) = 2 FROM pg_attribute WHERE attrelid = to_regclass('outbox')
+    AND attname IN ('changeset_end', 'joint') AND NOT attisdropped),
   to_regclass('outbox_changeset') IS NOT NULL,
   EXISTS (SELECT 1 FROM pg_index WHERE indexrelid = to_regclass('outbox_changeset')
-    AND NOT (indisvalid AND indisready))
+    AND NOT (indisvalid AND indisready)),
+  EXISTS (SELECT 1 FROM pg_index WHERE indexrelid = to_regclass('outbox_joint')
+    AND indisvalid AND indisready)
 
 -- Until the transaction's end: a nested loop over rows that the planner takes for one is quadratic.
 -- name: join_by_hash
@@ -163,14 +181,14 @@ ON CONFLICT (topic, partition) DO UPDATE SET read_offset = excluded.read_offset
 -- name: load_claimed
 SELECT position, id, aggregatetype, aggregateid, type, payload,
   to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
-  partition_key, kafka_partition, sequence, set_aside, changeset, changeset_end
+  partition_key, kafka_partition, sequence, set_aside, changeset, changeset_end, joint
 FROM outbox WHERE sequence IS NOT NULL AND kafka_partition = $2::integer
   AND sequence > $3::bigint
   AND aggregatetype IN (SELECT entity_type FROM keepstep_relay_type WHERE topic = $1)
 UNION ALL
 SELECT o.position, id, aggregatetype, aggregateid, type, payload,
   to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
-  partition_key, kafka_partition, o.sequence, set_aside, changeset, changeset_end
+  partition_key, kafka_partition, o.sequence, set_aside, changeset, changeset_end, joint
 FROM keepstep_relay_moved AS m JOIN outbox AS o ON o.position = m.position
 WHERE m.topic = $1 AND m.partition = $2::integer AND m.sequence > $3::bigint
 ORDER BY sequence
@@ -197,7 +215,7 @@ UPDATE outbox SET set_aside = $4, changeset = $5 WHERE sequence IS NULL AND set_
 -- name: load_group
 SELECT position, id, aggregatetype, aggregateid, type, NULL,
   to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
-  partition_key, kafka_partition, sequence, set_aside, changeset, changeset_end, NULL
+  partition_key, kafka_partition, sequence, set_aside, changeset, changeset_end, joint, NULL
 FROM outbox WHERE sequence IS NULL AND set_aside IS NULL
   AND aggregatetype <> 'keepstep.joint' AND changeset <> ''
   AND (changeset COLLATE "C", position) > ($1 COLLATE "C", $2::bigint)
@@ -217,7 +235,7 @@ SELECT 1 / (count(*) = cardinality($1::bigint[]))::integer FROM k
 SELECT o.position, id, aggregatetype, aggregateid, type, payload,
   to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
   partition_key, coalesce(m.partition, kafka_partition), o.sequence, set_aside, changeset,
-  changeset_end, NULL, coalesce(m.topic, t.topic)
+  changeset_end, joint, NULL, coalesce(m.topic, t.topic)
 FROM outbox AS o LEFT JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
 LEFT JOIN keepstep_relay_moved AS m ON m.position = o.position
 WHERE o.position = coalesce((SELECT position FROM outbox WHERE id = $1), $2::bigint)
@@ -304,7 +322,8 @@ SELECT pg_advisory_unlock(1264941907, 'outbox'::regclass::integer)
 -- name: list_rows
 SELECT position, id, aggregatetype, aggregateid, type, CASE WHEN $4::integer = 0 THEN payload END,
   to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
-  partition_key, kafka_partition, sequence, set_aside, changeset, changeset_end, NULL FROM outbox
+  partition_key, kafka_partition, sequence, set_aside, changeset, changeset_end, joint, NULL
+FROM outbox
 WHERE position > $3::bigint AND CASE $2::integer WHEN 0 THEN sequence IS NULL AND set_aside IS NULL
   WHEN 1 THEN set_aside IS NOT NULL ELSE true END
 ORDER BY position LIMIT nullif($1::bigint, 0)

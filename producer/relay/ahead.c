@@ -147,6 +147,8 @@ bool relay_take_ahead(struct relay *relay, struct outbox_rows *ret_rows)
     relay->waiting.more = part.full;
     *ret_rows = part.rows;
     relay_leave_out_claimed(ahead, ret_rows);
+    if (relay->joint.is_first)
+        relay_leave_out_joint(ret_rows);
     return true;
 }
 

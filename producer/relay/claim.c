@@ -91,7 +91,7 @@ static enum status relay_write_keys(struct relay *relay, struct outbox_row *rows
 /* Moves the rows that may be numbered to the front, in their order. While rows may be set aside,
  * the outbox must compare keys to find later rows of their entities. A key that is not canonical
  * then ends this load: it is stored canonically, and the next load finds it so. */
-static enum status relay_select(struct relay *relay, struct outbox_rows *loaded, struct error *err)
+enum status relay_select(struct relay *relay, struct outbox_rows *loaded, struct error *err)
 {
     struct outbox_row *rows = loaded->rows;
     size_t count = loaded->count;
@@ -142,8 +142,7 @@ struct relay_lane *relay_lane_of(struct relay *relay, const struct outbox_row *r
 }
 
 /* Gives each row its sequence and its predecessor's id. Without memory no row gets one. */
-static enum status relay_number(struct relay *relay, const struct relay_choice *choice,
-                                struct error *err)
+enum status relay_number(struct relay *relay, const struct relay_choice *choice, struct error *err)
 {
     struct outbox_row *rows = choice->rows;
     size_t count = choice->count;
@@ -201,6 +200,7 @@ struct outbox_extent relay_extent(const struct relay *relay)
 enum status relay_load_rows(struct relay *relay, const struct outbox_extent *extent,
                             struct outbox_rows *ret_rows, struct error *err)
 {
+    bool was_sent_along = relay->outbox->has_next;
     arena_reset(&relay->arena);
     STAGE_TIME(looked_us);
     enum status status = relay->outbox->ops->load_waiting(relay->outbox, extent, &relay->arena,
@@ -211,6 +211,8 @@ enum status relay_load_rows(struct relay *relay, const struct outbox_extent *ext
     STAGE_STAMP_EACH(STAGE_LOOKED, ret_rows->count, ret_rows->rows[each].id, looked_us);
     STAGE_STAMP_EACH(STAGE_LOADED, ret_rows->count, ret_rows->rows[each].id, loaded_us);
     relay->waiting.more = loader_is_full(extent, ret_rows);
+    if (was_sent_along && relay->waiting.more)
+        relay->joint.more = relay->joint.is_first;
     return STATUS_OK;
 }
 
@@ -235,10 +237,11 @@ static enum status relay_load_sets(struct relay *relay, struct relay_choice *ret
                                    struct error *err)
 {
     struct outbox_extent extent = relay_extent(relay);
+    enum status status = STATUS_OK;
     for (;;) {
         struct outbox_rows rows = {0};
         arena_reset(&relay->sets);
-        enum status status = relay_load_rows(relay, &extent, &rows, err);
+        status = relay_load_rows(relay, &extent, &rows, err);
         if (status == STATUS_OK)
             status = relay_check_rows(relay, &rows, err);
         if (status == STATUS_OK)
@@ -248,9 +251,13 @@ static enum status relay_load_sets(struct relay *relay, struct relay_choice *ret
         extent.rows = ret_choice->wanted;
         extent.total_bytes = ret_choice->wanted_bytes;
         status = relay_keep_lease(relay, err);
-        if (status != STATUS_OK)
-            return status;
+        if (status == STATUS_OK)
+            status = relay_claim_joint(relay, err);
+        if (status != STATUS_OK || relay->broker.failed)
+            break;
     }
+    *ret_choice = (struct relay_choice){0};
+    return status;
 }
 
 /* Chooses what is claimed next, of rows that were loaded ahead or are loaded now. */
@@ -277,19 +284,41 @@ static enum status relay_choose(struct relay *relay, struct relay_choice *ret_ch
                                  : relay_load(relay, ret_choice, err);
 }
 
-static enum status relay_claim_next(struct relay *relay, struct error *err)
+enum status relay_claim_batch(struct relay *relay, const struct outbox_extent *next,
+                              struct error *err)
+{
+    struct outbox_claim claim = relay->batch.claim;
+    claim.next = next;
+    STAGE_TIME(numbered_us);
+    STAGE_STAMP_EACH(STAGE_NUMBERED, claim.row_count, claim.rows[each].id, numbered_us);
+    failpoint(FAILPOINT_RELAY_BEFORE_CLAIM);
+    int64_t begun_at_us = clock_monotonic_us();
+    enum status status = relay->outbox->ops->claim(relay->outbox, &relay->lease.row, &claim, err);
+    if (status == STATUS_RETRY)
+        relay_set_state(relay, RELAY_IN_DOUBT);
+    if (status != STATUS_OK)
+        return status;
+    failpoint(FAILPOINT_RELAY_AFTER_CLAIM);
+    STAGE_TIME(claimed_us);
+    STAGE_STAMP_EACH(STAGE_CLAIMED, claim.row_count, claim.rows[each].id, claimed_us);
+    relay_renewed(relay, begun_at_us);
+    status = relay_send_batch(relay, err);
+    failpoint(FAILPOINT_RELAY_AFTER_PUBLISH);
+    return status;
+}
+
+/* Rows that were sent along with the last claim are all that wait, unless there are too many. */
+static enum status relay_claim_joint_due(struct relay *relay, struct error *err)
+{
+    return relay->outbox->has_next && !relay->joint.more ? STATUS_OK
+                                                         : relay_claim_joint(relay, err);
+}
+
+static enum status relay_claim_data(struct relay *relay, struct error *err)
 {
     struct relay_choice choice = {0};
     const struct outbox_extent extent = relay_extent(relay);
-    relay->waiting.loaded_at_us = clock_monotonic_us();
-    relay->waiting.more = true; /* unless the load says otherwise */
-    bool held = false;
-    enum status status = relay_check_paused(relay, err);
-    if (status == STATUS_OK)
-        status = relay_check_hold(relay, &held, err);
-    if (status != STATUS_OK || held)
-        return status;
-    status = relay_choose(relay, &choice, err);
+    enum status status = relay_choose(relay, &choice, err);
     if (status == STATUS_OK && choice.count > 0)
         status = relay_check_open_sets(relay, &choice, err);
     if (status == STATUS_OK && choice.count > 0)
@@ -298,30 +327,28 @@ static enum status relay_claim_next(struct relay *relay, struct error *err)
         return status;
     relay->waiting.found_at_us = relay->waiting.loaded_at_us;
     relay_order_ahead(relay, &choice);
-    struct outbox_claim claim = relay->batch.claim;
-    claim.next = relay->waiting.more ? NULL : &extent; /* of a backlog the loader loads more */
-    STAGE_TIME(numbered_us);
-    STAGE_STAMP_EACH(STAGE_NUMBERED, choice.count, choice.rows[each].id, numbered_us);
-    failpoint(FAILPOINT_RELAY_BEFORE_CLAIM);
-    status = relay->outbox->ops->claim(relay->outbox, &relay->lease.row, &claim, err);
-    if (status == STATUS_RETRY)
-        relay_set_state(relay, RELAY_IN_DOUBT);
-    if (status != STATUS_OK)
-        return status;
-    failpoint(FAILPOINT_RELAY_AFTER_CLAIM);
-    relay_large_claimed(relay);
-    STAGE_TIME(claimed_us);
-    STAGE_STAMP_EACH(STAGE_CLAIMED, choice.count, choice.rows[each].id, claimed_us);
-    relay_renewed(relay, relay->waiting.loaded_at_us);
+    /* Of a backlog the loader loads more. */
+    status = relay_claim_batch(relay, relay->waiting.more ? NULL : &extent, err);
     relay->waiting.more = relay->waiting.more || relay->outbox->has_next;
-    status = relay_send_batch(relay, err);
-    failpoint(FAILPOINT_RELAY_AFTER_PUBLISH);
+    if (status == STATUS_OK)
+        relay_large_claimed(relay);
     return status;
 }
 
 enum status relay_claim(struct relay *relay, struct error *err)
 {
-    enum status status = relay_claim_next(relay, err);
+    bool held = false;
+    relay->waiting.loaded_at_us = clock_monotonic_us();
+    relay->waiting.more = true; /* unless the load says otherwise */
+    enum status status = relay_check_paused(relay, err);
+    if (status == STATUS_OK)
+        status = relay_check_hold(relay, &held, err);
+    if (status != STATUS_OK || held)
+        return status;
+    status = relay_claim_joint_due(relay, err);
+    if (status != STATUS_OK || relay->broker.failed || !relay_has_room(relay))
+        return status;
+    status = relay_claim_data(relay, err);
     if (status != STATUS_OK)
         relay_large_again(relay);
     return status;

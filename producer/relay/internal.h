@@ -163,6 +163,12 @@ struct relay_paused {
     int64_t again_us; /* when it is read again */
 };
 
+/** Records of joint transactions (joint_first.c). */
+struct relay_joint {
+    bool is_first; /* fact: the service has any, and they are claimed before others */
+    bool more;     /* fact: some may wait that were not looked for */
+};
+
 /** The rows that are loaded ahead (ahead.c). */
 struct relay_ahead {
     struct loader *loader;
@@ -230,6 +236,7 @@ struct relay {
     struct relay_flights flights;
     struct relay_waiting waiting;
     struct relay_paused paused;
+    struct relay_joint joint;
     struct relay_ahead ahead;
     struct relay_large large;
     struct relay_batch batch; /* the rows that were claimed last */
@@ -293,6 +300,18 @@ void relay_drop_producer(struct relay *relay);
 /** Load waiting rows, check them, number them durably and send them.
  * @return OK; RETRY (state IN_DOUBT if the claim itself failed); ABORT (lease lost); FATAL. */
 enum status relay_claim(struct relay *relay, struct error *err) MUST_CHECK;
+/** Move the rows that may be numbered to the front; the others are set aside, or wait.
+ * @return OK; RETRY; ABORT (lease lost). */
+enum status relay_select(struct relay *relay, struct outbox_rows *loaded,
+                         struct error *err) MUST_CHECK;
+/** Give the rows their numbers: they are the batch now. @return OK; RETRY (no memory). */
+enum status relay_number(struct relay *relay, const struct relay_choice *choice,
+                         struct error *err) MUST_CHECK;
+/** Claim the batch and send it.
+ * @param next  what is loaded next; NULL: not known.
+ * @return OK; RETRY (state IN_DOUBT if the claim itself failed); ABORT (lease lost); FATAL. */
+enum status relay_claim_batch(struct relay *relay, const struct outbox_extent *next,
+                              struct error *err) MUST_CHECK;
 /** Send the batch, once its claim is durable. */
 enum status relay_send_batch(struct relay *relay, struct error *err) MUST_CHECK;
 /** What a load asks for at first: always the same. */
@@ -306,6 +325,20 @@ enum status relay_load_rows(struct relay *relay, const struct outbox_extent *ext
  * @return OK; RETRY (it is in doubt); ABORT (lease lost). */
 enum status relay_set_aside(struct relay *relay, const struct outbox_set *set, bool *ret_done,
                             struct error *err) MUST_CHECK;
+
+/* joint_first.c */
+
+/** @return whether so little is in flight that data may be claimed. */
+bool relay_has_room(const struct relay *relay);
+/** @return whether records of joint transactions are claimed first, and may be claimed now. */
+bool relay_has_room_for_joint(const struct relay *relay);
+/** @return when to look for them while data has no room; monotonic. */
+int64_t relay_look_for_joint_at_us(const struct relay *relay);
+/** Claim those that wait, and send them; where they are claimed first. The relay's arenas are empty
+ * then. Statuses as of relay_claim(). */
+enum status relay_claim_joint(struct relay *relay, struct error *err) MUST_CHECK;
+/** Leave them out of rows that were loaded ahead. */
+void relay_leave_out_joint(struct outbox_rows *rows);
 
 /* whole.c */
 

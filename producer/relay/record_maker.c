@@ -34,6 +34,7 @@ enum status record_build(const struct record_maker *maker, const struct outbox_r
         .created_at = row->created_at,
         .kind = kind,
         .joint_kind = joint_row_is(row) ? joint_row_kind(row) : (struct slice){0},
+        .joint = row->joint.length > 0 ? row->joint : (struct slice){0},
         .subject = slice_equal(key, row->entity_key) ? (struct slice){0} : row->entity_key,
         .traceparent = row->traceparent,
     };
@@ -66,7 +67,7 @@ static enum status record_check_size(const struct record_maker *maker,
         limit = bytes_max;
     size_t bound = row->payload.length + row->partition_key.length + 2 * row->entity_key.length +
                    row->type.length + row->created_at.length + row->traceparent.length +
-                   strlen(maker->lease->origin) + HEADERS_PLAIN;
+                   row->joint.length + strlen(maker->lease->origin) + HEADERS_PLAIN;
     if ((int64_t)bound <= limit)
         return STATUS_OK;
     /* The bound is too large, so compute the size with the largest headers that the row can get. */

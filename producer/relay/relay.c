@@ -6,6 +6,7 @@
  * 2. claim.c loads and checks it. A row that cannot be published is set aside with the reason, and
  *    the later rows of its entity wait behind it.
  *    Under `transactions: whole` whole.c does that with all rows of a transaction (sets.c).
+ *    Records of joint transactions come first, and by themselves (joint_first.c).
  * 3. claim.c gives it a partition and a sequence, in one durable transaction: the claim. A claimed
  *    row never becomes unclaimed.
  * 4. send.c hands it to Kafka. It is in flight until the broker reports it as delivered.
@@ -20,6 +21,7 @@
  * - At 4: the broker will never take the record. It goes out as a void instead. */
 #include "producer/registry.h"
 #include "producer/relay/internal.h"
+#include "schemas/joint_record.h"
 #include "common/clock.h"
 #include "common/failpoint.h"
 #include "common/log.h"
@@ -108,6 +110,8 @@ enum status relay_new(const struct relay_options *options, struct relay **ret_re
         status = relay_list_topics(relay, err);
     if (status == STATUS_OK)
         status = wakeup_open(&relay->wakeup, err);
+    relay->joint.is_first = config_find(config->publish, config->publish_count, JOINT_ENTITY_TYPE,
+                                        strlen(JOINT_ENTITY_TYPE)) != NULL;
     relay->maker = (struct record_maker){.config = config,
                                          .schemas = options->schemas,
                                          .bytes_max = relay->record_bytes_max,
@@ -195,7 +199,8 @@ static enum status relay_open_outbox(struct relay *relay, struct error *err)
     const struct outbox_options options = {.path = config->database_path,
                                            .service = config->service,
                                            .instance = config->instance,
-                                           .whole = relay_is_whole(relay)};
+                                           .whole = relay_is_whole(relay),
+                                           .joint = relay->joint.is_first};
     enum status status = outbox_find(config->database)->open(&options, &relay->outbox, err);
     if (status == STATUS_OK)
         relay_set_state(relay, RELAY_WITHOUT_LEASE);
@@ -362,19 +367,15 @@ static enum status relay_end_draining(struct relay *relay, struct error *err)
     return STATUS_OK;
 }
 
-static bool relay_has_room(const struct relay *relay)
-{
-    return relay->flights.count + RELAY_BATCH_ROWS <= RELAY_FLIGHT_ROWS &&
-           relay->flights.bytes < RELAY_FLIGHT_BYTES;
-}
-
 /* While rows come the outbox is looked at often, by loading. The pause is short against how long
  * none has come. @return when to load next; INT64_MAX: the outbox tells, as none came for long. */
 static int64_t relay_look_at_us(const struct relay *relay, int64_t now)
 {
     const struct relay_waiting *waiting = &relay->waiting;
     int64_t pause = (now - waiting->found_at_us) / LOOK_SHARE;
-    if (waiting->more)
+    if (!relay_has_room(relay))
+        return relay_look_for_joint_at_us(relay);
+    if (waiting->more || relay->joint.more)
         return now;
     if (waiting->found_at_us == 0 || now - waiting->found_at_us >= BUSY_US)
         return now - waiting->loaded_at_us >= LOAD_ANYWAY_US ? now : INT64_MAX;
@@ -384,7 +385,8 @@ static int64_t relay_look_at_us(const struct relay *relay, int64_t now)
 /* There is one wait, for the outbox and for reports of deliveries: each ends it. */
 static enum status relay_claim_or_wait(struct relay *relay, struct error *err)
 {
-    bool can_claim = relay->state == RELAY_PUBLISHING && relay_has_room(relay);
+    bool can_claim = relay->state == RELAY_PUBLISHING &&
+                     (relay_has_room(relay) || relay_has_room_for_joint(relay));
     int64_t now = clock_monotonic_us();
     int64_t acknowledge_at = relay_acknowledge_at_us(relay);
     int64_t until = now + IDLE_WAIT_US;

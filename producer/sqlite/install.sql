@@ -31,13 +31,18 @@ CREATE TABLE IF NOT EXISTS outbox (
   kafka_partition INTEGER,
   sequence INTEGER,
   set_aside TEXT,
-  changeset_end INTEGER)
+  changeset_end INTEGER,
+  joint TEXT)
 
 -- name: create_outbox_id
 CREATE UNIQUE INDEX IF NOT EXISTS outbox_id ON outbox (id) WHERE id IS NOT NULL
 
 -- name: add_changeset
 ALTER TABLE outbox ADD COLUMN changeset_end INTEGER
+
+-- The name of the joint transaction that made a change (rule 75).
+-- name: add_joint
+ALTER TABLE outbox ADD COLUMN joint TEXT
 
 -- How a column of the outbox was found, as enum origin_found counts: absent, same.
 -- name: find_column
@@ -73,6 +78,11 @@ DROP INDEX IF EXISTS outbox_changeset
 
 -- name: create_outbox_waiting
 CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (position) WHERE sequence IS NULL
+
+-- Where a published type has `joint:` (rule 71).
+-- name: create_outbox_joint
+CREATE INDEX IF NOT EXISTS outbox_joint ON outbox (position)
+  WHERE sequence IS NULL AND aggregatetype = 'keepstep.joint'
 
 -- name: create_outbox_claimed
 CREATE INDEX IF NOT EXISTS outbox_claimed ON outbox (kafka_partition, sequence) WHERE sequence IS NOT NULL

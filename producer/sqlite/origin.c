@@ -6,12 +6,17 @@
 
 #include <stdlib.h>
 
-#define COLUMN_ADDED "outbox.changeset_end"
+/* Columns that earlier versions did not have. */
+static const struct {
+    const char *name;
+    const char *sql;
+} ADDED[] = {{"outbox.changeset_end", SQL_ADD_CHANGESET}, {"outbox.joint", SQL_ADD_JOINT}};
 
 static const struct origin_object OBJECTS[] = {
     {.kind = "table", .name = "outbox", .sql = SQL_CREATE_OUTBOX},
-    {.kind = "column", .name = "outbox.id"},  /* clients differ in it, so nothing is printed */
-    {.kind = "column", .name = COLUMN_ADDED}, /* nor here: it cannot be run again */
+    {.kind = "column", .name = "outbox.id"}, /* clients differ in it, so nothing is printed */
+    {.kind = "column", .name = "outbox.changeset_end"}, /* nor here: it cannot be run again */
+    {.kind = "column", .name = "outbox.joint"},
     {.kind = "index", .name = "outbox_id", .sql = SQL_CREATE_OUTBOX_ID},
     {.kind = "index", .name = "outbox_waiting", .sql = SQL_CREATE_OUTBOX_WAITING},
     {.kind = "index", .name = "outbox_claimed", .sql = SQL_CREATE_OUTBOX_CLAIMED},
@@ -39,6 +44,7 @@ static const struct origin_object OBJECTS[] = {
 };
 
 static const struct origin_object JOINT_OBJECTS[] = {
+    ORIGIN_JOINT_INDEX,
     ORIGIN_JOINT_TABLES,
     ORIGIN_JOINT("trigger", "keepstep_joint_check", SQL_CREATE_JOINT_CHECK),
     ORIGIN_JOINT("trigger", "keepstep_joint_propose", SQL_CREATE_JOINT_PROPOSE),
@@ -108,6 +114,16 @@ static enum status origin_sqlite_find_outbox(sqlite3 *db, struct outbox_form *re
     return status;
 }
 
+/* @return what adds the column; NULL where the object is no such column. */
+static const char *origin_sqlite_added(const struct origin_object *object)
+{
+    for (size_t i = 0; i < sizeof ADDED / sizeof *ADDED; i++) {
+        if (strcmp(object->name, ADDED[i].name) == 0)
+            return ADDED[i].sql;
+    }
+    return NULL;
+}
+
 /* What the outbox of an earlier version has instead of this object. */
 static enum status origin_sqlite_compare_former(sqlite3 *db, const struct origin_object *object,
                                                 enum origin_found *ret_found, struct error *err)
@@ -127,7 +143,7 @@ static enum status origin_sqlite_compare(struct origin *origin, const struct ori
 {
     sqlite3 *db = origin_sqlite_of(origin)->session.db;
     sqlite3_stmt *statement = NULL;
-    if (strcmp(object->name, COLUMN_ADDED) == 0)
+    if (origin_sqlite_added(object) != NULL)
         return origin_sql_compare_column(origin, object, ret_found, err);
     enum status status = sqlite_session_prepare(db, SQL_FIND_OBJECT, &statement, err);
     if (status != STATUS_OK)
@@ -177,8 +193,8 @@ static enum status origin_sqlite_create(struct origin *origin, const struct orig
 {
     (void)replace; /* a trigger's statements drop it first */
     sqlite3 *db = origin_sqlite_of(origin)->session.db;
-    if (strcmp(object->name, COLUMN_ADDED) == 0)
-        return sqlite_session_execute(db, SQL_ADD_CHANGESET, err);
+    if (origin_sqlite_added(object) != NULL)
+        return sqlite_session_execute(db, origin_sqlite_added(object), err);
     if (object->sql == NULL)
         return origin_sqlite_free_id(db, err);
     struct slice text = origin_sqlite_trimmed(object->sql);

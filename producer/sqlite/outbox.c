@@ -41,13 +41,21 @@ static bool outbox_sqlite_reads_sets(unsigned statement)
            statement == STATEMENT_SET_ASIDE_REST;
 }
 
+/* @return whether the outbox has what the statement names. */
+static bool outbox_sqlite_has(const struct outbox_sqlite *self, unsigned statement)
+{
+    return !outbox_sqlite_reads_agent(statement) &&
+           (self->shared.whole || !outbox_sqlite_reads_sets(statement)) &&
+           (self->shared.joint || statement != STATEMENT_LOAD_JOINT);
+}
+
 /* Preparing costs no round trip here. So an outbox that lacks a table is refused before anything is
  * done with it. */
 static enum status outbox_sqlite_prepare(struct outbox_sqlite *self, struct error *err)
 {
     enum status status = STATUS_OK;
     for (unsigned i = 0; status == STATUS_OK && i < OUTBOX_STATEMENT_COUNT; i++) {
-        if (!outbox_sqlite_reads_agent(i) && (self->shared.whole || !outbox_sqlite_reads_sets(i)))
+        if (outbox_sqlite_has(self, i))
             status = sql_sqlite_prepare(&self->session, i, err);
     }
     if (status != STATUS_OK)
@@ -91,6 +99,7 @@ const struct outbox_ops outbox_sqlite_ops = {
     .token_sql = TOKEN_SQL,
     .open = outbox_sqlite_open,
     .load_waiting = outbox_sql_load_waiting,
+    .load_joint = outbox_sql_load_joint,
     .claim = outbox_sql_claim,
     .wait = outbox_sql_wait,
     OUTBOX_SQL_SLOTS,

@@ -28,7 +28,8 @@ ORDER BY 1, 2
 -- name: load_waiting
 SELECT position, id, aggregatetype, aggregateid, type,
   CASE WHEN length(CAST(payload AS BLOB)) <= ?2 THEN payload END, created_at, traceparent,
-  partition_key, kafka_partition, sequence, set_aside, NULL, NULL, length(CAST(payload AS BLOB)),
+  partition_key, kafka_partition, sequence, set_aside, NULL, NULL, joint,
+  length(CAST(payload AS BLOB)),
   (SELECT count(*) = 0 OR (count(*) = ?5 AND max(position) = ?4) FROM (
     SELECT position FROM outbox INDEXED BY outbox_waiting
     WHERE sequence IS NULL AND position <= ?4 ORDER BY position LIMIT ?6))
@@ -39,12 +40,24 @@ AND aggregatetype NOT IN (SELECT entity_type FROM keepstep_paused) AND NOT EXIST
   AND s.aggregateid = o.aggregateid AND s.position < o.position)
 ORDER BY position LIMIT ?1
 
+-- Records of joint transactions that wait: they are claimed before others (rule 71).
+-- name: load_joint
+SELECT position, id, aggregatetype, aggregateid, type,
+  CASE WHEN length(CAST(payload AS BLOB)) <= ?2 THEN payload END, created_at, traceparent,
+  partition_key, kafka_partition, sequence, set_aside, NULL, NULL, joint,
+  length(CAST(payload AS BLOB))
+FROM outbox AS o INDEXED BY outbox_joint
+WHERE sequence IS NULL AND aggregatetype = 'keepstep.joint' AND set_aside IS NULL AND NOT EXISTS (
+  SELECT 1 FROM outbox AS s WHERE s.set_aside IS NOT NULL AND s.aggregatetype = o.aggregatetype
+  AND s.aggregateid = o.aggregateid AND s.position < o.position)
+ORDER BY position LIMIT ?1
+
 -- All rows that wait, and of each the last position that waits with its identity, and of its entity
 -- the last one before it that is set aside. A record of joint transactions is in no set.
 -- name: load_sets
 SELECT position, id, aggregatetype, aggregateid, type,
   CASE WHEN length(CAST(payload AS BLOB)) <= ?2 THEN payload END, created_at, traceparent,
-  partition_key, kafka_partition, sequence, set_aside, changeset, NULL,
+  partition_key, kafka_partition, sequence, set_aside, changeset, NULL, joint,
   length(CAST(payload AS BLOB)),
   (SELECT count(*) = 0 OR (count(*) = ?5 AND max(position) = ?4) FROM (
     SELECT position FROM outbox INDEXED BY outbox_waiting
@@ -61,10 +74,13 @@ FROM outbox AS o INDEXED BY outbox_waiting
 WHERE sequence IS NULL AND set_aside IS NULL AND position > ?4
 ORDER BY position LIMIT ?1
 
--- Whether the outbox has the column that this version needs, and the index of whole transactions.
+-- Whether the outbox has the columns that this version needs, and the indexes of whole and of joint
+-- transactions.
 -- name: is_prepared
-SELECT EXISTS (SELECT 1 FROM pragma_table_info('outbox') WHERE name = 'changeset_end'),
-  EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = 'outbox_changeset'), 0
+SELECT (SELECT count(*) = 2 FROM pragma_table_info('outbox')
+    WHERE name IN ('changeset_end', 'joint')),
+  EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = 'outbox_changeset'), 0,
+  EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = 'outbox_joint')
 
 -- name: claim_rows
 UPDATE outbox SET kafka_partition = ?2, sequence = ?3, changeset_end = nullif(?4, 0)
@@ -98,13 +114,13 @@ UPDATE keepstep_relay_type SET topic = ?2 WHERE entity_type = ?1
 
 -- name: load_claimed
 SELECT position, id, aggregatetype, aggregateid, type, payload, created_at, traceparent,
-  partition_key, kafka_partition, sequence, set_aside, changeset, changeset_end
+  partition_key, kafka_partition, sequence, set_aside, changeset, changeset_end, joint
 FROM outbox INDEXED BY outbox_claimed
 WHERE sequence IS NOT NULL AND kafka_partition = ?2 AND sequence > ?3
   AND aggregatetype IN (SELECT entity_type FROM keepstep_relay_type WHERE topic = ?1)
 UNION ALL
 SELECT o.position, id, aggregatetype, aggregateid, type, payload, created_at, traceparent,
-  partition_key, kafka_partition, o.sequence, set_aside, changeset, changeset_end
+  partition_key, kafka_partition, o.sequence, set_aside, changeset, changeset_end, joint
 FROM keepstep_relay_moved AS m CROSS JOIN outbox AS o ON o.position = m.position
 WHERE m.topic = ?1 AND m.partition = ?2 AND m.sequence > ?3
 ORDER BY 11
@@ -134,7 +150,7 @@ AND set_aside IS NULL AND aggregatetype <> 'keepstep.joint'
 
 -- name: load_group
 SELECT position, id, aggregatetype, aggregateid, type, NULL, created_at, traceparent,
-  partition_key, kafka_partition, sequence, set_aside, changeset, changeset_end, NULL
+  partition_key, kafka_partition, sequence, set_aside, changeset, changeset_end, joint, NULL
 FROM outbox INDEXED BY outbox_changeset
 WHERE sequence IS NULL AND changeset <> '' AND changeset = ?1 AND position > ?2 AND position <= ?3
 AND set_aside IS NULL AND aggregatetype <> 'keepstep.joint' ORDER BY position LIMIT ?4
@@ -146,7 +162,7 @@ UPDATE outbox SET aggregateid = ?2 WHERE position = ?1 AND sequence IS NULL
 -- name: find_row
 SELECT o.position, id, aggregatetype, aggregateid, type, payload, created_at, traceparent,
   partition_key, coalesce(m.partition, kafka_partition), o.sequence, set_aside, changeset,
-  changeset_end, NULL, coalesce(m.topic, t.topic)
+  changeset_end, joint, NULL, coalesce(m.topic, t.topic)
 FROM outbox AS o LEFT JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
 LEFT JOIN keepstep_relay_moved AS m ON m.position = o.position
 WHERE o.position = coalesce((SELECT position FROM outbox WHERE id = ?1), ?2)
@@ -214,7 +230,8 @@ PRAGMA data_version
 
 -- name: list_rows
 SELECT position, id, aggregatetype, aggregateid, type, CASE ?4 WHEN 0 THEN payload END, created_at,
-  traceparent, partition_key, kafka_partition, sequence, set_aside, changeset, changeset_end, NULL
+  traceparent, partition_key, kafka_partition, sequence, set_aside, changeset, changeset_end, joint,
+  NULL
 FROM outbox WHERE position > ?3 AND CASE ?2 WHEN 0 THEN sequence IS NULL AND set_aside IS NULL
   WHEN 1 THEN set_aside IS NOT NULL ELSE 1 END ORDER BY position LIMIT ?1
 

@@ -62,7 +62,7 @@ static enum status debezium_from_base64(const struct column *column, struct slic
     buffer_init(&bytes, text.length + 1);
     buffer_init(&hex, 2 * text.length + 2);
     enum status status = base64_read(text, &bytes) ? STATUS_OK
-                                                       : debezium_refuse(column, "not base64", err);
+                                                   : debezium_refuse(column, "not base64", err);
     for (size_t i = 0; status == STATUS_OK && i < bytes.length; i++)
         buffer_append_format(&hex, "%02X", (unsigned char)bytes.data[i]);
     if (status == STATUS_OK && hex.failed)

@@ -12,7 +12,7 @@
 struct record_names {
     struct slice specversion, id, source, type, time, subject;
     struct slice sequence, changeset, incarnation, previous_id, protocol, kind;
-    struct slice traceparent, content_type; /* unused, but known names are not copied */
+    struct slice joint, traceparent, content_type; /* unused, but known names are not copied */
 };
 
 struct record_known {
@@ -35,6 +35,7 @@ static const struct record_known record_known[] = {
     RECORD_KNOWN("ce_subject", subject),
     RECORD_KNOWN("ce_sequence", sequence),
     RECORD_KNOWN("ce_changeset", changeset),
+    RECORD_KNOWN("ce_joint", joint),
     RECORD_KNOWN("ce_incarnation", incarnation),
     RECORD_KNOWN("ce_previousid", previous_id),
     RECORD_KNOWN("ce_protocol", protocol),

@@ -3,7 +3,7 @@
 
 #include <inttypes.h>
 
-#define RECORD_HEADERS_MAX 14
+#define RECORD_HEADERS_MAX 15
 #define RECORD_DIGITS      20 /* of a sequence, with leading zeros */
 
 static void record_header_add(struct header *headers, size_t *count, const char *name,
@@ -49,6 +49,7 @@ enum status record_headers_build(const struct record_head *head, struct arena *a
     record_header_add(headers, &count, "ce_subject", head->subject);
     record_header_add(headers, &count, "ce_sequence", sequence);
     record_header_add(headers, &count, "ce_changeset", changeset);
+    record_header_add(headers, &count, "ce_joint", head->joint);
     record_header_add(headers, &count, "ce_incarnation", head->incarnation);
     record_header_add(headers, &count, "ce_previousid", head->previous_id);
     record_header_add(headers, &count, "ce_protocol", slice_of("1"));

@@ -17,6 +17,7 @@ struct record_head {
     struct slice created_at;  /* RFC 3339 */
     enum change_kind kind;
     struct slice joint_kind; /* ce_kind of a record of joint transactions; of others data is NULL */
+    struct slice joint;      /* the name of the joint transaction that made the change */
     struct slice subject;    /* only where it differs from the record key */
     struct slice traceparent;
 };

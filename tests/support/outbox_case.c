@@ -83,6 +83,7 @@ const char *outbox_case_url;
 static const char *relay_url;
 struct arena outbox_case_arena;
 bool outbox_case_whole;
+bool outbox_case_joint;
 
 const char *outbox_case_ask(const char *sql)
 {
@@ -104,7 +105,8 @@ enum status outbox_case_open_as(const char *instance, struct outbox **ret_outbox
     const struct outbox_options options = {.path = outbox_case_path(relay_url),
                                            .service = "shop",
                                            .instance = instance,
-                                           .whole = outbox_case_whole};
+                                           .whole = outbox_case_whole,
+                                           .joint = outbox_case_joint};
     return outbox_find(relay_url)->open(&options, ret_outbox, err);
 }
 
@@ -143,12 +145,13 @@ const char *outbox_case_init(void)
 {
     struct error err = ERROR_INIT;
     const char *path = outbox_case_path(outbox_case_url);
-    const struct config config = {.service = (char *)"shop",
-                                  .database = (char *)(uintptr_t)outbox_case_url,
-                                  .database_path = (char *)(uintptr_t)path,
-                                  .instance = (char *)"1",
-                                  .transactions = outbox_case_whole ? TRANSACTIONS_WHOLE
-                                                                    : TRANSACTIONS_SINGLE};
+    const struct config config = {
+        .service = (char *)"shop",
+        .joint_topic = outbox_case_joint ? (char *)"keepstep-joint" : NULL,
+        .database = (char *)(uintptr_t)outbox_case_url,
+        .database_path = (char *)(uintptr_t)path,
+        .instance = (char *)"1",
+        .transactions = outbox_case_whole ? TRANSACTIONS_WHOLE : TRANSACTIONS_SINGLE};
     FILE *out = fopen(test_path("init.txt"), "w");
     struct init_options options = {.out = out};
     struct store_options store_options = {.path = path, .service = "shop", .install = true};
@@ -176,6 +179,17 @@ void outbox_case_write(const char *type, int from, int to)
             test_format("INSERT INTO outbox (aggregatetype, aggregateid, type, payload) "
                         "VALUES ('%s', '{\"id\":%d}', '%s.created', '{\"op\":\"c\"}')",
                         type, i, type));
+}
+
+void outbox_case_propose(int number)
+{
+    (void)outbox_case_ask(test_format(
+        "INSERT INTO outbox (aggregatetype, aggregateid, type, payload, changeset) VALUES "
+        "('keepstep.joint', '{\"id\":\"t%d\",\"proposer\":\"shop\"}', 'keepstep.joint.proposal', "
+        "'{\"timeout_ms\":10000,\"changes\":[{\"service\":\"shop\",\"type\":\"stock\",\"key\":{"
+        "\"id\":1},"
+        "\"op\":\"k\"}]}', '')",
+        number));
 }
 
 struct lease outbox_case_lease(struct outbox *outbox)

@@ -26,6 +26,7 @@ extern const struct outbox_product *outbox_case_product;
 extern const char *outbox_case_url; /* as its owner */
 extern struct arena outbox_case_arena;
 extern bool outbox_case_whole; /* `transactions: whole` */
+extern bool outbox_case_joint; /* the service takes part in joint transactions */
 extern const struct outbox_extent outbox_case_extent;
 
 /** Make an empty database. Skips the test if there is no server. */
@@ -54,6 +55,9 @@ struct outbox *outbox_case_open(const char *instance);
 /** Write one row of the entity type for each number. */
 void outbox_case_write(const char *type, int from, int to);
 
+/** Write a record of joint transactions: the proposal of transaction t<number>. */
+void outbox_case_propose(int number);
+
 struct lease outbox_case_lease(struct outbox *outbox);
 
 /** Load the rows that wait. @return how many. */
@@ -74,7 +78,7 @@ void outbox_case_acknowledged(struct outbox *outbox, const struct lease *lease, 
     {                                                                                              \
         (void)state;                                                                               \
         outbox_case_product = &outbox_products[index];                                             \
-        outbox_case_whole = false;                                                                 \
+        outbox_case_whole = outbox_case_joint = false;                                             \
         function();                                                                                \
         arena_done(&outbox_case_arena);                                                            \
     }

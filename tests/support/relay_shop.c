@@ -14,7 +14,7 @@ _Thread_local bool relay_shop_is_relay;
 static void *run_relay(void *context)
 {
     struct relay_shop *shop = context;
-    const struct entity_schema *schemas[] = {shop->schema};
+    const struct entity_schema *schemas[] = {shop->schema, NULL};
     const struct relay_options options = {.config = &shop->config,
                                           .schemas = schemas,
                                           .metrics = &shop->metrics,
@@ -55,6 +55,15 @@ void relay_shop_prepare(struct relay_shop *shop, const char *database, int32_t p
                    .outbox_retention_s = 86400,
                    .changeset_events = 20000,
                    .changeset_bytes = 8388608}};
+    if (shop->joint) {
+        shop->both[0] = shop->entry;
+        shop->both[1] = (struct config_entry){.entity_type = (char *)"keepstep.joint",
+                                              .topic = (char *)"keepstep-joint",
+                                              .partitions = 1};
+        shop->config.publish = shop->both;
+        shop->config.publish_count = 2;
+        (void)rd_kafka_mock_topic_create(shop->cluster, "keepstep-joint", 1, 1);
+    }
     test_write_file(test_path("order.schema.json"), SCHEMA);
     if (entity_schema_new(test_directory(), "order", &shop->schema, &shop->err) != STATUS_OK)
         test_fail("%s", shop->err.text);

@@ -16,8 +16,10 @@ struct relay_shop {
     struct config_entry entry; /* "order", with an integer id and a text name */
     struct text_pair kafka[2];
     int64_t lease_us;
-    bool whole;         /* it publishes its transactions whole */
-    int32_t partitions; /* 0: three, one where it is `whole` */
+    bool whole;                  /* it publishes its transactions whole */
+    bool joint;                  /* and takes part in joint ones */
+    struct config_entry both[2]; /* then: its type, and records of joint transactions */
+    int32_t partitions;          /* 0: three, one where it is `whole` */
     struct entity_schema *schema;
     const char
         *path; /* of the SQLite file; NULL if relay_shop_prepare() was given another database */

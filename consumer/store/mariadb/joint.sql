@@ -73,7 +73,10 @@ ORDER BY decided_at LIMIT ?2
 -- name: joint_look_away
 SET @keepstep_reserved = keepstep_look_away()
 -- name: joint_look_back
-SET @keepstep_reserved = NULL
+SET @keepstep_reserved = NULL, @keepstep_joint = NULL
+-- What the changes write has the name of their transaction (rule 75).
+-- name: joint_name_changes
+SET @keepstep_joint = ?1
 -- name: joint_outbox_end
 SELECT coalesce(max(position), 0) FROM outbox
 -- What the capture triggers have seen, and whether it is a row of a table at all. Others may commit rows

@@ -82,7 +82,10 @@ SELECT has_table_privilege(session_user, 'keepstep_touched', 'DELETE')::int
 -- name: joint_look_away
 SELECT set_config('keepstep.reserved', 'looked at', true), set_config('lock_timeout', '10ms', true)
 -- name: joint_look_back
-SELECT set_config('keepstep.reserved', '', true)
+SELECT set_config('keepstep.reserved', '', true), set_config('keepstep.joint', '', true)
+-- What the changes write has the name of their transaction (rule 75).
+-- name: joint_name_changes
+SELECT set_config('keepstep.joint', $1, true)
 -- name: joint_outbox_end
 SELECT coalesce(max(position), 0) FROM outbox
 -- What the capture triggers have seen, and whether it is a row of a table at all. Others may commit rows

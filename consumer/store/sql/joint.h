@@ -99,7 +99,12 @@ enum status joint_guard_recount(struct store_sql *store, struct error *err) MUST
 /** Order the run's entities by type and key, each once. */
 void joint_run_unite(struct joint_run *run);
 
-/** End what JOINT_LOOK_AWAY began, where going back to a savepoint does not. Legal in any state.
+/** Let what the changes write have the name of their transaction, until joint_guard_look_back().
+ * SQLite does that behind them. @return OK; RETRY. */
+enum status joint_guard_name(const struct joint_run *run, struct error *err) MUST_CHECK;
+
+/** End what JOINT_LOOK_AWAY and joint_guard_name() began, where going back to a savepoint does not.
+ * Legal in any state.
  * @return OK; RETRY (err->connection_lost is set: the session cannot be used any more). */
 enum status joint_guard_look_back(const struct joint_run *run, struct error *err) MUST_CHECK;
 

@@ -179,6 +179,22 @@ enum status joint_guard_count(const struct joint_run *run, struct error *err)
     return status == STATUS_OK ? store_sql_wait(run->store, err) : status;
 }
 
+enum status joint_guard_name(const struct joint_run *run, struct error *err)
+{
+    struct buffer name;
+    if (!run_has_guard(run))
+        return STATUS_OK;
+    buffer_init(&name, JOINT_BYTES_MAX);
+    joint_name_append(run->part->name, &name);
+    enum status status = name.failed ? error_set(err, STATUS_RETRY, "no memory")
+                                     : store_sql_run(run->store,
+                                                     SQL_CALL(JOINT_NAME_CHANGES,
+                                                              parameter_raw(buffer_slice(&name))),
+                                                     err);
+    buffer_done(&name);
+    return status;
+}
+
 /** Buckets that are counted wrongly. */
 struct stale_buckets {
     int64_t buckets[STALE_MAX];

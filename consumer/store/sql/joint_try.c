@@ -420,6 +420,8 @@ static enum status run_settle(struct joint_run *run, struct error *err)
     if (status == STATUS_OK)
         status = run_release(run, err);
     if (status == STATUS_OK && run->part->committed)
+        status = joint_guard_name(run, err);
+    if (status == STATUS_OK && run->part->committed)
         status = run_changes(run, err);
     return status == STATUS_OK ? joint_guard_count(run, err) : status;
 }

@@ -100,6 +100,7 @@
     X(JOINT_YIELD)                                                                                 \
     X(JOINT_NOT_DURABLE)                                                                           \
     X(JOINT_LOOK_BACK)                                                                             \
+    X(JOINT_NAME_CHANGES)                                                                          \
     X(JOINT_RESERVED_OF)                                                                           \
     X(JOINT_GUARD)                                                                                 \
     X(JOINT_GUARD_FREE)                                                                            \

@@ -19,7 +19,8 @@
     X(CATALOGUE_ORDER)                                                                             \
     X(CATALOGUE_DEFERRED)                                                                          \
     X(JOINT_HAS_SETS)                                                                              \
-    X(JOINT_NEXT_SET)
+    X(JOINT_NEXT_SET)                                                                              \
+    X(JOINT_NAME_WRITTEN)
 
 enum sqlite_statement_id {
     STATEMENT_SQLITE = STATEMENT_SHARED_COUNT - 1,

@@ -28,16 +28,34 @@ static enum status joint_sqlite_attempt(struct store *store, const struct joint_
     return status;
 }
 
-/* Where whole transactions are published a transaction says where it begins (rule 51). */
+/* Where whole transactions are published a transaction says where it begins (rule 51). What it
+ * writes is told by its positions, because nobody else writes meanwhile. */
 static enum status joint_sqlite_settle(struct store *store, const struct joint_part *part,
                                        struct error *err)
 {
     struct store_sql *self = store_sql_of(store);
     int64_t has_sets = 0;
+    int64_t end = 0;
+    struct buffer name;
     enum status status = store_sql_number(self, SQL_CALL_PLAIN(JOINT_HAS_SETS), 0, &has_sets, err);
     if (status == STATUS_OK && has_sets != 0 && part->committed)
         status = store_sql_run(self, SQL_CALL_PLAIN(JOINT_NEXT_SET), err);
-    return status == STATUS_OK ? joint_sql_settle(store, part, err) : status;
+    if (status == STATUS_OK)
+        status = store_sql_number(self, SQL_CALL_PLAIN(JOINT_OUTBOX_END), 0, &end, err);
+    if (status == STATUS_OK)
+        status = joint_sql_settle(store, part, err);
+    if (status != STATUS_OK || !part->committed)
+        return status;
+    buffer_init(&name, JOINT_BYTES_MAX);
+    joint_name_append(part->name, &name);
+    status = name.failed
+                 ? error_set(err, STATUS_RETRY, "no memory")
+                 : store_sql_run(self,
+                                 SQL_CALL(JOINT_NAME_WRITTEN, parameter_raw(buffer_slice(&name)),
+                                          parameter_integer(end)),
+                                 err);
+    buffer_done(&name);
+    return status;
 }
 
 static enum status joint_sqlite_prune(struct store *store, int64_t decided_before_us, size_t limit,

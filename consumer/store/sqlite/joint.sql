@@ -94,6 +94,9 @@ SELECT 'has no triggers that ask for reservations: run `keepstep init`', 0 WHERE
     AND sql LIKE '%keepstep_touched%')
 -- name: joint_has_sets
 SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'keepstep_transaction'
+-- What a transaction's changes wrote behind a position has its name (rule 75).
+-- name: joint_name_written
+UPDATE outbox SET joint = ?1 WHERE position > ?2
 -- name: joint_next_set
 UPDATE keepstep_transaction SET id = id + 1
 -- Of a table's key: ?1 is the table, ?2 the entity type, ?3 and ?4 the transaction, ?5 the key's column in
