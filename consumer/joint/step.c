@@ -350,7 +350,7 @@ static enum status step_one(struct joint_agent *agent, struct joint_open *open, 
     bool has_caught_up = agent->state.next_offset >= agent->read_first ||
                          failpoint_rule_is_off(FAILPOINT_NO_CATCHUP);
     if (open_is_decided(open))
-        return step_settle(agent, open, err);
+        return STATUS_OK;
     if (!open->withdrawn && has_caught_up && open->lost_vote)
         return step_withdraw(agent, open, "it was restored, and does not know its vote any more",
                              err);
@@ -363,10 +363,40 @@ static enum status step_one(struct joint_agent *agent, struct joint_open *open, 
     return STATUS_OK;
 }
 
+/* @return the decided one that is due for longest, the first proposed of these; NULL: none is. */
+static struct joint_open *open_to_settle(const struct joint_agent *agent)
+{
+    struct joint_open *found = NULL;
+    int64_t now_us = clock_monotonic_us();
+    for (size_t i = 0; i < agent->opens.count; i++) {
+        struct joint_open *open = agent->opens.items[i];
+        if (open_is_decided(open) && open->next_us <= now_us &&
+            (found == NULL || open->next_us < found->next_us))
+            found = open;
+    }
+    return found;
+}
+
+/* One that waits for its rows waits up to a second, and the log is read between two of them: votes
+ * on other rows must not come too late. */
+static enum status step_settle_due(struct joint_agent *agent, struct error *err)
+{
+    enum status status = STATUS_OK;
+    bool has_waited = false;
+    struct joint_open *open = open_to_settle(agent);
+    while (open != NULL && status == STATUS_OK && !has_waited) {
+        size_t count = agent->opens.count;
+        status = step_settle(agent, open, err);
+        has_waited = agent->opens.count == count && open->state != JOINT_STATE_HELD;
+        open = open_to_settle(agent);
+    }
+    return status;
+}
+
 /* In the order of their proposals: each one meets what those before it want (rule 61). */
 enum status joint_step(struct joint_agent *agent, struct error *err)
 {
-    enum status status = STATUS_OK;
+    enum status status = step_settle_due(agent, err);
     joint_wanted_clear(&agent->wanted);
     for (size_t i = 0; i < agent->opens.count && status == STATUS_OK;) {
         size_t count = agent->opens.count;

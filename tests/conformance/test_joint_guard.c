@@ -154,10 +154,10 @@ static void a_decision_gets_its_turn_between_writers(void)
 {
     struct hammer hammer;
     enum status status = STATUS_RETRY;
-    int64_t until_us = clock_monotonic_us() + WAIT_US;
     joint_case_begin_test();
     joint_case_assert_yes(joint_case_attempt("t", 7, MINUS(3)), "attempt");
     hammer_begin(&hammer);
+    int64_t until_us = clock_monotonic_us() + WAIT_US;
     while (status == STATUS_RETRY && clock_monotonic_us() < until_us)
         status = joint_case_settle("t", MINUS(3), true);
     hammer_end(&hammer);

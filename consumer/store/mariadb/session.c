@@ -129,9 +129,9 @@ static enum status session_query(struct store_sql *sql, struct row_query *query,
         status = mariadb_scan_run(self->session, query, err);
     if (status == STATUS_OK && sql->in_snapshot)
         status = mariadb_snapshot_has(self->session, query->table, self->snapshot_time_s, err);
-    if (status == STATUS_OK)
-        status = mariadb_session_execute(self->session, BOUND_TIME, err);
-    return status;
+    enum status bound = mariadb_session_execute(self->session, BOUND_TIME,
+                                                status == STATUS_OK ? err : NULL);
+    return status == STATUS_OK ? bound : status;
 }
 
 static const struct sql_session_ops mariadb_session = {

@@ -242,7 +242,7 @@ enum status joint_guard_rows(struct joint_run *run, struct error *err)
             keys[count++] = run->entities[i].entity_key;
         status = joint_judge(joint_table_find(run, type, &table, err), err);
         if (status == STATUS_OK)
-            status = sql_table_lock(table->table, keys, count, err);
+            status = joint_judge(sql_table_lock(table->table, keys, count, err), err);
     }
     return status;
 }

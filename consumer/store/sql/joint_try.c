@@ -411,7 +411,6 @@ static enum status run_settle(struct joint_run *run, struct error *err)
     if (status != STATUS_OK || settled != 0)
         return status;
     status = run->part->late ? joint_guard_changes(run, err) : STATUS_OK;
-    run->entity_count = 0;
     if (status == STATUS_OK)
         status = joint_guard_read(run, err);
     joint_run_unite(run);
