@@ -17,13 +17,8 @@
 
 #define ACTIONS_BODY_MAX ((size_t)64 * 1024 * 1024)
 #define ACTIONS_IDLE_US  200000
-#define ACTIONS_KEEP_US                                                                            \
-    (INT64_C(10) * 1000 * 1000) /* then a session that nobody needs is closed                      \
-                                 */
+#define ACTIONS_KEEP_US  INT64_C(10000000) /* then a session that nobody needs is closed */
 #define ACTIONS_WHO_SIZE 65
-#define ACTIONS_NEXT_OFF                                                                           \
-    "write a token into a file that only the sidecar's user can read, name it by "                 \
-    "listen_token_file: in the configuration, and start the sidecar again"
 
 enum job_kind { JOB_LIST, JOB_SHOW, JOB_RETRY, JOB_SKIP, JOB_JOINT };
 
@@ -35,6 +30,7 @@ struct job {
     int64_t parked_id; /* list: only those behind it */
     size_t limit;      /* of a list */
     struct joint_job *joint;
+    bool waits; /* for the decision of a joint transaction */
     char peer[HTTP_PEER_SIZE];
     char who[ACTIONS_WHO_SIZE];
     int64_t due_us; /* monotonic, when to work at it next */
@@ -440,18 +436,13 @@ void actions_expire(struct actions *actions)
     (void)pthread_mutex_unlock(&actions->lock);
 }
 
-/* Those who wait for a decision need no token, so they leave places to the others. @lock held by
- * the caller. */
+/* Those who wait need no token, so they leave places to others. @lock held by the caller. */
 static bool has_place(const struct actions *actions, const struct job *made)
 {
     size_t waiting = 0;
-    if (made->joint == NULL || !joint_job_waits(made->joint))
-        return true;
-    for (size_t i = 0; i < ACTIONS_MAX; i++) {
-        const struct job *job = &actions->jobs[i];
-        waiting += job->is_used && job->joint != NULL && joint_job_waits(job->joint);
-    }
-    return waiting < ACTIONS_WAITING_MAX;
+    for (size_t i = 0; i < ACTIONS_MAX; i++)
+        waiting += actions->jobs[i].waits;
+    return !made->waits || waiting < ACTIONS_WAITING_MAX;
 }
 
 /* Give a request to the clerk. */
@@ -552,7 +543,7 @@ static bool may_change(struct actions *actions, struct http_request *request)
                              clock_monotonic_us())) {
     case TOKEN_OFF:
         http_refuse(request, HTTP_FORBIDDEN, "this sidecar has no token, so nothing can be changed",
-                    ACTIONS_NEXT_OFF);
+                    PAGE_TOKEN_ADVICE);
         return false;
     case TOKEN_MISSING:
         http_refuse(request, HTTP_UNAUTHORIZED, "a token is needed to change anything",
@@ -592,6 +583,7 @@ static void add_joint_job(struct actions *actions, struct http_request *request,
                       .joint = joint_job_read(actions->service->config, request, proposes)};
     if (job.joint == NULL)
         return;
+    job.waits = joint_job_waits(job.joint);
     note_who(request, &job);
     add_job(actions, request, job);
 }

@@ -19,6 +19,11 @@ struct token_peer {
     int wrong;
 };
 
+/** What to do where actions are off because there is no token. */
+#define PAGE_TOKEN_ADVICE                                                                          \
+    "write a token into a file that only the sidecar's user can read, name it by "                 \
+    "listen_token_file: in the configuration, and start the sidecar again"
+
 struct page_token {
     char secret[TOKEN_LENGTH_MAX + 1]; /* "": the page changes nothing */
     struct token_peer peers[TOKEN_PEERS];
