@@ -20,10 +20,12 @@
 
 static const char *const names[PEERS] = {"lite", "post", "maria"};
 
-/* Where a relay dies that publishes the first transaction: at the nth pass of its process. */
+/* Where a relay dies that publishes the first transaction: at the nth pass of its process. The
+ * first acknowledgement of one that takes over is of what its predecessor claimed, before it claims
+ * itself. So these deaths claim ten parts, however slow the machine is. */
 static const char *const deaths[] = {
-    "relay_after_claim:1",   "relay_before_claim:3",       "relay_after_claim:4",
-    "relay_after_publish:3", "relay_before_acknowledge:2", "relay_after_acknowledge:1",
+    "relay_after_claim:1",  "relay_before_acknowledge:1", "relay_after_acknowledge:1",
+    "relay_before_claim:3", "relay_after_claim:4",        "relay_after_publish:3",
     "relay_before_claim:1",
 };
 
@@ -150,9 +152,8 @@ static void publish_without_deaths(struct scene *scene)
                   "%lld KiB\n",
                   scene->records, (long long)(written_us - from_us) / 1000,
                   (long long)(published_us - written_us) / 1000, (long long)after);
-#ifndef __SANITIZE_ADDRESS__
-    assert_true(after - before <= MEMORY_KIB);
-#endif
+    if (!TEST_SANITIZES_ADDRESSES)
+        assert_true(after - before <= MEMORY_KIB);
     assert_true(test_wait(have_the_last, scene, LIMIT_MS));
 }
 

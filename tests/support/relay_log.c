@@ -5,7 +5,7 @@
 #include "common/clock.h"
 
 #define LOG_BYTES_MAX ((size_t)4 * 1024 * 1024)
-#define LIMIT_MS      20000
+#define LIMIT_MS      60000
 
 static void append_write(const struct relay_write *write, bool first, struct buffer *sql)
 {
