@@ -39,3 +39,16 @@ bool utf8_is_valid(struct slice text)
     }
     return true;
 }
+
+struct slice utf8_whole(struct slice text)
+{
+    size_t start = text.length;
+    while (start > 0 && ((unsigned char)text.data[start - 1] & 0xc0) == 0x80)
+        start--;
+    if (start == 0 || (unsigned char)text.data[start - 1] < 0x80)
+        return text;
+    start--;
+    if (utf8_sequence_length(text.data + start, text.data + text.length) == 0)
+        text.length = start;
+    return text;
+}

@@ -10,4 +10,7 @@ size_t utf8_sequence_length(const char *at, const char *end);
 /** @return whether all of a text is UTF-8. */
 bool utf8_is_valid(struct slice text);
 
+/** @return a text without the part of a character at its end, where it was cut by bytes. */
+struct slice utf8_whole(struct slice text);
+
 #endif

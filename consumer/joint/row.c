@@ -3,6 +3,7 @@
 #include "consumer/joint/internal.h"
 
 #include "common/log.h"
+#include "common/utf8.h"
 
 static enum status row_write(struct store *store, const struct joint_row_writing *writing,
                              struct error *err)
@@ -29,10 +30,11 @@ static enum status row_write_silently(struct store *store, const struct joint_ro
                                       struct error *err)
 {
     const struct joint_ops *ops = store->ops->joint;
+    struct error ignored = ERROR_INIT;
     enum status status = ops->triggers(store, false, err);
     if (status == STATUS_OK) {
         status = row_write(store, writing, err);
-        enum status again = ops->triggers(store, true, status == STATUS_OK ? err : NULL);
+        enum status again = ops->triggers(store, true, status == STATUS_OK ? err : &ignored);
         status = status == STATUS_OK ? again : status;
     }
     return status == STATUS_REJECT ? (err->status = STATUS_RETRY) : status;
@@ -53,12 +55,14 @@ enum status joint_row_write(struct store *store, const struct joint_row_writing 
         *err = refused;
         return is_refused ? row_stands(writing->row, err) : status;
     }
-    log_warning("joint",
-                "a trigger refuses the row of %.*s of %.*s in keepstep_joint, which is written all "
-                "the same, because the log has decided: %s",
-                SLICE_ARGS(writing->row->name.id), SLICE_ARGS(writing->row->name.proposer),
-                refused.text);
-    return row_write_silently(store, writing, err);
+    status = row_write_silently(store, writing, err);
+    if (status == STATUS_OK)
+        log_warning("joint",
+                    "a trigger refuses the row of %.*s of %.*s in keepstep_joint, which is written "
+                    "all the same, because the log has decided: %s",
+                    SLICE_ARGS(writing->row->name.id), SLICE_ARGS(writing->row->name.proposer),
+                    refused.text);
+    return status;
 }
 
 /* A trigger that has ended the transaction has taken all of it with it: next time none runs. */
@@ -85,7 +89,7 @@ static struct joint_row open_row(const struct joint_open *open, struct buffer *v
         .name = {.proposer = slice_of(tally->proposer), .id = slice_of(tally->id)},
         .timeout_ms = open->timeout_ms,
         .state = open->state,
-        .reason = slice_of(open->reason),
+        .reason = utf8_whole(slice_of(open->reason)),
         .votes = buffer_slice(votes),
         .proposal_id = slice_of(tally->proposal_id),
         .proposal_offset = tally->proposal_offset,

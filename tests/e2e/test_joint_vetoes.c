@@ -35,7 +35,7 @@ static void a_trigger_that_refuses_rows_of_keepstep_joint_ends_nothing(void **st
     joint_world_expect(&world, JOINT_SHOP, "second", "reserved");
     struct process_result result = PROCESS_RUN(KEEPSTEP_BINARY, "joint", "withdraw", "second", "-c",
                                                world.all[JOINT_SHOP].config);
-    if (result.exit_code != 0)
+    if (result.exit_code != 0 && strstr(result.errors, "withdrawn") == NULL) /* it was too slow */
         test_fail("%s", result.errors);
     joint_world_start(&world, JOINT_WEB, NULL);
     joint_world_expect_everywhere(&world, "second", "aborted");

@@ -94,7 +94,7 @@ static enum status prune_silently(struct store *store, int64_t decided_before_us
         return status;
     status = joint_postgresql_triggers(store, false, &held);
     if (status == STATUS_OK)
-        status = joint_sql_prune(store, decided_before_us, limit, ret_pruned, &held);
+        status = joint_sql_empty_old(store, decided_before_us, limit, ret_pruned, &held);
     if (status == STATUS_OK)
         status = joint_postgresql_triggers(store, true, &held);
     if (status == STATUS_OK)
@@ -111,13 +111,14 @@ static enum status joint_postgresql_prune(struct store *store, int64_t decided_b
 {
     int64_t has_old = 0;
     *ret_pruned = 0;
-    enum status status = store_sql_number(
-        store_sql_of(store), SQL_CALL(JOINT_HAS_OLD, parameter_integer(decided_before_us)), 0,
-        &has_old, err);
-    if (status != STATUS_OK)
-        return status;
-    return has_old != 0 ? prune_silently(store, decided_before_us, limit, ret_pruned, err)
-                        : joint_guard_recount(store_sql_of(store), err);
+    enum status status = joint_guard_recount(store_sql_of(store), err);
+    if (status == STATUS_OK)
+        status = store_sql_number(store_sql_of(store),
+                                  SQL_CALL(JOINT_HAS_OLD, parameter_integer(decided_before_us)), 0,
+                                  &has_old, err);
+    return status == STATUS_OK && has_old != 0
+               ? prune_silently(store, decided_before_us, limit, ret_pruned, err)
+               : status;
 }
 
 /* What it stores must be text in any language, as it was written. */

@@ -199,8 +199,8 @@ enum status joint_sql_say(struct store *store, const struct joint_saying *saying
     return status;
 }
 
-enum status joint_sql_prune(struct store *store, int64_t decided_before_us, size_t limit,
-                            size_t *ret_pruned, struct error *err)
+enum status joint_sql_empty_old(struct store *store, int64_t decided_before_us, size_t limit,
+                                size_t *ret_pruned, struct error *err)
 {
     int64_t pruned = 0;
     struct sql_call call = SQL_CALL(JOINT_PRUNE, parameter_integer(decided_before_us),
@@ -208,7 +208,17 @@ enum status joint_sql_prune(struct store *store, int64_t decided_before_us, size
     call.changes = &pruned;
     enum status status = store_sql_run(store_sql_of(store), call, err);
     *ret_pruned = (size_t)pruned;
-    return status == STATUS_OK ? joint_guard_recount(store_sql_of(store), err) : status;
+    return status;
+}
+
+enum status joint_sql_prune(struct store *store, int64_t decided_before_us, size_t limit,
+                            size_t *ret_pruned, struct error *err)
+{
+    enum status status = joint_guard_recount(store_sql_of(store), err);
+    *ret_pruned = 0;
+    return status == STATUS_OK
+               ? joint_sql_empty_old(store, decided_before_us, limit, ret_pruned, err)
+               : status;
 }
 
 #define HISTORY_END  "joint_history_end"
