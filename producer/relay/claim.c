@@ -53,17 +53,23 @@ static void relay_log_set_aside(const struct outbox_set *set)
                   SLICE_ARGS(row->entity_key), set->reason);
 }
 
+void relay_note_set_aside(struct relay *relay, size_t rows)
+{
+    atomic_fetch_add(&relay->options.metrics->set_aside, (int_fast64_t)rows);
+    atomic_fetch_add(&relay->options.metrics->set_aside_now, (int_fast64_t)rows);
+}
+
 enum status relay_set_aside(struct relay *relay, const struct outbox_set *set, bool *ret_done,
                             struct error *err)
 {
     relay->waiting.has_set_aside = true;
+    relay_large_again(relay);
     enum status status = relay->outbox->ops->set_aside(relay->outbox, &relay->lease.row, set,
                                                        ret_done, err);
     if (status != STATUS_OK || *ret_done)
         relay_log_set_aside(set);
     if (status == STATUS_OK && *ret_done) {
-        atomic_fetch_add(&relay->options.metrics->set_aside, (int_fast64_t)set->count);
-        atomic_fetch_add(&relay->options.metrics->set_aside_now, (int_fast64_t)set->count);
+        relay_note_set_aside(relay, set->count);
     } else if (status != STATUS_OK) {
         relay->waiting.set_aside_in_doubt = true;
     }
@@ -327,6 +333,7 @@ static enum status relay_claim_data(struct relay *relay, struct error *err)
         return status;
     relay->waiting.found_at_us = relay->waiting.loaded_at_us;
     relay_order_ahead(relay, &choice);
+    relay_large_claiming(relay);
     /* Of a backlog the loader loads more. */
     status = relay_claim_batch(relay, relay->waiting.more ? NULL : &extent, err);
     relay->waiting.more = relay->waiting.more || relay->outbox->has_next;

@@ -96,11 +96,12 @@ enum relay_large_stage {
 /** That change set (large.c). */
 struct relay_large {
     enum relay_large_stage stage;
-    uint64_t group; /* digest of its `changeset` */
-    int64_t end;    /* position of its last row; INT64_MAX: not known yet */
-    int64_t after;  /* up to here the rows were counted, or numbered */
-    size_t rows;    /* that were counted; then: that have no number */
-    bool begun;     /* fact: a part of it has its numbers, or may have */
+    uint64_t group;    /* digest of its `changeset` */
+    int64_t end;       /* position of its last row; INT64_MAX: not known yet */
+    int64_t after;     /* up to here the rows were counted, or numbered */
+    size_t rows;       /* that were counted; then: that have no number */
+    int64_t set_aside; /* rows that were set aside when the measuring began; 0: not counted */
+    bool begun;        /* fact: a part of it has its numbers, or may have */
 };
 
 /** The lease (rule 10). All times of the relay are monotonic unless they say "wall clock". */
@@ -325,6 +326,8 @@ enum status relay_load_rows(struct relay *relay, const struct outbox_extent *ext
  * @return OK; RETRY (it is in doubt); ABORT (lease lost). */
 enum status relay_set_aside(struct relay *relay, const struct outbox_set *set, bool *ret_done,
                             struct error *err) MUST_CHECK;
+/** Tell the metrics of rows that were set aside, besides those that relay_set_aside() was given. */
+void relay_note_set_aside(struct relay *relay, size_t rows);
 
 /* joint_first.c */
 
@@ -361,8 +364,8 @@ size_t relay_sets_bytes(const struct config *config);
 enum status relay_store_keys(struct relay *relay, const struct outbox_rows *loaded,
                              bool *ret_stored, struct error *err) MUST_CHECK;
 /** Make the keys canonical of all rows of a row's set that stand behind it.
- * @return OK; RETRY; ABORT (lease lost). */
-enum status relay_rekey_rest(struct relay *relay, const struct outbox_row *row,
+ * @param ret_count  how many these are. @return OK; RETRY; ABORT (lease lost). */
+enum status relay_rekey_rest(struct relay *relay, const struct outbox_row *row, size_t *ret_count,
                              struct error *err) MUST_CHECK;
 /** @return of rows that are known to be of one transaction one of the set that ends first; NULL:
  * there is none. */
@@ -381,9 +384,11 @@ void relay_large_resume(struct relay *relay);
  * @return OK; RETRY; ABORT (lease lost); FATAL (its rest is not what it was). */
 enum status relay_large_choose(struct relay *relay, struct relay_choice *ret_choice,
                                struct error *err) MUST_CHECK;
-/** Note that the part which was chosen is claimed. */
+/** Note that the part which was chosen is being claimed: from now on it may have its numbers. */
+void relay_large_claiming(struct relay *relay);
+/** Note that it is claimed. */
 void relay_large_claimed(struct relay *relay);
-/** Count the rest of the set again: whether the part that was chosen is claimed is not known. */
+/** Measure the set anew, or the rest of it: what was found of it may not be true any more. */
 void relay_large_again(struct relay *relay);
 
 /* set_ends.c */

@@ -10,7 +10,9 @@
  *
  * Why what is in front of it may go first, and nothing else must: it is one transaction. What it
  * depends on was committed before its last write, so each snapshot that has it has that too, with
- * the end in front of its own end. What depends on it ends behind it. */
+ * the end in front of its own end. What depends on it ends behind it. Only what was set aside
+ * breaks that: where it is released meanwhile, it waits in front of what was measured. Then, and
+ * where anything else changes that counts, it is measured anew. */
 #include "producer/relay/internal.h"
 
 #include "common/digest.h"
@@ -35,13 +37,17 @@ static void large_set_stage(struct relay *relay, enum relay_large_stage stage)
     struct relay_cursor at = {0};
     struct relay_lane *lane;
     struct relay_large *large = &relay->large;
+    bool ends_known = large->stage == LARGE_PARTS && !large->begun;
     large->stage = stage;
     large->after = 0;
     if (stage == LARGE_PARTS)
         return;
     large->rows = 0;
-    while ((lane = relay_next_lane(relay, &at)) != NULL)
+    while ((lane = relay_next_lane(relay, &at)) != NULL) {
         lane->large_rows = 0;
+        if (ends_known && lane->open_group == large->group)
+            lane->open_end = lane->open_group = 0; /* it has no number yet */
+    }
 }
 
 void relay_large_begin(struct relay *relay, const struct outbox_row *row)
@@ -164,9 +170,10 @@ static enum status large_set_aside(struct relay *relay, const struct outbox_row 
     struct outbox_rows rows = {0};
     struct error unreadable = ERROR_INIT; /* such a key stays as it is */
     struct arena arena;
+    size_t count = 0;
     bool done = false;
     arena_init(&arena, GROUP_BYTES);
-    enum status status = relay_rekey_rest(relay, &at, err);
+    enum status status = relay_rekey_rest(relay, &at, &count, err);
     if (status == STATUS_OK)
         status = relay->outbox->ops->load_group(relay->outbox, &at, &arena, &rows, err);
     if (status == STATUS_OK && rows.count > 0) {
@@ -179,8 +186,10 @@ static enum status large_set_aside(struct relay *relay, const struct outbox_row 
         set.count = 1; /* the outbox finds the others by their `changeset` */
         status = relay_set_aside(relay, &set, &done, err);
     }
-    if (done)
+    if (done) {
         atomic_fetch_add(&relay->options.metrics->sets_set_aside, 1);
+        relay_note_set_aside(relay, count - 1);
+    }
     large_forget(relay);
     arena_done(&arena);
     return status;
@@ -252,11 +261,17 @@ static enum status large_end_measuring(struct relay *relay, struct error *err)
     large->rows = 0;
     while ((lane = relay_next_lane(relay, &at)) != NULL) {
         uint64_t last = lane->state.last_sequence;
-        if (lane->open_group == large->group && last < lane->open_end) {
-            if (lane->large_rows < lane->open_end - last)
-                return relay_refuse_other_rest(lane, lane->large_rows, err);
+        bool is_open = last < lane->open_end;
+        bool is_own = is_open && lane->open_group == large->group;
+        if ((is_own && lane->large_rows < lane->open_end - last) ||
+            (is_open && !is_own && lane->large_rows > 0))
+            return relay_refuse_other_rest(lane, lane->large_rows, err);
+        if (is_own)
             lane->large_rows = lane->open_end - last;
-        } else if (lane->large_rows > 1) {
+    }
+    for (at = (struct relay_cursor){0}; (lane = relay_next_lane(relay, &at)) != NULL;) {
+        uint64_t last = lane->state.last_sequence;
+        if (last >= lane->open_end && lane->large_rows > 1) {
             lane->open_end = last + lane->large_rows;
             lane->open_group = large->group;
         }
@@ -273,6 +288,7 @@ static enum status large_end_measuring(struct relay *relay, struct error *err)
     log_info("relay", "a transaction is published in parts: %zu changes, up to outbox row %lld",
              large->rows, (long long)large->end);
     large_set_stage(relay, LARGE_PARTS);
+    relay->paused.again_us = 0; /* a pause that came meanwhile counts */
     return STATUS_OK;
 }
 
@@ -304,13 +320,56 @@ static void large_note_cut(const struct relay *relay)
                 (long long)relay->large.end);
 }
 
+/* Counts what is set aside, if any may be.
+ * @param ret_fewer  some of what was set aside when the measuring began has been released since.
+ * Only the relay sets rows aside, and then it measures anew. */
+static enum status large_count_set_aside(struct relay *relay, bool *ret_fewer, struct error *err)
+{
+    struct relay_large *large = &relay->large;
+    struct outbox_counts counts = {0};
+    enum status status = STATUS_OK;
+    bool begins = large->after == 0;
+    *ret_fewer = false;
+    if (large->begun || (begins ? !relay->waiting.has_set_aside : large->set_aside == 0))
+        return STATUS_OK;
+    status = relay->outbox->ops->count(relay->outbox, &counts, err);
+    *ret_fewer = status == STATUS_OK && !begins && counts.set_aside < large->set_aside;
+    if (status == STATUS_OK && begins)
+        large->set_aside = counts.set_aside;
+    return status;
+}
+
+/* Loads a window, with all that goes before the large set and ends in front of the window's last
+ * row. A row that was released may be such, and behind the measuring. */
+static enum status large_load_measured(struct relay *relay, struct large_window *ret_window,
+                                       bool *ret_loaded, struct error *err)
+{
+    bool begins = relay->large.after == 0;
+    bool fewer = false;
+    enum status status = STATUS_OK;
+    *ret_loaded = false;
+    if (begins) {
+        relay->large.set_aside = 0;
+        status = large_count_set_aside(relay, &fewer, err);
+    }
+    if (status == STATUS_OK)
+        status = large_load(relay, ret_window, ret_loaded, err);
+    if (status == STATUS_OK && !begins)
+        status = large_count_set_aside(relay, &fewer, err);
+    if (status == STATUS_OK && fewer) {
+        relay_large_again(relay);
+        *ret_loaded = false;
+    }
+    return status;
+}
+
 static enum status large_measure(struct relay *relay, struct relay_choice *choice,
                                  struct error *err)
 {
     struct relay_large *large = &relay->large;
     struct large_window window;
     bool goes_on = false;
-    enum status status = large_load(relay, &window, &goes_on, err);
+    enum status status = large_load_measured(relay, &window, &goes_on, err);
     if (status != STATUS_OK || !goes_on)
         return status;
     if (window.others.count > 0) {
@@ -339,11 +398,15 @@ static enum status large_measure(struct relay *relay, struct relay_choice *choic
 }
 
 /* Rows that were counted do not wait any more. */
-static enum status large_refuse_vanished(const struct relay *relay, struct error *err)
+static enum status large_refuse_vanished(struct relay *relay, struct error *err)
 {
     struct relay_cursor at = {0};
     const struct relay_lane *lane;
     enum status status = STATUS_OK;
+    if (!relay->large.begun) {
+        large_forget(relay);
+        return STATUS_OK;
+    }
     while (status == STATUS_OK && (lane = relay_next_lane(relay, &at)) != NULL) {
         if (lane->large_rows > 0)
             status = relay_refuse_other_rest(lane, 0, err);
@@ -364,6 +427,11 @@ static enum status large_take_part(struct relay *relay, struct relay_choice *cho
     choice->rows = window.own.rows;
     for (size_t i = 0; i < window.own.count; i++) {
         struct outbox_row *row = &window.own.rows[i];
+        if (row->set_aside.data != NULL && !large->begun) {
+            choice->count = 0;
+            large_forget(relay);
+            return STATUS_OK;
+        }
         if (row->set_aside.data != NULL)
             return large_refuse_rest(row, err);
         struct relay_lane *lane = relay_lane_of(relay, row);
@@ -394,19 +462,20 @@ enum status relay_large_choose(struct relay *relay, struct relay_choice *ret_cho
                                              : large_measure(relay, ret_choice, err);
 }
 
+void relay_large_claiming(struct relay *relay)
+{
+    if (relay->large.stage == LARGE_PARTS)
+        relay->large.begun = true;
+}
+
 void relay_large_claimed(struct relay *relay)
 {
-    if (relay->large.stage != LARGE_PARTS)
-        return;
-    relay->large.begun = true;
-    if (relay->large.rows == 0)
+    if (relay->large.stage == LARGE_PARTS && relay->large.rows == 0)
         relay_large_resume(relay);
 }
 
 void relay_large_again(struct relay *relay)
 {
-    if (relay->large.stage != LARGE_PARTS)
-        return;
-    relay->large.begun = true;
-    large_set_stage(relay, LARGE_MEASURED);
+    if (relay->large.stage != LARGE_NONE)
+        large_set_stage(relay, LARGE_MEASURED);
 }

@@ -43,6 +43,7 @@ enum status relay_check_paused(struct relay *relay, struct error *err)
             continue;
         relay_set_paused(relay, i, paused);
         relay_drop_ahead(relay);
+        relay_large_again(relay);
     }
     paused_types_done(&known->types);
     known->types = now;

@@ -61,13 +61,15 @@ static size_t set_end(const struct change_set *set)
 }
 
 /* They are set aside with it, and what comes later of their entities is found by their keys. */
-enum status relay_rekey_rest(struct relay *relay, const struct outbox_row *row, struct error *err)
+enum status relay_rekey_rest(struct relay *relay, const struct outbox_row *row, size_t *ret_count,
+                             struct error *err)
 {
     const struct outbox_ops *ops = relay->outbox->ops;
     struct outbox_row at = *row;
     struct outbox_rows rows = {0};
     struct arena arena;
     enum status status = STATUS_OK;
+    *ret_count = 0;
     arena_init(&arena, SETS_BYTES);
     while (status == STATUS_OK && at.position < at.last_of_group) {
         size_t changed = 0;
@@ -76,6 +78,7 @@ enum status relay_rekey_rest(struct relay *relay, const struct outbox_row *row, 
         if (status != STATUS_OK || rows.count == 0)
             break;
         at.position = rows.rows[rows.count - 1].position;
+        *ret_count += rows.count;
         for (size_t i = 0; i < rows.count; i++) {
             struct error unreadable = ERROR_INIT; /* such a key stays as it is */
             struct outbox_row next = rows.rows[i];
@@ -98,10 +101,14 @@ static enum status judging_set_rows_aside(struct judging *judging, const struct 
 {
     const struct outbox_row *last = &set->rows[set->count - 1];
     enum status status = STATUS_OK;
+    size_t rest = 0;
     if (last->behind && !last->shared)
-        status = relay_rekey_rest(judging->relay, last, judging->err);
-    return status == STATUS_OK ? relay_set_aside(judging->relay, set, ret_done, judging->err)
-                               : status;
+        status = relay_rekey_rest(judging->relay, last, &rest, judging->err);
+    if (status == STATUS_OK)
+        status = relay_set_aside(judging->relay, set, ret_done, judging->err);
+    if (status == STATUS_OK && *ret_done)
+        relay_note_set_aside(judging->relay, rest);
+    return status;
 }
 
 /* The same where only some groups of the set have rows that were refused: the others wait behind

@@ -9,6 +9,8 @@
 #define X      "\"x\""
 #define ROUNDS 12
 
+#define RELEASED_ROWS 2200 /* more than the first load has */
+
 static void make(struct relay_shop *shop, int32_t partitions)
 {
     (void)remove(test_path("shop.db")); /* of the round before */
@@ -166,6 +168,7 @@ static void a_transaction_has_no_number_before_all_of_it_can_be_published(void *
                       "10\n");
     relay_shop_stop(&shop);
     assert_int_equal(atomic_load(&shop.metrics.sets_set_aside), 1);
+    assert_int_equal(atomic_load(&shop.metrics.set_aside), SIZE);
     relay_shop_done(&shop);
 }
 
@@ -190,6 +193,36 @@ static void a_large_transaction_waits_whole_behind_what_is_set_aside(void **stat
                       "SELECT min(sequence), max(sequence), min(changeset_end), max(changeset_end) "
                       "FROM outbox WHERE changeset = 'set-2'",
                       "2|11|11|11\n");
+    relay_shop_done(&shop);
+}
+
+/* Row 1 is released when what stands near the large transaction's end is claimed: then its place,
+ * the first one, was measured already. The large transaction's last row is of its entity. */
+static void what_is_released_while_a_transaction_is_measured_goes_before_it(void **state)
+{
+    static struct relay_write writes[RELEASED_ROWS];
+    struct relay_shop shop;
+    (void)state;
+    make(&shop, 1);
+    shop.config.limits.changeset_events = 500;
+    for (int i = 0; i < RELEASED_ROWS; i++)
+        writes[i] = (struct relay_write){"a", i + 1, X};
+    writes[0].changeset = NULL;
+    writes[RELEASED_ROWS - 1].id = 1;
+    writes[RELEASED_ROWS - 5].changeset = NULL;
+    relay_log_write(&shop, writes, RELEASED_ROWS);
+    (void)sqlite_format(shop.path,
+                        "UPDATE outbox SET set_aside = 'why' WHERE position = 1; "
+                        "CREATE TRIGGER release AFTER UPDATE OF sequence ON outbox WHEN "
+                        "NEW.position = %d BEGIN UPDATE outbox SET set_aside = NULL; END",
+                        RELEASED_ROWS - 4);
+    relay_shop_start(&shop);
+    relay_shop_expect_acknowledged(&shop, RELEASED_ROWS);
+    relay_shop_stop(&shop);
+    relay_shop_expect(&shop,
+                      "SELECT group_concat(sequence) FROM (SELECT sequence FROM outbox "
+                      "WHERE aggregateid = '{\"id\":1}' ORDER BY position)",
+                      test_format("2,%d\n", RELEASED_ROWS));
     relay_shop_done(&shop);
 }
 
@@ -231,6 +264,20 @@ static void rows_of_the_rest_that_were_deleted_end_the_relay(void **state)
     claim_first(&shop, 3, 3);
     (void)sqlite_text(shop.path, "DELETE FROM outbox WHERE position = 8");
     expect_the_end(&shop, "what waits now is not its rest (6 changes behind number 3)");
+    relay_shop_done(&shop);
+}
+
+/* Of rows that nothing tells apart the first three have numbers, and two were lost. */
+static void a_large_transaction_does_not_get_the_numbers_of_another_rest(void **state)
+{
+    struct relay_shop shop;
+    (void)state;
+    make(&shop, 1);
+    write_ten(&shop, X);
+    claim_first(&shop, 3, 3);
+    (void)sqlite_text(shop.path, "UPDATE outbox SET changeset = '-', changeset_end = 5 WHERE "
+                                 "sequence > 0");
+    expect_the_end(&shop, "what waits now is not its rest (7 changes behind number 3)");
     relay_shop_done(&shop);
 }
 
@@ -327,8 +374,10 @@ int main(void)
         TEST(nothing_comes_between_the_parts_of_a_transaction),
         TEST(a_transaction_has_no_number_before_all_of_it_can_be_published),
         TEST(a_large_transaction_waits_whole_behind_what_is_set_aside),
+        LIMITED(what_is_released_while_a_transaction_is_measured_goes_before_it),
         TEST(a_row_of_the_rest_that_cannot_be_published_ends_the_relay_until_it_is_mended),
         TEST(rows_of_the_rest_that_were_deleted_end_the_relay),
+        TEST(a_large_transaction_does_not_get_the_numbers_of_another_rest),
         LIMITED(a_large_transaction_in_several_partitions_is_a_set_in_each),
         LIMITED(random_transactions_of_all_sizes_are_whole_and_in_the_order_of_their_ends),
     };
