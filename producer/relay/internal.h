@@ -394,7 +394,8 @@ void relay_large_again(struct relay *relay);
 /* set_ends.c */
 
 /** Find sets of which only the first records have numbers: a relay ended between two parts, or the
- * database has lost a part of the claim. @return OK; RETRY. */
+ * database has lost a part of the claim.
+ * @return OK; RETRY; ABORT (lease lost); FATAL (single changes are published now). */
 enum status relay_find_open_sets(struct relay *relay, struct error *err) MUST_CHECK;
 /** @return whether a lane has such a set. */
 bool relay_has_open_set(const struct relay *relay);

@@ -6,6 +6,18 @@
 #include "common/digest.h"
 #include "common/log.h"
 
+/* As single changes the rest would not end the set, and all peers would wait for its end. */
+static enum status relay_refuse_single(const struct relay_lane *lane, struct error *err)
+{
+    return error_set(error_config(err), STATUS_FATAL,
+                     "%s [%d]: only the first changes of a transaction whose numbers end at %llu "
+                     "are published: put `transactions: whole` back, run `keepstep init`, and let "
+                     "the relay publish the others (or begin a new history with `keepstep init "
+                     "--new-incarnation`)",
+                     lane->state.topic, (int)lane->state.partition,
+                     (unsigned long long)lane->open_end);
+}
+
 enum status relay_find_open_sets(struct relay *relay, struct error *err)
 {
     struct relay_cursor at = {0};
@@ -15,14 +27,18 @@ enum status relay_find_open_sets(struct relay *relay, struct error *err)
         const struct relay_partition *state = &lane->state;
         struct outbox_row row = {0};
         lane->open_end = lane->open_group = 0;
-        if (!relay_is_whole(relay) || state->last_sequence == 0)
+        if (state->last_sequence == 0)
             continue;
         arena_reset(&relay->arena);
-        status = relay->outbox->ops->find(relay->outbox, slice_of(state->last_id), &relay->arena,
-                                          &row, err);
+        status = relay_keep_lease(relay, err);
+        if (status == STATUS_OK)
+            status = relay->outbox->ops->find(relay->outbox, slice_of(state->last_id),
+                                              &relay->arena, &row, err);
         if (status != STATUS_OK || row.changeset_end <= state->last_sequence)
             continue;
         lane->open_end = row.changeset_end;
+        if (!relay_is_whole(relay))
+            return relay_refuse_single(lane, err);
         if (row.changeset.length > 0 && !row.shared)
             lane->open_group = digest_64(row.changeset);
     }

@@ -380,6 +380,32 @@ static void a_relay_publishes_nothing_whole_before_its_outbox_was_prepared_for_i
     relay_shop_done(&shop);
 }
 
+/* Then the rest is published under the end that it had. */
+static void no_single_changes_are_published_before_the_rest_of_a_set(void **state)
+{
+    struct relay_shop shop;
+    (void)state;
+    make_whole(&shop);
+    relay_log_write(&shop, five, 5);
+    (void)sqlite_format(shop.path,
+                        "UPDATE outbox SET kafka_partition = 0, sequence = position, changeset_end "
+                        "= 5 WHERE position <= 3; INSERT INTO keepstep_relay_type VALUES "
+                        "('order', 'order'); "
+                        "INSERT INTO keepstep_relay_partition VALUES ('order', 0, 3, '%s', 0, -1, "
+                        "'')",
+                        relay_log_id(&shop, 3));
+    shop.config.transactions = TRANSACTIONS_SINGLE;
+    assert_int_equal(prepare(&shop), STATUS_OK);
+    expect_refused(&shop, "put `transactions: whole` back");
+    shop.config.transactions = TRANSACTIONS_WHOLE;
+    assert_int_equal(prepare(&shop), STATUS_OK);
+    relay_shop_start(&shop);
+    relay_shop_expect_acknowledged(&shop, 5);
+    assert_string_equal(relay_log_text(&shop, 0, 5), "1 1 5\n2 2 5\n3 3 5\n4 4 5\n5 5 5\n");
+    relay_shop_stop(&shop);
+    relay_shop_done(&shop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +420,7 @@ int main(void)
         TEST(a_takeover_before_the_last_record_sends_it_under_the_same_end),
         TEST(what_the_database_lost_of_a_sets_numbers_is_given_again_up_to_the_same_end),
         TEST(another_transaction_does_not_get_the_numbers_of_a_lost_rest),
+        TEST(no_single_changes_are_published_before_the_rest_of_a_set),
         TEST(a_paused_type_holds_sets_of_every_size),
         TEST(the_void_of_a_refused_record_names_the_end_of_its_set_too),
         TEST(another_services_record_in_the_topic_of_whole_transactions_ends_the_relay),
