@@ -2,6 +2,7 @@
  * leave open, takes a promise away or stands in the way of others. */
 #include "tests/support/database_case.h"
 #include "tests/support/joint_case.h"
+#include "tests/support/mariadb.h"
 #include "tests/support/roles.h"
 
 #define ASK(id) "INSERT INTO keepstep_joint (id, changes) VALUES ('" id "', '" MINUS(3) "')"
@@ -173,6 +174,25 @@ static void joint_transactions_need_a_database_of_utf8(void)
     joint_case_done();
 }
 
+/* The options are given at the server's start, and it keeps them: this case is the last one. */
+static void a_server_with_a_binary_log_has_them_too(void)
+{
+    static const char *const logging[] = {"--log-bin=changes", "--binlog-format=MIXED"};
+    if (!is_mariadb())
+        return;
+    (void)database_make(DATABASE_MARIADB, "shop"); /* it runs */
+    mariadb_stop();
+    mariadb_start_with(logging);
+    (void)database_text(mariadb_server_url(), "SET GLOBAL sync_binlog = 1");
+    joint_case_begin_test();
+    joint_case_assert_yes(joint_case_attempt("t", 7, MINUS(3)), "attempt");
+    joint_case_assert_refused("UPDATE stock SET free = 1 WHERE sku = 'A'");
+    joint_case_assert_yes(joint_case_settle("t", MINUS(3), true), "settle");
+    assert_string_equal(joint_case_text("SELECT free FROM stock WHERE sku = 'A'"), "7\n");
+    assert_string_equal(joint_case_text("SELECT count(*) FROM keepstep_touched"), "0\n");
+    joint_case_done();
+}
+
 int main(void)
 {
     static const struct database_case cases[] = {
@@ -185,6 +205,7 @@ int main(void)
         DATABASE_CASE_SERVERS(
             nothing_is_promised_of_a_table_with_a_partition_that_init_has_not_seen),
         DATABASE_CASE_SERVERS(joint_transactions_need_a_database_of_utf8),
+        DATABASE_CASE_SERVERS(a_server_with_a_binary_log_has_them_too),
     };
     return database_case_run_where(cases, sizeof cases / sizeof *cases, joint_case_has);
 }
