@@ -221,11 +221,13 @@ COMMENT ON TRIGGER keepstep_joint_stays ON keepstep_joint IS 'Keepstep 1'
 -- Where a trigger of the service's refuses a row of keepstep_joint that the log has decided, the agent
 -- writes it without that trigger. Only the table's owner can switch one off, so this has the owner's
 -- rights, for that table alone. The agent asks twice in one transaction; others who write the table wait
--- meanwhile. How each trigger stood is kept in the transaction's settings.
+-- meanwhile. How each trigger stood is kept in the transaction's settings, which the agent could write
+-- too: so no more is believed of them than how a trigger of the service's stood that is off now.
 -- name: create_joint_silence
 CREATE OR REPLACE FUNCTION keepstep_joint_silence(target regclass, silent boolean) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $keepstep$
 DECLARE
+  kept jsonb := coalesce(nullif(current_setting('keepstep.joint_triggers', true), ''), '{}')::jsonb;
   trigger record;
 BEGIN
   PERFORM FROM pg_class WHERE oid = target AND relname = 'keepstep_joint'
@@ -235,17 +237,19 @@ BEGIN
       'keepstep: keepstep_joint_silence switches the triggers of its owner''s keepstep_joint alone';
   END IF;
   IF silent THEN
-    PERFORM set_config('keepstep.joint_triggers', coalesce((
-      SELECT jsonb_object_agg(tgname, tgenabled)::text FROM pg_trigger
-      WHERE tgrelid = target AND NOT tgisinternal AND tgenabled <> 'D'
-        AND tgname NOT IN ('keepstep_joint_check', 'keepstep_joint_propose', 'keepstep_joint_kept',
-          'keepstep_joint_stays')), '{}'), true);
+    kept := kept || coalesce((SELECT jsonb_object_agg(tgname, tgenabled) FROM pg_trigger
+      WHERE tgrelid = target AND NOT tgisinternal AND tgenabled <> 'D'), '{}');
   END IF;
-  FOR trigger IN SELECT * FROM jsonb_each_text(current_setting('keepstep.joint_triggers')::jsonb)
+  PERFORM set_config('keepstep.joint_triggers', CASE WHEN silent THEN kept::text ELSE '' END, true);
+  FOR trigger IN SELECT t.tgname AS name, k.value AS mode
+    FROM pg_trigger AS t JOIN jsonb_each_text(kept) AS k ON k.key = t.tgname
+    WHERE t.tgrelid = target AND NOT t.tgisinternal AND (t.tgenabled <> 'D') = silent
+      AND k.value IN ('O', 'R', 'A') AND t.tgname NOT IN ('keepstep_joint_check',
+        'keepstep_joint_propose', 'keepstep_joint_kept', 'keepstep_joint_stays')
   LOOP
     EXECUTE format('ALTER TABLE %s %s TRIGGER %I', target, CASE WHEN silent THEN 'DISABLE'
-      WHEN trigger.value = 'A' THEN 'ENABLE ALWAYS' WHEN trigger.value = 'R' THEN 'ENABLE REPLICA'
-      ELSE 'ENABLE' END, trigger.key);
+      WHEN trigger.mode = 'A' THEN 'ENABLE ALWAYS' WHEN trigger.mode = 'R' THEN 'ENABLE REPLICA'
+      ELSE 'ENABLE' END, trigger.name);
   END LOOP;
   RETURN silent;
 END

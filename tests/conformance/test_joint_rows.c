@@ -2,6 +2,7 @@
  * transaction under way goes on, and the row is written without it where the database can. */
 #include "tests/support/database_case.h"
 #include "tests/support/joint_case.h"
+#include "tests/support/roles.h"
 
 #include "consumer/joint/row.h"
 
@@ -126,6 +127,31 @@ static void no_trigger_on_a_row_ends_the_transaction(void)
     joint_case_done();
 }
 
+/* It would end the transaction at its COMMIT, where no row is to blame any more. */
+static void a_trigger_that_waits_for_the_commit_does_not_wait_with_the_agent(void)
+{
+    struct joint_row row = row_of("t", JOINT_STATE_QUEUED);
+    if (database_case_kind != DATABASE_POSTGRESQL)
+        return;
+    joint_case_begin_test();
+    (void)joint_case_text(
+        "CREATE FUNCTION x() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; "
+        "END $$; CREATE CONSTRAINT TRIGGER x AFTER INSERT OR UPDATE ON keepstep_joint DEFERRABLE "
+        "INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION x()");
+    joint_case_begin();
+    joint_case_assert_yes(write_row(&row, true), "note");
+    joint_case_commit();
+    const struct joint_part part = joint_case_part("t", 7, MINUS(3));
+    joint_case_begin();
+    joint_case_assert_yes(joint_case_ops->attempt(joint_case_store, &part, &joint_case_err),
+                          "attempt");
+    row.state = JOINT_STATE_RESERVED;
+    joint_case_assert_yes(write_row(&row, false), "mark");
+    joint_case_commit();
+    assert_string_equal(joint_case_text("SELECT state FROM keepstep_joint"), "reserved\n");
+    joint_case_done();
+}
+
 /* PostgreSQL's triggers may also run in a replica, always, or leave a row out. */
 static void a_trigger_stands_as_it_stood_after_a_row_was_written_without_it(void)
 {
@@ -171,6 +197,37 @@ static void only_the_agent_switches_triggers_and_those_of_keepstep_joint_alone(v
     assert_non_null(
         session_try(owner, "SELECT keepstep_joint_silence('keepstep_joint', true)", NULL));
     session_close(owner);
+    joint_case_done();
+}
+
+/* How they stood is kept in a setting, and whoever calls the function can write that. */
+static void triggers_stand_as_they_stood_whatever_the_agent_sets_and_however_often_it_asks(void)
+{
+    static const char MODES[] =
+        "SELECT tgname, tgenabled FROM pg_trigger WHERE tgrelid = 'keepstep_joint'::regclass AND "
+        "NOT tgisinternal ORDER BY 1";
+    static const char OFF[] = "SELECT keepstep_joint_silence('keepstep_joint', true)";
+    static const char BACK[] = "SELECT keepstep_joint_silence('keepstep_joint', false)";
+    if (database_case_kind != DATABASE_POSTGRESQL)
+        return;
+    joint_case_begin_test();
+    joint_case_trigger("x", "BEFORE UPDATE", "keepstep_joint", joint_case_texts->raise("no"));
+    const char *before = joint_case_text(MODES);
+    struct session *agent = session_open(
+        roles_login(joint_case_url, "joint_agent", "keepstep_agent"));
+    session_run(agent,
+                "SET keepstep.joint_triggers = '{\"keepstep_joint_kept\":\"D\", "
+                "\"keepstep_joint_check\":\"R\", \"gone\":\"O\", \"x\":\"D\"}'",
+                NULL);
+    session_run(agent, BACK, NULL);
+    assert_string_equal(joint_case_text(MODES), before);
+    session_run(agent, "BEGIN", NULL);
+    session_run(agent, OFF, NULL);
+    session_run(agent, OFF, NULL);
+    session_run(agent, BACK, NULL);
+    session_run(agent, "COMMIT", NULL);
+    assert_string_equal(joint_case_text(MODES), before);
+    session_close(agent);
     joint_case_done();
 }
 
@@ -238,8 +295,11 @@ int main(void)
     static const struct database_case cases[] = {
         DATABASE_CASE(no_trigger_on_a_row_ends_the_transaction),
         DATABASE_CASE(what_is_old_is_emptied_behind_the_back_of_triggers),
+        DATABASE_CASE_SERVERS(a_trigger_that_waits_for_the_commit_does_not_wait_with_the_agent),
         DATABASE_CASE_SERVERS(a_trigger_stands_as_it_stood_after_a_row_was_written_without_it),
         DATABASE_CASE_SERVERS(only_the_agent_switches_triggers_and_those_of_keepstep_joint_alone),
+        DATABASE_CASE_SERVERS(
+            triggers_stand_as_they_stood_whatever_the_agent_sets_and_however_often_it_asks),
         DATABASE_CASE_SERVERS(a_row_that_is_written_without_triggers_waits_for_writers),
     };
     return database_case_run_where(cases, sizeof cases / sizeof *cases, joint_case_has);
