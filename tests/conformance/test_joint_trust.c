@@ -169,8 +169,55 @@ static void joint_transactions_need_a_database_of_utf8(void)
     (void)database_text(url, joint_case_texts->tables);
     assert_int_equal(joint_case_init_in(url), STATUS_FATAL);
     assert_non_null(strstr(joint_case_err.text, "UTF8"));
-    assert_int_equal(joint_case_prepare_in(url), STATUS_FATAL);
-    assert_non_null(strstr(joint_case_err.text, "UTF8"));
+    joint_case_done();
+}
+
+/* A database that is already in use is not left with what it has promised. */
+static void in_another_encoding_nothing_is_promised_and_what_was_is_settled(void)
+{
+    if (is_mariadb())
+        return;
+    joint_case_begin_test();
+    joint_case_assert_yes(joint_case_attempt("t", 7, MINUS(3)), "attempt");
+    (void)joint_case_text("UPDATE pg_database SET encoding = pg_char_to_encoding('LATIN1') "
+                          "WHERE datname = current_database()");
+    joint_case_open_again();
+    joint_case_assert_no(joint_case_attempt("u", 8, MINUS(1)), "UTF8", "LATIN1");
+    joint_case_assert_yes(joint_case_settle("t", MINUS(3), true), "settle");
+    assert_string_equal(joint_case_text(RESERVED), "");
+    joint_case_done();
+}
+
+/* After an upgrade the agent's role may lack a right, until an administrator gives it. */
+static void what_is_reserved_is_settled_without_the_right_to_try(void)
+{
+    joint_case_begin_test();
+    joint_case_assert_yes(joint_case_attempt("t", 7, MINUS(3)), "attempt");
+    (void)joint_case_text(is_mariadb()
+                              ? "REVOKE EXECUTE ON FUNCTION keepstep_look_away FROM keepstep_agent"
+                              : "REVOKE DELETE ON keepstep_touched FROM keepstep_agent");
+    joint_case_open_again();
+    assert_int_equal(joint_case_attempt("u", 8, MINUS(1)), STATUS_RETRY);
+    assert_non_null(strstr(joint_case_err.text, "--print-roles"));
+    joint_case_assert_yes(joint_case_settle("t", MINUS(3), true), "settle");
+    joint_case_grant();
+    joint_case_assert_yes(joint_case_attempt("u", 8, MINUS(1)), "with the right");
+    joint_case_done();
+}
+
+/* An administrator may have made the function under another sql_mode. */
+static void a_backslash_that_escapes_nothing_hides_no_trigger(void)
+{
+    if (!is_mariadb())
+        return;
+    joint_case_begin_test();
+    (void)joint_case_text(
+        "SET sql_mode = 'NO_BACKSLASH_ESCAPES'; SET @made = (SELECT concat('CREATE OR REPLACE "
+        "FUNCTION keepstep_uncovered(', param_list, ') RETURNS ', returns, ' READS SQL DATA ', "
+        "body) FROM mysql.proc WHERE db = database() AND name = 'keepstep_uncovered'); "
+        "EXECUTE IMMEDIATE @made");
+    joint_case_grant();
+    joint_case_assert_yes(joint_case_attempt("t", 7, MINUS(3)), "attempt");
     joint_case_done();
 }
 
@@ -205,6 +252,9 @@ int main(void)
         DATABASE_CASE_SERVERS(
             nothing_is_promised_of_a_table_with_a_partition_that_init_has_not_seen),
         DATABASE_CASE_SERVERS(joint_transactions_need_a_database_of_utf8),
+        DATABASE_CASE_SERVERS(in_another_encoding_nothing_is_promised_and_what_was_is_settled),
+        DATABASE_CASE_SERVERS(what_is_reserved_is_settled_without_the_right_to_try),
+        DATABASE_CASE_SERVERS(a_backslash_that_escapes_nothing_hides_no_trigger),
         DATABASE_CASE_SERVERS(a_server_with_a_binary_log_has_them_too),
     };
     return database_case_run_where(cases, sizeof cases / sizeof *cases, joint_case_has);

@@ -79,18 +79,6 @@ void joint_case_init(void)
     (void)fclose(init.out);
 }
 
-enum status joint_case_prepare_in(const char *url)
-{
-    struct store_options options = {.path = url, .service = "shop", .install = true};
-    const struct store_ops *ops = store_find(url);
-    struct store *store = NULL;
-    error_clear(&joint_case_err);
-    check(ops->open(&options, &store, &joint_case_err), "open");
-    enum status status = ops->joint->prepare(store, &joint_types, &joint_case_err);
-    ops->close(store);
-    return status;
-}
-
 enum status joint_case_init_in(const char *url)
 {
     struct config other = config;
@@ -157,7 +145,6 @@ static const char *agent_path(void)
 {
     if (database_case_kind == DATABASE_SQLITE)
         return service_path();
-    joint_case_grant();
     return roles_login(joint_case_url, "joint_agent", "keepstep_agent");
 }
 
@@ -166,19 +153,11 @@ bool joint_case_has(enum database_kind kind)
     return joint_store_case(kind) != NULL;
 }
 
-void joint_case_begin_test(void)
+static void open_store(const char *path)
 {
-    joint_case_url = database_make(database_case_kind, "shop");
+    const struct store_options options = {.path = path, .service = "shop"};
     const struct store_ops *ops = store_find(joint_case_url);
-    struct store_options options = {.service = "shop"};
-    error_clear(&joint_case_err);
-    arena_init(&arena, ARENA_SIZE);
-    make_types();
-    joint_case_texts = joint_store_case(database_case_kind);
-    (void)joint_case_text(joint_case_texts->tables);
-    install(service_path());
     joint_case_ops = ops->joint;
-    options.path = agent_path();
     check(ops->open(&options, &joint_case_store, &joint_case_err), "open");
     owned = (struct partition_state){.topic = TOPIC,
                                      .next_offset = 5,
@@ -187,6 +166,27 @@ void joint_case_begin_test(void)
                                      .partition_count = 1};
     check(ops->take(joint_case_store, &owned, &joint_case_err), "take");
     check(joint_case_ops->prepare(joint_case_store, &joint_types, &joint_case_err), "prepare");
+}
+
+void joint_case_open_again(void)
+{
+    joint_case_store->ops->close(joint_case_store);
+    partition_state_done(&owned);
+    open_store(agent_path());
+}
+
+void joint_case_begin_test(void)
+{
+    joint_case_url = database_make(database_case_kind, "shop");
+    error_clear(&joint_case_err);
+    arena_init(&arena, ARENA_SIZE);
+    make_types();
+    joint_case_texts = joint_store_case(database_case_kind);
+    (void)joint_case_text(joint_case_texts->tables);
+    install(service_path());
+    if (database_case_kind != DATABASE_SQLITE)
+        joint_case_grant();
+    open_store(agent_path());
     joint_case_fill();
 }
 

@@ -46,10 +46,11 @@ void joint_case_init_without(const char *type);
 void joint_case_init(void);
 void joint_case_grant(void);
 
-/** Prepare the same service in another database of a server; let a store on it prepare the types.
- */
+/** Prepare the same service in another database of a server. */
 enum status joint_case_init_in(const char *url);
-enum status joint_case_prepare_in(const char *url);
+
+/** The agent opens its store again, and takes its partition. */
+void joint_case_open_again(void);
 
 /** Run SQL as the service. @return the rows. */
 const char *joint_case_text(const char *sql);

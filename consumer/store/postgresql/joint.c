@@ -121,17 +121,17 @@ static enum status joint_postgresql_prune(struct store *store, int64_t decided_b
                : status;
 }
 
-/* What it stores must be text in any language, as it was written. */
+/* What it stores must be text in any language, as it was written. What is reserved already can
+ * still be settled. */
 static enum status check_encoding(struct store *store, struct error *err)
 {
     const char *encoding = PQparameterStatus(store_postgresql_of(store)->connection,
                                              "server_encoding");
     if (encoding != NULL && strcmp(encoding, "UTF8") == 0)
         return STATUS_OK;
-    return error_set(error_config(err), STATUS_FATAL,
-                     "joint transactions need a database of encoding UTF8, and this one has %s: an "
-                     "id or a reason that it cannot hold would stop them; move it to one of UTF8, "
-                     "or take `joint:` out of publish:",
+    return error_set(err, STATUS_REJECT,
+                     "joint transactions need a database of encoding UTF8, and this one has %s: "
+                     "move it to one of UTF8, or take `joint:` out of publish:",
                      encoding == NULL ? "none" : encoding);
 }
 
@@ -150,23 +150,23 @@ static enum status check_rights(struct store *store, struct error *err)
                      "with --print-roles, and let the login inherit its role's rights");
 }
 
-static enum status joint_postgresql_prepare(struct store *store, const struct joint_types *types,
+/* Only a try needs these: a decision is made without them. */
+static enum status joint_postgresql_attempt(struct store *store, const struct joint_part *part,
                                             struct error *err)
 {
-    bool tries = types->count > 0;
-    enum status status = tries ? check_encoding(store, err) : STATUS_OK;
+    enum status status = check_encoding(store, err);
     if (status == STATUS_OK)
-        status = joint_sql_prepare(store, types, err);
-    return status == STATUS_OK && tries ? check_rights(store, err) : status;
+        status = check_rights(store, err);
+    return status == STATUS_OK ? joint_sql_attempt(store, part, err) : status;
 }
 
 const struct joint_ops joint_postgresql_ops = {
     JOINT_SQL_SLOTS,
-    .prepare = joint_postgresql_prepare,
+    .prepare = joint_sql_prepare,
     .note = joint_postgresql_note,
     .mark = joint_postgresql_mark,
     .prune = joint_postgresql_prune,
-    .attempt = joint_sql_attempt,
+    .attempt = joint_postgresql_attempt,
     .settle = joint_sql_settle,
     .triggers = joint_postgresql_triggers,
 };
