@@ -34,13 +34,13 @@ class Database:
         self.product, _, rest = url().partition(":")
         if self.product == "postgresql":
             import psycopg2
-            self.connection = psycopg2.connect(url(), connect_timeout=5)
+            self.connection = psycopg2.connect(url(), connect_timeout=30)
         elif self.product == "mysql":
             import pymysql
             parts = urllib.parse.urlsplit(url())
             self.connection = pymysql.connect(
                 host=parts.hostname, user=parts.username, database=parts.path[1:], charset="utf8mb4",
-                password=urllib.parse.unquote(parts.password or ""), connect_timeout=5, read_timeout=30)
+                password=urllib.parse.unquote(parts.password or ""), connect_timeout=30, read_timeout=30)
         else:  # the sidecar writes the same file: wait for it
             self.connection = sqlite3.connect(rest, timeout=5, isolation_level="IMMEDIATE")
             self.run("PRAGMA journal_mode = WAL")

@@ -198,6 +198,21 @@ static void a_loader_that_comes_back_from_the_dead_writes_nothing(void **state)
 
 /* Who publishes nothing is asked first, unless fill_from: names another. The publisher applies
  * another type: it has the id of a copy, and its own table all the same. */
+/* Until then it is no source. */
+static void expect_told_complete(const struct world *world, const struct sidecar *copy)
+{
+    const char *wanted = test_format("  %-20s complete ", copy->name);
+    int64_t until_us = clock_monotonic_us() + INT64_C(60000000);
+    struct process_result result;
+    do {
+        result = sidecar_run(&world->shop, "copies", "item", NULL);
+        if (strstr(result.output, wanted) != NULL)
+            return;
+        clock_sleep_us(100000);
+    } while (clock_monotonic_us() < until_us);
+    test_fail("%s%s", result.output, result.errors);
+}
+
 static void a_copy_is_asked_before_the_publisher(void **state)
 {
     (void)state;
@@ -215,7 +230,7 @@ static void a_copy_is_asked_before_the_publisher(void **state)
     world.billing = sidecar_make(world.kafka, "billing", SIDECAR_ITEM_DDL, COPY);
     struct sidecar ware = sidecar_make(world.kafka, "ware", SIDECAR_ITEM_DDL,
                                        "apply:\n  item: {table: items, fill_from: shop}\n");
-    clock_sleep_us(2500000); /* until both have told that they are complete */
+    expect_told_complete(&world, &shipping);
     sidecar_begin(&world.billing);
     sidecar_begin(&ware);
     expect(&world.billing, "SELECT stage, source FROM keepstep_fill", "done|shipping\n");
