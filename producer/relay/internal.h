@@ -101,6 +101,7 @@ struct relay_large {
     int64_t after;     /* up to here the rows were counted, or numbered */
     size_t rows;       /* that were counted; then: that have no number */
     int64_t set_aside; /* rows that were set aside when the measuring began; 0: not counted */
+    bool merged;       /* fact: what lies between its rows is one set with it, which is cut */
     bool begun;        /* fact: a part of it has its numbers, or may have */
 };
 

@@ -19,6 +19,7 @@
 #include "common/log.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #define GROUP_BYTES ((size_t)64 * 1024 * 1024) /* of one load of rows without payloads */
 
@@ -124,11 +125,13 @@ static enum status large_divide(struct relay *relay, const struct outbox_rows *l
     if (window->own.rows == NULL || window->others.rows == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
     for (size_t i = 0; i < loaded->count; i++) {
-        const struct outbox_row *row = &loaded->rows[i];
-        if (large_has(&relay->large, row))
-            window->own.rows[window->own.count++] = *row;
-        else if (large_comes_after(&relay->large, row))
-            window->others.rows[window->others.count++] = *row;
+        struct outbox_row row = loaded->rows[i];
+        bool is_own = large_has(&relay->large, &row);
+        row.shared = row.shared || (is_own && relay->large.merged);
+        if (is_own && !row.shared)
+            window->own.rows[window->own.count++] = row;
+        else if (large_comes_after(&relay->large, &row))
+            window->others.rows[window->others.count++] = row;
     }
     large_cut_shared(window);
     return STATUS_OK;
@@ -320,6 +323,58 @@ static void large_note_cut(const struct relay *relay)
                 (long long)relay->large.end);
 }
 
+/* A row, and the entity that it changes. */
+struct large_change {
+    uint64_t entity;
+    int64_t position;
+};
+
+static uint64_t large_entity_of(const struct outbox_row *row)
+{
+    return digest_64(row->entity_type) * 31 + digest_64(row->entity_key);
+}
+
+static int large_compare_changes(const void *left, const void *right)
+{
+    const struct large_change *a = left;
+    const struct large_change *b = right;
+    if (a->entity != b->entity)
+        return a->entity < b->entity ? -1 : 1;
+    return (a->position > b->position) - (a->position < b->position);
+}
+
+/* Looks whether a row that would go before the large set stands behind a row of it that has the
+ * same entity. Such sets are merged (rule 52), and a merged one is cut where it is large. */
+static enum status large_find_merged(struct relay *relay, const struct large_window *window,
+                                     bool *ret_merged, struct error *err)
+{
+    size_t count = window->own.count;
+    *ret_merged = false;
+    if (count == 0 || window->others.count == 0)
+        return STATUS_OK;
+    struct large_change *own = arena_alloc(&relay->sets, count * sizeof *own);
+    if (own == NULL)
+        return error_set(err, STATUS_RETRY, "no memory");
+    for (size_t i = 0; i < count; i++)
+        own[i] = (struct large_change){large_entity_of(&window->own.rows[i]),
+                                       window->own.rows[i].position};
+    qsort(own, count, sizeof *own, large_compare_changes);
+    for (size_t i = 0; i < window->others.count && !*ret_merged; i++) {
+        const struct outbox_row *row = &window->others.rows[i];
+        uint64_t entity = large_entity_of(row);
+        size_t low = 0;
+        for (size_t high = count; low < high;) {
+            size_t middle = low + (high - low) / 2;
+            if (own[middle].entity < entity)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+        *ret_merged = low < count && own[low].entity == entity && own[low].position < row->position;
+    }
+    return STATUS_OK;
+}
+
 /* Counts what is set aside, if any may be.
  * @param ret_fewer  some of what was set aside when the measuring began has been released since.
  * Only the relay sets rows aside, and then it measures anew. */
@@ -368,10 +423,18 @@ static enum status large_measure(struct relay *relay, struct relay_choice *choic
 {
     struct relay_large *large = &relay->large;
     struct large_window window;
+    bool merged = false;
     bool goes_on = false;
     enum status status = large_load_measured(relay, &window, &goes_on, err);
+    if (status == STATUS_OK && goes_on)
+        status = large_find_merged(relay, &window, &merged, err);
     if (status != STATUS_OK || !goes_on)
         return status;
+    if (merged) {
+        large->merged = true;
+        relay_large_again(relay);
+        return STATUS_OK;
+    }
     if (window.others.count > 0) {
         status = relay_choose_sets(relay, &window.others, NULL, choice, err);
         relay->ahead.may_order = false;

@@ -9,7 +9,7 @@
 #define X      "\"x\""
 #define ROUNDS 12
 
-#define RELEASED_ROWS 2200 /* more than the first load has */
+#define LONG_ROWS 2200 /* more than the first load has */
 
 static void make(struct relay_shop *shop, int32_t partitions)
 {
@@ -200,29 +200,55 @@ static void a_large_transaction_waits_whole_behind_what_is_set_aside(void **stat
  * the first one, was measured already. The large transaction's last row is of its entity. */
 static void what_is_released_while_a_transaction_is_measured_goes_before_it(void **state)
 {
-    static struct relay_write writes[RELEASED_ROWS];
+    static struct relay_write writes[LONG_ROWS];
     struct relay_shop shop;
     (void)state;
     make(&shop, 1);
     shop.config.limits.changeset_events = 500;
-    for (int i = 0; i < RELEASED_ROWS; i++)
+    for (int i = 0; i < LONG_ROWS; i++)
         writes[i] = (struct relay_write){"a", i + 1, X};
     writes[0].changeset = NULL;
-    writes[RELEASED_ROWS - 1].id = 1;
-    writes[RELEASED_ROWS - 5].changeset = NULL;
-    relay_log_write(&shop, writes, RELEASED_ROWS);
+    writes[LONG_ROWS - 1].id = 1;
+    writes[LONG_ROWS - 5].changeset = NULL;
+    relay_log_write(&shop, writes, LONG_ROWS);
     (void)sqlite_format(shop.path,
                         "UPDATE outbox SET set_aside = 'why' WHERE position = 1; "
                         "CREATE TRIGGER release AFTER UPDATE OF sequence ON outbox WHEN "
                         "NEW.position = %d BEGIN UPDATE outbox SET set_aside = NULL; END",
-                        RELEASED_ROWS - 4);
+                        LONG_ROWS - 4);
     relay_shop_start(&shop);
-    relay_shop_expect_acknowledged(&shop, RELEASED_ROWS);
+    relay_shop_expect_acknowledged(&shop, LONG_ROWS);
     relay_shop_stop(&shop);
     relay_shop_expect(&shop,
                       "SELECT group_concat(sequence) FROM (SELECT sequence FROM outbox "
                       "WHERE aggregateid = '{\"id\":1}' ORDER BY position)",
-                      test_format("2,%d\n", RELEASED_ROWS));
+                      test_format("2,%d\n", LONG_ROWS));
+    relay_shop_done(&shop);
+}
+
+/* `b` lies among the rows of `a`, and has changed what one of these had changed before. */
+static void
+what_several_transactions_have_together_is_cut_and_no_entity_loses_its_order(void **state)
+{
+    static struct relay_write writes[LONG_ROWS];
+    struct relay_shop shop;
+    (void)state;
+    make(&shop, 1);
+    shop.config.limits.changeset_events = 500;
+    for (int i = 0; i < LONG_ROWS; i++)
+        writes[i] = (struct relay_write){"a", i + 1, X};
+    writes[LONG_ROWS - 50].changeset = "b";
+    writes[LONG_ROWS - 50].id = LONG_ROWS - 60;
+    relay_log_write(&shop, writes, LONG_ROWS);
+    relay_shop_start(&shop);
+    relay_shop_expect_acknowledged(&shop, LONG_ROWS);
+    relay_shop_stop(&shop);
+    relay_shop_expect(&shop,
+                      "SELECT count(*) FROM outbox AS o JOIN outbox AS n ON n.aggregateid = "
+                      "o.aggregateid AND n.position > o.position AND n.sequence < "
+                      "o.sequence",
+                      "0\n");
+    assert_true(atomic_load(&shop.metrics.sets_split) > 0);
     relay_shop_done(&shop);
 }
 
@@ -375,6 +401,7 @@ int main(void)
         TEST(a_transaction_has_no_number_before_all_of_it_can_be_published),
         TEST(a_large_transaction_waits_whole_behind_what_is_set_aside),
         LIMITED(what_is_released_while_a_transaction_is_measured_goes_before_it),
+        LIMITED(what_several_transactions_have_together_is_cut_and_no_entity_loses_its_order),
         TEST(a_row_of_the_rest_that_cannot_be_published_ends_the_relay_until_it_is_mended),
         TEST(rows_of_the_rest_that_were_deleted_end_the_relay),
         TEST(a_large_transaction_does_not_get_the_numbers_of_another_rest),
