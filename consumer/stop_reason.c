@@ -11,6 +11,7 @@ static const struct stop_phrase {
 } phrases[] = {
     {"(limits.parked_", "too_many_parked"},
     {"is refused, and is too large to be parked", "change_set_refused"},
+    {"earlier incarnations stand in a", "too_many_incarnations"},
     {"this copy would lack what was before", "beginning_missing"},
     {"events are gone", "retention_overtook"},
     {"the topic is compacted", "topic_compacted"},
