@@ -111,11 +111,13 @@ void batch_note_late(struct batch *batch, const struct change *change)
 {
     batch->late_digest = batch_source_digest(change);
     batch->late_end = change->changeset_end;
+    batch->late_partition = change->partition_index;
 }
 
 static bool batch_is_late(const struct batch *batch, const struct change *change)
 {
     return change->changeset_end == batch->late_end &&
+           change->partition_index == batch->late_partition &&
            batch_source_digest(change) == batch->late_digest;
 }
 

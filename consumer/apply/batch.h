@@ -74,6 +74,7 @@ struct batch {
     size_t set_events_max; /* larger sets are not kept in memory; 0: all are */
     uint64_t late_digest;  /* of the source and incarnation of the set of the next field */
     uint64_t late_end;     /* of a large set that comes late: its records are like any others */
+    size_t late_partition; /* each partition has sequences of its own */
     bool ended;            /* by a barrier: nothing may be added after it */
     bool has_sets;         /* some event is of a change set of several records */
     bool has_large;        /* some event that was not kept says that its set is larger than that */

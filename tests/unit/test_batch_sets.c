@@ -458,6 +458,23 @@ static void a_barrier_behind_a_late_record_in_an_open_set_does_not_end_what_is_k
     finish();
 }
 
+/* Partitions have sequences of their own, which may be the same ones. */
+static void a_large_set_that_comes_late_makes_none_of_another_partition_late(void **state)
+{
+    (void)state;
+    begin(10);
+    batch.set_events_max = 5;
+    add(11, 30);
+    assert_true(batch.has_large);
+    batch_note_late(&batch, &batch_last(&batch)->change);
+    batch_reset(&batch);
+    add(12, 30);
+    assert_false(batch.has_large);
+    add_record(&(struct added){.partition = 1, .incarnation = OLD, .sequence = 11, .end = 30});
+    assert_true(batch.has_large);
+    finish();
+}
+
 static void what_was_taken_out_of_kept_events_gives_its_memory_back(void **state)
 {
     (void)state;
@@ -499,6 +516,7 @@ int main(void)
         TEST(a_batch_without_sets_is_whole),
         TEST(events_stand_alone_where_others_of_their_batch_are_taken_out),
         TEST(a_barrier_behind_a_late_record_in_an_open_set_does_not_end_what_is_kept),
+        TEST(a_large_set_that_comes_late_makes_none_of_another_partition_late),
         TEST(what_was_taken_out_of_kept_events_gives_its_memory_back),
     };
     return TEST_RUN(tests);
