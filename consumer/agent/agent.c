@@ -103,6 +103,13 @@ static size_t agent_find(const struct agent *agent, struct topic_partition tp)
     return agent_partition_find(agent->partitions, agent->partition_count, agent->last_index, tp);
 }
 
+static enum status agent_pause_silently(struct agent *agent, size_t index, struct error *err)
+{
+    agent_forget_read(agent, index);
+    agent->partitions[index].paused = true;
+    return feed_pause(agent->feed, agent->partitions[index].tp, true, err);
+}
+
 /** Pause a partition until an operator resumes it, and log why. No other function does that. */
 static enum status agent_pause(struct agent *agent, size_t index, const char *reason,
                                struct error *err)
@@ -112,15 +119,22 @@ static enum status agent_pause(struct agent *agent, size_t index, const char *re
         return STATUS_OK;
     log_error("agent", "%s/%d stands still: %s. Mend the cause, then: `keepstep parked resume`",
               state->topic, state->partition, reason);
-    agent_forget_read(agent, index);
-    agent->partitions[index].paused = true;
-    return feed_pause(agent->feed, partition_state_tp(state), true, err);
+    agent->partitions[index].large_refusals = 0;
+    agent->partitions[index].large_heal_us = 0;
+    return agent_pause_silently(agent, index, err);
 }
 
 enum status agent_stop_partition(struct agent *agent, size_t index, const char *reason,
                                  struct error *err)
 {
     enum status status = agent_pause(agent, index, reason, err);
+    return status == STATUS_OK ? applier_stop(agent->applier, index, reason, err) : status;
+}
+
+enum status agent_hold_partition(struct agent *agent, size_t index, const char *reason,
+                                 struct error *err)
+{
+    enum status status = agent_pause_silently(agent, index, err);
     return status == STATUS_OK ? applier_stop(agent->applier, index, reason, err) : status;
 }
 

@@ -31,12 +31,13 @@ struct agent_partition {
     int64_t read_us;       /* monotonic, when */
     bool is_put_off;       /* so it is paused, until there is room for its open set */
     enum large_state large_state;
-    struct large_set large; /* unless large_state is LARGE_NONE */
-    int64_t large_again_us; /* monotonic: it is not applied earlier */
-    int64_t large_wait_us;  /* how long the next attempt that comes to nothing puts it off */
-    int large_refusals;     /* of the same set, which may heal by itself */
-    int64_t large_heal_us;  /* monotonic: the partition, which has stopped for that, goes on; 0 */
-    bool is_overtaken;      /* latch: that the log lost events while it was paused was logged */
+    struct large_set large;       /* unless large_state is LARGE_NONE */
+    int64_t large_again_us;       /* monotonic: it is not applied earlier */
+    int64_t large_wait_us;        /* how long the next attempt that comes to nothing puts it off */
+    int large_refusals;           /* of the set of the next field, which may heal by itself */
+    int64_t large_refused_offset; /* of the first record of that */
+    int64_t large_heal_us; /* monotonic: the partition, which has stopped for that, goes on; 0 */
+    bool is_overtaken;     /* latch: that the log lost events while it was paused was logged */
 };
 
 struct reader;
@@ -161,6 +162,9 @@ void agent_forget_large(struct agent_partition *partition);
 
 /* large_again.c */
 
+/** @return whether the set that the partition is at was refused for what may heal. */
+bool agent_was_refused(const struct agent_partition *partition);
+
 /** A set is refused for what may heal: its partition stops, and goes on by itself after a while.
  * @param took_us  what the attempt lasted. Statuses as applier_stop(). */
 enum status agent_wait_for_large(struct agent *agent, size_t index, const char *reason,
@@ -177,6 +181,10 @@ void agent_leave_record(struct agent *agent, const struct feed_event *event);
 /** Stop a partition for a reason that the agent has found, and record it in the database. Statuses
  * as applier_stop(). */
 enum status agent_stop_partition(struct agent *agent, size_t index, const char *reason,
+                                 struct error *err) MUST_CHECK;
+
+/** The same without a word in the log: the partition goes on by itself. */
+enum status agent_hold_partition(struct agent *agent, size_t index, const char *reason,
                                  struct error *err) MUST_CHECK;
 
 /* assign.c */

@@ -273,7 +273,7 @@ static enum status large_apply(struct agent *agent, size_t index, struct error *
                             .set = &partition->large,
                             .begun_us = clock_monotonic_us()};
     struct error resume = ERROR_INIT;
-    partition->large.may_move = partition->large_refusals > 0;
+    partition->large.may_move = agent_was_refused(partition);
     enum status status = large_pause_others(agent, index, true, err);
     if (status == STATUS_OK)
         status = feed_seek(agent->feed, partition->tp, run.set->first_offset, err);

@@ -20,21 +20,28 @@ static int64_t heal_pause_us(int refusals, int64_t took_us)
     return pause_us > HEAL_TIMES * took_us ? pause_us : HEAL_TIMES * took_us;
 }
 
+bool agent_was_refused(const struct agent_partition *partition)
+{
+    return partition->large_refusals > 0 &&
+           partition->large_refused_offset == partition->large.first_offset;
+}
+
 enum status agent_wait_for_large(struct agent *agent, size_t index, const char *reason,
                                  int64_t took_us, struct error *err)
 {
     struct agent_partition *partition = &agent->partitions[index];
+    const struct large_set *set = &partition->large;
     char text[ERROR_TEXT_SIZE];
-    bool is_first = partition->large_refusals++ == 0;
+    if (!agent_was_refused(partition))
+        partition->large_refusals = 0;
+    partition->large_refused_offset = set->first_offset;
+    partition->large_refusals++;
     (void)snprintf(text, sizeof text, "%.420s; it is tried again by itself", reason);
+    if (partition->large_refusals == 1) /* this is told once */
+        log_warning("agent", "%s/%d stands still: %s", set->topic, set->partition, text);
     partition->large_heal_us = clock_monotonic_us() +
                                heal_pause_us(partition->large_refusals, took_us);
-    if (is_first) /* this is told once */
-        return agent_stop_partition(agent, index, text, err);
-    agent_forget_read(agent, index);
-    partition->paused = true;
-    enum status status = feed_pause(agent->feed, partition->tp, true, err);
-    return status == STATUS_OK ? applier_stop(agent->applier, index, text, err) : status;
+    return agent_hold_partition(agent, index, text, err);
 }
 
 enum status agent_heal_large(struct agent *agent, size_t index, struct error *err)

@@ -147,6 +147,7 @@ void applier_free(struct applier *applier)
     free(applier->orders);
     free(applier->types);
     free(applier->large_tally);
+    block_set_done(&applier->large_sparse);
     arena_done(&applier->arena);
     free(applier);
 }

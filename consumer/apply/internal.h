@@ -64,6 +64,7 @@ struct applier {
     struct arena arena;
     struct repeat repeat;
     struct type_tally *large_tally; /* of a large set that is written in parts; by mapping */
+    struct block_set large_sparse;  /* while room is made for it: what begins with a sparse image */
     struct pending_read pending; /* what was read for the batch; no entities: each is asked alone */
 };
 

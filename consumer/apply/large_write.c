@@ -49,6 +49,7 @@ static enum status large_begin(struct applier *applier, const struct large_set *
     fence.anchor_offset = set->anchor_offset;
     fence.anchor_id = set->anchor_id;
     memset(applier->large_tally, 0, applier->mapping_count * sizeof *applier->large_tally);
+    block_set_done(&applier->large_sparse);
     failpoint(FAILPOINT_AGENT_BEFORE_BEGIN);
     enum status status = applier->ops->begin(applier->store, &fence, 1, err);
     if (status == STATUS_OK)
@@ -162,6 +163,7 @@ enum status applier_write_large(struct applier *applier, const struct large_set 
                                 struct batch *part, struct error *err)
 {
     arena_reset(&applier->arena);
+    block_set_done(&applier->large_sparse); /* room was made */
     enum status status = large_judge_part(applier, set, part, err);
     if (status == STATUS_OK)
         status = large_write(applier, set, part, err);
@@ -193,6 +195,30 @@ static enum status room_delete(struct applier *applier, const struct mapping *ma
     return status;
 }
 
+/** A row that a sparse image changes first must be there: such an entity is remembered. So many of
+ * them are as records of a set may be in memory; then no row is taken away any more.
+ * @return OK with whether the row of a change may be taken away. */
+static enum status room_may_take(struct applier *applier, const struct large_set *set,
+                                 const struct batch_event *event, bool *ret_may, struct error *err)
+{
+    const struct change *change = &event->change;
+    const struct mapping *mapping = applier_mapping(applier, change->entity_type);
+    const size_t most = (size_t)applier->config->limits.changeset_events;
+    *ret_may = false;
+    if (event->decoded != STATUS_OK || change->kind != KIND_CHANGE || mapping == NULL ||
+        change->schema == NULL || applier->large_sparse.entity_count >= most)
+        return STATUS_OK;
+    struct block_key key = block_key_of(change);
+    if (applier_is_sparse(change))
+        return block_set_has_entity(&applier->large_sparse, &key)
+                   ? STATUS_OK
+                   : block_set_add(&applier->large_sparse, &key, change->record.offset, err);
+    *ret_may = !mapping->published_here && large_set_has(set, change) &&
+               applier_may_move(applier, mapping, change) &&
+               !block_set_has_entity(&applier->large_sparse, &key);
+    return STATUS_OK;
+}
+
 static enum status large_make_room(struct applier *applier, const struct large_set *set,
                                    const struct batch *part, struct error *err)
 {
@@ -207,9 +233,9 @@ static enum status large_make_room(struct applier *applier, const struct large_s
     for (size_t i = 0; i < part->count && status == STATUS_OK; i++) {
         const struct change *change = &part->events[i].change;
         const struct mapping *mapping = applier_mapping(applier, change->entity_type);
-        if (part->events[i].decoded != STATUS_OK || change->kind != KIND_CHANGE ||
-            mapping == NULL || change->schema == NULL || mapping->published_here ||
-            !large_set_has(set, change) || !applier_may_move(applier, mapping, change))
+        bool may_take = false;
+        status = room_may_take(applier, set, &part->events[i], &may_take, err);
+        if (status != STATUS_OK || !may_take)
             continue;
         if (mapping != last) {
             status = room_delete(applier, last, removals, count, err);

@@ -254,6 +254,32 @@ static void rows_that_swap_unique_values_across_a_large_set_are_made_anew(void)
     copy_finish(copy);
 }
 
+/* Its row was deleted, so that the first of its images found none: it stood still for good. */
+static void a_row_that_a_large_set_begins_with_a_sparse_image_of_is_not_made_anew(void)
+{
+    struct copy *copy = copy_begin_two(unique);
+    struct large_set set;
+    for (int n = 1; n <= SIZE; n++)
+        copy_add(copy, n, n, "c", test_format(COPY_ROW("v%d", "first"), n));
+    copy_apply(copy);
+    copy->changeset_end = 2 * SIZE + 1;
+    copy_add(copy, SIZE + 1, 1, "u", COPY_B("sparse"));
+    for (int n = 2; n <= SIZE; n++)
+        copy_add(copy, SIZE + n, n, "u", test_format(COPY_ROW("v%d", "second"), 2 + SIZE - n));
+    copy_add(copy, 2 * SIZE + 1, 1, "u", COPY_ROW("v1", "full"));
+    read_set(copy, &set);
+    set.may_move = true;
+    copy->config.limits.changeset_events = 1; /* more are not remembered: no row is taken away */
+    assert_int_equal(write_set(copy, &set), STATUS_STOP);
+    assert_int_equal(copy->err.reject, REJECT_WAITING);
+    error_clear(&copy->err);
+    copy->config.limits.changeset_events = 2;
+    copy_must(copy, write_set(copy, &set));
+    assert_string_equal(copy_text(copy, "SELECT a, b FROM orders WHERE id = 1"), "v1|full\n");
+    assert_string_equal(copy_text(copy, "SELECT a, b FROM orders WHERE id = 2"), "v50|second\n");
+    copy_finish(copy);
+}
+
 /* Retention or compaction took its last record between the two readings: that ended the agent. */
 static void a_large_set_whose_end_the_log_has_lost_is_read_anew(void)
 {
@@ -318,6 +344,7 @@ int main(void)
         DATABASE_CASE(a_large_set_between_whose_records_too_much_is_parked_is_refused),
         DATABASE_CASE(a_refused_large_set_says_whether_it_may_heal),
         DATABASE_CASE(rows_that_swap_unique_values_across_a_large_set_are_made_anew),
+        DATABASE_CASE(a_row_that_a_large_set_begins_with_a_sparse_image_of_is_not_made_anew),
         DATABASE_CASE(a_large_set_whose_end_the_log_has_lost_is_read_anew),
         DATABASE_CASE_SERVERS(a_large_sets_statements_last_as_long_as_they_need_and_no_others),
     };
