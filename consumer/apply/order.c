@@ -6,8 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ORDER_RECORDS   256                 /* read at a time */
-#define ORDER_EDITS     64                  /* changed in one transaction */
+#define ORDER_RECORDS   256 /* read at a time */
+#define ORDER_WRITE     64  /* changed in one transaction */
+#define ORDER_EDITS     (ORDER_RECORDS + ORDER_WRITE)
+#define ORDER_PASS      4096                /* changed in one pass, if it reads no more than .. */
+#define ORDER_COST      32                  /* .. so many records for each: it lasts as long */
 #define ORDER_SET_BYTES ((size_t)256 << 20) /* of one record without its value */
 
 /** Records whose state in the database is to change. */
@@ -15,12 +18,15 @@ struct order_edits {
     struct parked_record records[ORDER_EDITS];
     char reasons[ORDER_EDITS][ERROR_TEXT_SIZE];
     size_t count;
+    size_t written; /* of them */
 };
 
 /** What was found of a partition so far. */
 struct order_found {
     struct partition_state state;
     struct order_edits *edits;
+    int64_t edited;            /* how many were written */
+    bool has_more;             /* the pass ended before all were read */
     struct arena arena;        /* that of the next field */
     struct parked_records set; /* the first record of the set that was met last */
 };
@@ -28,11 +34,13 @@ struct order_found {
 static enum status order_write(struct applier *applier, struct owned *owned, void *subject,
                                struct error *err)
 {
-    const struct order_edits *edits = subject;
+    struct order_edits *edits = subject;
+    size_t end = edits->written + ORDER_WRITE;
     enum status status = STATUS_OK;
     (void)owned;
-    for (size_t i = 0; i < edits->count && status == STATUS_OK; i++)
-        status = applier->ops->edit_parked(applier->store, &edits->records[i], PARKED_ATTEMPT, err);
+    while (edits->written < edits->count && edits->written < end && status == STATUS_OK)
+        status = applier->ops->edit_parked(applier->store, &edits->records[edits->written++],
+                                           PARKED_ATTEMPT, err);
     return status;
 }
 
@@ -126,8 +134,29 @@ static enum status order_note(struct applier *applier, const struct parked_recor
     return status;
 }
 
-/** Read the parked records until all are counted, or until the edits are full. */
-static enum status order_read(struct applier *applier, const struct owned *owned,
+/** Write the edits, in short transactions. */
+static enum status order_flush(struct applier *applier, struct owned *owned,
+                               struct order_found *found, struct error *err)
+{
+    struct order_edits *edits = found->edits;
+    enum status status = STATUS_OK;
+    while (edits->written < edits->count && status == STATUS_OK)
+        status = applier_repair(applier, owned, order_write, edits, err);
+    found->edited += (int64_t)edits->count;
+    edits->count = 0;
+    edits->written = 0;
+    return status;
+}
+
+/** The service beside the agent must get its turn, but to begin each time at the first record would
+ * read the square of them: a pass that reads long may write as long. */
+static bool order_is_over(const struct order_found *found)
+{
+    return found->edited >= ORDER_PASS && found->edited * ORDER_COST >= found->state.parked_count;
+}
+
+/** Read the parked records and give each its state, until all are counted or the pass is over. */
+static enum status order_read(struct applier *applier, struct owned *owned,
                               struct order_found *found, struct error *err)
 {
     struct parked_filter filter = {.topic = owned->state.topic,
@@ -137,15 +166,18 @@ static enum status order_read(struct applier *applier, const struct owned *owned
                                    .limit = ORDER_RECORDS};
     struct parked_records read = {.count = ORDER_RECORDS};
     enum status status = STATUS_OK;
-    while (status == STATUS_OK && read.count == ORDER_RECORDS) {
+    while (status == STATUS_OK && read.count == ORDER_RECORDS && !order_is_over(found)) {
         arena_reset(&applier->arena);
         status = applier->ops->read_parked(applier->store, &filter, &applier->arena, &read, err);
         for (size_t i = 0; i < read.count && status == STATUS_OK; i++) {
-            if (found->edits->count == ORDER_EDITS)
-                return STATUS_OK;
             status = order_note(applier, &read.records[i], found, err);
             filter.from_offset = read.records[i].record.offset + 1;
         }
+        (void)applier_note(applier, status, err);
+        bool is_last = read.count < ORDER_RECORDS;
+        if (status == STATUS_OK && (is_last || found->edits->count + ORDER_RECORDS > ORDER_EDITS))
+            status = order_flush(applier, owned, found, err);
+        found->has_more = !is_last;
     }
     return status;
 }
@@ -158,10 +190,7 @@ enum status applier_order_parked(struct applier *applier, struct owned *owned, s
         return applier_no_memory(err);
     arena_init(&found.arena, ORDER_SET_BYTES);
     enum status status = order_read(applier, owned, &found, err);
-    (void)applier_note(applier, status, err);
-    if (status == STATUS_OK && edits->count > 0)
-        status = applier_repair(applier, owned, order_write, edits, err);
-    if (status == STATUS_OK && edits->count < ORDER_EDITS) {
+    if (status == STATUS_OK && !found.has_more) {
         block_set_done(&owned->state.blocked);
         owned->state.blocked = found.state.blocked;
         owned->state.parked_count = found.state.parked_count;

@@ -23,6 +23,7 @@ static const struct store_ops *real_ops;
 static int64_t read_calls;
 static int64_t read_count;
 static size_t read_most;
+static int64_t read_in_order; /* of those: to give them their states */
 
 static enum status counting_read(struct store *store, const struct parked_filter *filter,
                                  struct arena *arena, struct parked_records *ret_parked,
@@ -31,6 +32,8 @@ static enum status counting_read(struct store *store, const struct parked_filter
     enum status status = real_ops->read_parked(store, filter, arena, ret_parked, err);
     read_calls++;
     read_count += (int64_t)ret_parked->count;
+    if (filter->blocking && filter->entity_type == NULL)
+        read_in_order += (int64_t)ret_parked->count;
     if (ret_parked->count > read_most)
         read_most = ret_parked->count;
     return status;
@@ -70,6 +73,7 @@ static struct copy *park_in_line(int sets, int size)
     read_calls = 0;
     read_count = 0;
     read_most = 0;
+    read_in_order = 0;
     return copy;
 }
 
@@ -106,6 +110,21 @@ static void a_set_that_stands_behind_two_others_goes_on_behind_the_last_of_them(
     assert_released(copy, 3, 5);
 }
 
+/* Each of them gets another state. Each 64 of those had all before them read again. */
+static void what_stands_alone_behind_a_large_set_is_brought_into_its_order_in_one_pass(void)
+{
+    int size = set_records();
+    struct copy *copy = park_in_line(1, size);
+    for (int i = 1; i < size; i++) {
+        copy_add_line(copy, size + i, i, "u", COPY_A_NULL COPY_B("0"));
+        if (i % 100 == 0 || i + 1 == size)
+            copy_apply(copy);
+    }
+    assert_int_equal(copy_parked(copy), 2 * size - 1);
+    assert_released(copy, 1, size);
+    assert_true(read_in_order <= 4 * (int64_t)size);
+}
+
 /* All of its records, without their values, were in memory at once. Each of its entities was asked
  * for, although nothing stands behind any. */
 static void a_set_of_any_number_of_records_is_released_a_page_at_a_time(void)
@@ -122,6 +141,7 @@ int main(void)
     static const struct database_case cases[] = {
         DATABASE_CASE(a_large_set_is_released_with_another_one_of_its_entities_behind_it),
         DATABASE_CASE(a_set_that_stands_behind_two_others_goes_on_behind_the_last_of_them),
+        DATABASE_CASE(what_stands_alone_behind_a_large_set_is_brought_into_its_order_in_one_pass),
         DATABASE_CASE(a_set_of_any_number_of_records_is_released_a_page_at_a_time),
     };
     return database_case_run(cases, sizeof cases / sizeof *cases);
