@@ -183,6 +183,8 @@ static enum status job_propose(struct joint_job *job, struct store *store,
         answer->error = job->text;
         status = store->ops->joint->find(store, name, job_see_name, &was_used, err);
         answer->code = was_used ? HTTP_CONFLICT : HTTP_BAD_REQUEST;
+        if (was_used) /* each database has words of its own for it */
+            answer->error = "this id was used before";
         answer->next = was_used ? "GET /joint/ID says what became of the one that has this id"
                                 : "docs/PROTOCOL.md, section 14, says what a proposal holds";
         return status;
