@@ -48,7 +48,8 @@ struct keepstep_proposal {
 };
 
 /** Ask for a joint transaction, inside the caller's transaction or in one of its own. It is asked
- * for if and only if that commits. A used id is an error, so a call may be repeated safely.
+ * for if and only if that commits. A used id is an error, so a call with an id of the caller's may
+ * be repeated safely; without one each call asks anew.
  * @param ret_id      the id that it gets where the caller names none; otherwise untouched, or NULL.
  * @param ret_error   as above.
  * @return 0, or an SQLite result code: roll back then. */
