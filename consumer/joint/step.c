@@ -344,13 +344,11 @@ static bool open_is_late(const struct joint_open *open)
     return clock_monotonic_us() - open->since_us >= (int64_t)open->timeout_ms * US_OF_A_MS;
 }
 
-/* What is to be done with one of them. It may be gone afterwards. */
+/* What is to be done with one that is not decided. */
 static enum status step_one(struct joint_agent *agent, struct joint_open *open, struct error *err)
 {
     bool has_caught_up = agent->state.next_offset >= agent->read_first ||
                          failpoint_rule_is_off(FAILPOINT_NO_CATCHUP);
-    if (open_is_decided(open))
-        return STATUS_OK;
     if (!open->withdrawn && has_caught_up && open->lost_vote)
         return step_withdraw(agent, open, "it was restored, and does not know its vote any more",
                              err);
@@ -398,15 +396,12 @@ enum status joint_step(struct joint_agent *agent, struct error *err)
 {
     enum status status = step_settle_due(agent, err);
     joint_wanted_clear(&agent->wanted);
-    for (size_t i = 0; i < agent->opens.count && status == STATUS_OK;) {
-        size_t count = agent->opens.count;
-        if (agent->opens.items[i]->next_us <= clock_monotonic_us())
-            status = step_one(agent, agent->opens.items[i], err);
-        if (agent->opens.count != count)
-            continue;
+    for (size_t i = 0; i < agent->opens.count && status == STATUS_OK; i++) {
+        struct joint_open *open = agent->opens.items[i];
+        if (!open_is_decided(open) && open->next_us <= clock_monotonic_us())
+            status = step_one(agent, open, err);
         if (status == STATUS_OK)
-            status = joint_wanted_add(&agent->wanted, agent->opens.items[i], err);
-        i++;
+            status = joint_wanted_add(&agent->wanted, open, err);
     }
     return status;
 }

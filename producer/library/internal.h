@@ -16,4 +16,10 @@
 /** Write what is wrong, where there is room. @return `code`. */
 int library_refuse(char *ret_error, size_t size, int code, const char *text);
 
+struct sqlite3_stmt;
+
+/** Run a statement to its end. @param ret_id  the first column of its first row; NULL: unwanted.
+ * @return SQLITE_OK, or SQLite's code. */
+int library_run(struct sqlite3_stmt *statement, char *ret_id);
+
 #endif

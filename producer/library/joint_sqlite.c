@@ -37,15 +37,11 @@ keepstep_propose(struct sqlite3 *db, const struct keepstep_proposal *proposal,
         code = sqlite3_bind_int(statement, 3,
                                 proposal->timeout_ms == 0 ? TIMEOUT_MS : proposal->timeout_ms);
     if (code == SQLITE_OK)
-        code = sqlite3_step(statement);
-    if (code == SQLITE_ROW && proposal->id == NULL)
-        (void)snprintf(ret_id, KEEPSTEP_ID_SIZE, "%s", sqlite3_column_text(statement, 0));
-    while (code == SQLITE_ROW)
-        code = sqlite3_step(statement);
-    if (code != SQLITE_DONE)
+        code = library_run(statement, proposal->id == NULL ? ret_id : NULL);
+    if (code != SQLITE_OK)
         (void)library_refuse(ret_error, error_size, code, sqlite3_errmsg(db));
     (void)sqlite3_finalize(statement);
-    return code == SQLITE_DONE ? SQLITE_OK : code;
+    return code;
 }
 
 static enum keepstep_outcome outcome_of(const char *state)

@@ -29,6 +29,16 @@ int library_refuse(char *ret_error, size_t size, int code, const char *text)
     return code;
 }
 
+int library_run(sqlite3_stmt *statement, char *ret_id)
+{
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW && ret_id != NULL)
+        (void)snprintf(ret_id, KEEPSTEP_ID_SIZE, "%s", sqlite3_column_text(statement, 0));
+    while (code == SQLITE_ROW)
+        code = sqlite3_step(statement);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
 /* @return SQLITE_ROW if `text` is NULL or a JSON object; SQLITE_MISMATCH; another code of SQLite.
  */
 static int publisher_check(struct sqlite3 *db, const char *text)
@@ -89,13 +99,9 @@ __attribute__((visibility("default"))) int keepstep_publish(struct sqlite3 *db,
     for (int i = 0; code == SQLITE_OK && i < (int)(sizeof texts / sizeof *texts); i++)
         code = sqlite3_bind_text(statement, i + 1, texts[i], -1, SQLITE_STATIC);
     if (code == SQLITE_OK)
-        code = sqlite3_step(statement);
-    if (code == SQLITE_ROW && ret_id != NULL)
-        (void)snprintf(ret_id, KEEPSTEP_ID_SIZE, "%s", sqlite3_column_text(statement, 0));
-    while (code == SQLITE_ROW)
-        code = sqlite3_step(statement);
-    if (code != SQLITE_DONE)
+        code = library_run(statement, ret_id);
+    if (code != SQLITE_OK)
         (void)library_refuse(ret_error, error_size, code, sqlite3_errmsg(db));
     (void)sqlite3_finalize(statement);
-    return code == SQLITE_DONE ? SQLITE_OK : code;
+    return code;
 }
