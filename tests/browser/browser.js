@@ -2,7 +2,11 @@
 const { chromium } = require("playwright-core");
 const axe = require("axe-core");
 
-const PATIENCE_MS = 30000;
+const PATIENCE_MS = 60000;
+const LOADS_MAX = 10;
+const NETWORK_CHANGED = /net::ERR_NETWORK_CHANGED/;
+
+const watches = new WeakMap(); // what is noted, of a page
 
 /** Opens Chromium. `path` is that of Debian's package. */
 function openChromium() {
@@ -16,8 +20,9 @@ function openChromium() {
 async function openPage(browser, address, options = {}) {
     const page = await browser.newPage({ viewport: { width: 1280, height: 900 }, ...options });
     const watch = { page, offences: [], allowed: /^$/ };
+    watches.set(page, watch);
     const note = (text) => {
-        if (!watch.allowed.test(text)) {
+        if (!watch.allowed.test(text) && !NETWORK_CHANGED.test(text)) {
             watch.offences.push(text);
         }
     };
@@ -43,8 +48,35 @@ async function openPage(browser, address, options = {}) {
         });
     });
     page.setDefaultTimeout(PATIENCE_MS);
-    await page.goto(address);
+    await load(page, () => page.goto(address));
     return watch;
+}
+
+/**
+ * Loads the whole page. Chromium gives up what it is loading when an address of the machine comes or goes, as when
+ * somebody starts containers; then the page is loaded again.
+ */
+async function load(page, start) {
+    for (let loads = 0; loads < LOADS_MAX; loads += 1) {
+        let isTorn = false;
+        const note = (request) => {
+            isTorn ||= NETWORK_CHANGED.test(request.failure()?.errorText ?? "");
+        };
+        page.on("requestfailed", note);
+        await start().catch((error) => {
+            isTorn = NETWORK_CHANGED.test(error.message);
+            check(isTorn, error.message);
+        });
+        page.off("requestfailed", note);
+        if (!isTorn) {
+            return;
+        }
+    }
+    fail(`the network of the machine has changed during each of ${LOADS_MAX} loads`);
+}
+
+function reload(page) {
+    return load(page, () => page.reload());
 }
 
 function fail(text) {
@@ -68,7 +100,9 @@ async function until(page, what, expression, argument) {
         await page.waitForFunction(expression, argument, { timeout: PATIENCE_MS, polling: 100 });
     } catch (error) {
         const text = await page.evaluate(() => document.body.innerText);
-        fail(`${what} has not come: ${error.message.split("\n")[0]}; the page says:\n${text}`);
+        const noted = watches.get(page)?.offences.join("\n") ?? "";
+        const why = error.message.split("\n")[0];
+        fail(`${what} has not come: ${why}; the page says:\n${text}\nnoted: ${noted}`);
     }
 }
 
@@ -137,6 +171,7 @@ module.exports = {
     equal,
     openChromium,
     openPage,
+    reload,
     run,
     until,
     untilText,

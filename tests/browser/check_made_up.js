@@ -6,6 +6,7 @@ const {
     equal,
     openChromium,
     openPage,
+    reload,
     run,
     until,
     untilText,
@@ -135,7 +136,7 @@ async function tokensAreKeptInMemoryOnly({ page }, sidecar) {
 /** Lets the sidecar say something else, and looks at once. */
 async function say({ page }, sidecar, name) {
     sidecar.say(name);
-    await page.reload();
+    await reload(page);
 }
 
 async function nothingKnownIsNeverZero(watch, sidecar) {
@@ -260,7 +261,7 @@ async function themeCanBeChosen({ page }) {
     equal(await page.innerText("#theme-name"), "dark", "theme");
     const dark = await ground();
     check(light !== dark, `both themes are ${dark}`);
-    await page.reload();
+    await reload(page);
     await untilText(page, "#theme-name", "dark");
     equal(await ground(), dark, "ground after a reload");
     await page.click("#theme");
@@ -276,7 +277,7 @@ async function themeCanBeChosen({ page }) {
 
 /* Everything that can be used is reached by Tab, in the order of the page, and shows that it is. */
 async function keysAreEnough({ page }) {
-    await page.reload();
+    await reload(page);
     await untilText(page, "#parked-records", "CHECK constraint failed");
     const focus = () =>
         page.evaluate(() => {
