@@ -57,10 +57,12 @@ enum status mariadb_snapshot_has(MYSQL *session, const char *table, int64_t time
     enum status status = name.failed ? error_set(err, STATUS_RETRY, "no memory")
                                      : read_number(session, HAS,
                                                    (struct mariadb_rows){values, 2, 1}, &has, err);
-    if (status == STATUS_OK && has == 0)
+    if (status == STATUS_OK && has == 0) {
         status = error_set(
             err, STATUS_RETRY,
             "table %s was changed or replaced just before the snapshot began, or later", table);
+        error_mark_outdated(err);
+    }
     buffer_done(&name);
     return status;
 }
@@ -93,6 +95,8 @@ static enum status scan_one(struct mariadb_statement *statement, const struct ro
             status = mariadb_statement_next(statement, &row, err);
     }
     mariadb_statement_end(statement);
+    if (status == STATUS_RETRY && err != NULL && err->native_code == ER_TABLE_DEF_CHANGED)
+        error_mark_outdated(err);
     return status;
 }
 

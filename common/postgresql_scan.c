@@ -8,6 +8,7 @@
 
 #define QUERY_SIZE_MAX   ((size_t)8 * 1024 * 1024)
 #define PART_ROWS_MAX    1000
+#define PART_ROWS_FIRST  16
 #define PARAMETERS_MAX   64 /* of a run */
 #define PART_BYTES       ((size_t)4 * 1024 * 1024)
 #define LOOK_INTERVAL_US (INT64_C(200) * 1000)
@@ -71,10 +72,12 @@ enum status postgresql_snapshot_has(PGconn *connection, const char *table, struc
     PGresult *result = NULL;
     enum status status = postgresql_session_query(connection, HAS, (struct slice_list){&name, 1},
                                                   &result, err);
-    if (status == STATUS_OK && PQgetvalue(result, 0, 0)[0] != 't')
+    if (status == STATUS_OK && PQgetvalue(result, 0, 0)[0] != 't') {
         status = error_set(err, STATUS_RETRY,
                            "table %s was rewritten, emptied or replaced after the snapshot began",
                            table);
+        error_mark_outdated(err);
+    }
     PQclear(result);
     return status;
 }
@@ -134,26 +137,36 @@ static enum status scan_part(PGconn *connection, const struct postgresql_scan *s
     return status;
 }
 
+/* @return the most rows of a part: what visit() takes between two looks. */
+static size_t scan_most_rows(const struct postgresql_scan *scan)
+{
+    int64_t looks_s = 1000000 / LOOK_INTERVAL_US;
+    if (scan->rows_s == 0 || scan->rows_s / looks_s >= PART_ROWS_MAX)
+        return PART_ROWS_MAX;
+    return (size_t)(scan->rows_s / looks_s) + 1;
+}
+
 /* Wide rows come in smaller parts. */
-static size_t scan_next_rows(size_t rows, const struct part *part)
+static size_t scan_next_rows(size_t rows, const struct part *part, size_t most)
 {
     size_t fitting = part->bytes == 0 ? rows : PART_BYTES / (part->bytes / part->rows + 1) + 1;
     rows = rows * 2 < fitting ? rows * 2 : fitting;
-    return rows < PART_ROWS_MAX ? rows : PART_ROWS_MAX;
+    return rows < most ? rows : most;
 }
 
 enum status postgresql_scan_run(PGconn *connection, const struct postgresql_scan *scan,
                                 struct error *err)
 {
     struct part part = {.rows = 1};
-    size_t rows = 16;
+    size_t most = scan_most_rows(scan);
+    size_t rows = most < PART_ROWS_FIRST ? most : PART_ROWS_FIRST;
     int64_t looked_us = clock_monotonic_us();
     enum status status = scan_open(connection, scan, err);
     if (status == STATUS_OK)
         status = postgresql_snapshot_has(connection, scan->table, err);
     while (status == STATUS_OK && part.rows > 0) {
         status = scan_part(connection, scan, rows, &part, err);
-        rows = scan_next_rows(rows, &part);
+        rows = scan_next_rows(rows, &part, most);
         int64_t now_us = clock_monotonic_us();
         if (status == STATUS_OK && now_us > scan->until_us)
             status = error_set(err, STATUS_RETRY,
@@ -200,6 +213,7 @@ static enum status query_run(PGconn *connection, const struct row_query *query, 
                                          .query = query->sql,
                                          .parameters = {parameters, count},
                                          .until_us = query->until_us,
+                                         .rows_s = query->rows_s,
                                          .visit = query->visit,
                                          .context = query->context};
     enum status status = texts.failed

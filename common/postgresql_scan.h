@@ -12,6 +12,7 @@ struct postgresql_scan {
     const char *query;            /* names the table, and the parameters $1… */
     struct slice_list parameters; /* texts */
     int64_t until_us;             /* monotonic; the scan ends there */
+    int64_t rows_s;               /* that visit() takes a second; 0: it does not wait */
     text_pair_visit *visit;
     void *context;
 };

@@ -29,6 +29,7 @@ struct row_query {
     size_t runs;
     size_t run;       /* that the rows are of, from 0: set by whoever runs it */
     int64_t until_us; /* monotonic; it ends there */
+    int64_t rows_s;   /* that visit() takes a second; 0: it does not wait */
     text_pair_visit *visit;
     void *context;
 };

@@ -98,6 +98,12 @@ void error_mark_config(struct error *err)
         err->exit_code = EX_CONFIG;
 }
 
+void error_mark_outdated(struct error *err)
+{
+    if (err != NULL)
+        err->is_outdated = true;
+}
+
 bool error_is_config(const struct error *err)
 {
     return err->exit_code == EX_CONFIG;

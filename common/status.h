@@ -35,6 +35,7 @@ struct error {
     int native_code;      /* of the library that failed, such as an SQLite result code */
     int exit_code;        /* the process ends with this sysexits code; 0: as `status` says */
     bool connection_lost; /* with RETRY: the session is gone, open another one */
+    bool is_outdated;     /* with RETRY: another snapshot may have the table that this one lacks */
     char text[ERROR_TEXT_SIZE];
 };
 
@@ -88,6 +89,9 @@ struct error *error_config(struct error *err);
 
 /** Let the error that is already set end the process with exit code 78. */
 void error_mark_config(struct error *err);
+
+/** Say of the error that is already set that another snapshot may not meet it. */
+void error_mark_outdated(struct error *err);
 
 /** @return whether the error that is set ends the process with exit code 78. */
 bool error_is_config(const struct error *err);

@@ -65,6 +65,7 @@ static void config_command_limits(const struct config_limits *limits, struct buf
     member_number(out, "open_entities", limits->open_entities);
     member_number(out, "behind_records", limits->behind_records);
     member_number(out, "scan_time_s", limits->scan_time_s);
+    member_number(out, "scan_rows_s", limits->scan_rows_s);
     member_number(out, "snapshots", limits->snapshots);
     member_number(out, "changeset_events", limits->changeset_events);
     member_number(out, "changeset_bytes", limits->changeset_bytes);

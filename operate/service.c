@@ -176,7 +176,8 @@ enum status service_open_store(const struct service *service, bool read_only,
     const struct store_options options = {.path = config->database_path,
                                           .service = config->service,
                                           .read_only = read_only,
-                                          .snapshot_time_s = config->limits.scan_time_s};
+                                          .snapshot_time_s = config->limits.scan_time_s,
+                                          .scan_rows_s = config->limits.scan_rows_s};
     return ops->open(&options, ret_store, err);
 }
 

@@ -1,6 +1,7 @@
 /* Writes the query of a scan, and picks the rows of the wanted keys. */
 #include "schemas/table_scan.h"
 
+#include "common/clock.h"
 #include "schemas/key_sql.h"
 #include "schemas_sql.h"
 
@@ -10,6 +11,9 @@
 #define ROW_SIZE_MAX  ((size_t)64 * 1024 * 1024)
 #define KEYS_SIZE_MAX ((size_t)64 * 1024 * 1024)
 #define KEYS_AT_ONCE  1024
+#define SECOND_NS     INT64_C(1000000000)
+#define LAG_NS        (SECOND_NS / 10) /* more that was lost is not made up for */
+#define NAP_NS        (SECOND_NS / 1000)
 
 struct scanning {
     const struct table_scan *scan;
@@ -22,6 +26,7 @@ struct scanning {
     size_t wanted_a_run; /* of a query by key; 0: each row is compared with all of `wanted` */
     struct slice *odd;   /* keys without a canonical form: only a scan of all rows finds these */
     size_t odd_count;
+    int64_t due_ns; /* monotonic; the next row is not taken before */
 };
 
 static int key_compare(const void *a, const void *b)
@@ -46,11 +51,24 @@ static bool scan_wants(const struct scanning *scanning, struct slice key)
     return false;
 }
 
+/* Waits so that no more rows come in a second than may be read. */
+static void scan_wait(struct scanning *scanning)
+{
+    int64_t now_ns = clock_monotonic_us() * 1000;
+    if (scanning->due_ns < now_ns - LAG_NS)
+        scanning->due_ns = now_ns - LAG_NS;
+    if (scanning->due_ns - now_ns >= NAP_NS)
+        clock_sleep_us((scanning->due_ns - now_ns) / 1000);
+    scanning->due_ns += SECOND_NS / scanning->scan->rows_s;
+}
+
 static enum status scan_visit(void *context, struct slice key, struct slice image,
                               struct error *err)
 {
     struct scanning *scanning = context;
     const struct table_scan *scan = scanning->scan;
+    if (scan->rows_s > 0)
+        scan_wait(scanning);
     const struct row_texts texts = {key, image};
     struct scanned_row row;
     arena_reset(&scanning->row);
@@ -93,6 +111,27 @@ static enum status scan_run(struct scanning *scanning, size_t keys, struct error
                          scan->table);
     scanning->query.sql = buffer_text(sql);
     return scan->run(scan->session, &scanning->query, err);
+}
+
+static enum status scan_no_row(void *context, struct slice key, struct slice image,
+                               struct error *err)
+{
+    (void)context, (void)key, (void)image, (void)err;
+    return STATUS_OK;
+}
+
+/* The first statement that reads a table keeps from then on what it is. So it names all columns. */
+static enum status scan_nothing(struct scanning *scanning, struct error *err)
+{
+    struct row_query *query = &scanning->query;
+    append_rows(&scanning->sql, scanning->scan);
+    buffer_append_text(&scanning->sql, " LIMIT 1");
+    if (scanning->sql.failed)
+        return error_set(err, STATUS_RETRY, "no memory");
+    query->sql = buffer_text(&scanning->sql);
+    query->visit = scan_no_row;
+    query->runs = 1;
+    return scanning->scan->run(scanning->scan->session, query, err);
 }
 
 static enum status scan_all(struct scanning *scanning, struct error *err)
@@ -176,12 +215,15 @@ enum status table_scan_run(const struct table_scan *scan, struct error *err)
     struct scanning scanning = {.scan = scan};
     scanning.query = (struct row_query){.table = scan->table,
                                         .until_us = scan->until_us,
+                                        .rows_s = scan->rows_s,
                                         .visit = scan_visit,
                                         .context = &scanning};
     buffer_init(&scanning.sql, SQL_SIZE_MAX);
     arena_init(&scanning.row, ROW_SIZE_MAX);
     arena_init(&scanning.keys, KEYS_SIZE_MAX);
-    enum status status = scan->keys == NULL ? scan_all(&scanning, err) : scan_keys(&scanning, err);
+    enum status status = scan->keys == NULL     ? scan_all(&scanning, err)
+                         : scan->key_count == 0 ? scan_nothing(&scanning, err)
+                                                : scan_keys(&scanning, err);
     arena_done(&scanning.keys);
     arena_done(&scanning.row);
     buffer_done(&scanning.sql);

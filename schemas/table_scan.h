@@ -12,10 +12,11 @@ struct table_scan {
     struct column_sql columns;
     const char *table;        /* quoted */
     const struct slice *keys; /* as scanned rows have them, each once; NULL: all rows */
-    size_t key_count;
-    const char *index; /* that a query of some keys goes by; NULL: the database chooses */
-    const char *lock;  /* ends such a query; NULL: nobody is kept from the rows */
-    int64_t until_us;  /* monotonic; the scan ends there */
+    size_t key_count;         /* 0 with keys: no row, but the table is opened */
+    const char *index;        /* that a query of some keys goes by; NULL: the database chooses */
+    const char *lock;         /* ends such a query; NULL: nobody is kept from the rows */
+    int64_t until_us;         /* monotonic; the scan ends there */
+    int64_t rows_s;           /* most that are read a second; 0: no limit */
     row_visit *visit;
     void *context; /* of visit */
     enum status (*run)(void *session, struct row_query *query, struct error *err);

@@ -36,6 +36,7 @@ struct store_options {
     bool new_copy;       /* with install: another copy id, and so another consumer group (rule 8) */
     bool read_only;      /* operate: only the reading slots are called */
     int64_t snapshot_time_s; /* read_only: how long a snapshot may last; 0: 600 */
+    int64_t scan_rows_s;     /* read_only: most rows that a scan reads a second; 0: no limit */
 };
 
 /** How one entity type is kept in a table. Borrowed; outlives the store. */
@@ -180,9 +181,9 @@ struct store_scan {
     const char *topic;             /* of the single keys; those without a topic are read too */
     key_visit *visit_key;          /* of the single keys; it must not call the store */
     const struct slice *keys;      /* as scanned rows have them, each once; NULL: all rows */
-    size_t count;
-    row_visit *visit; /* it must not call the store */
-    void *context;    /* of visit or visit_key */
+    size_t count;                  /* 0 with keys: no row. Nobody changes the table from then on */
+    row_visit *visit;              /* it must not call the store */
+    void *context;                 /* of visit or visit_key */
 };
 
 enum parked_state { PARKED_HELD, PARKED_WAITING, PARKED_BEHIND, PARKED_SKIPPED };

@@ -1,17 +1,23 @@
 /* One row after the other: is it asked for, and what is its digest? */
 #include "operate/compare/answer.h"
 
+#include "common/clock.h"
 #include "schemas/record/write.h"
 
 #include <stdlib.h>
 
 #define ANSWER_JSON_MAX  ((size_t)64 * 1024 * 1024) /* of one row */
 #define ANSWER_TICK_ROWS 256
+#define ANSWER_TICK_US   100000
 
 void answer_begin(struct answer *answer, const struct entity_schema *schema,
                   const struct question *question)
 {
-    *answer = (struct answer){.schema = schema, .question = question};
+    *answer = (struct answer){.schema = schema,
+                              .question = question,
+                              .tick_at = 1,
+                              .tick_rows = 1,
+                              .ticked_us = clock_monotonic_us()};
     buffer_init(&answer->json, ANSWER_JSON_MAX);
 }
 
@@ -27,6 +33,21 @@ static bool answer_leaves_out(const struct question *question, uint64_t key_dige
     return question->left_out_count > 0 &&
            bsearch(&key_digest, question->left_out, question->left_out_count, sizeof key_digest,
                    row_digest_compare) != NULL;
+}
+
+/* Rows may come slowly: then fewer of them lie between two ticks. */
+static enum status answer_tick(struct answer *answer, struct error *err)
+{
+    const struct tick *tick = &answer->question->tick;
+    int64_t now_us = clock_monotonic_us();
+    int64_t took_us = now_us - answer->ticked_us;
+    if (took_us > ANSWER_TICK_US)
+        answer->tick_rows = (answer->tick_rows + 1) / 2;
+    else if (took_us < ANSWER_TICK_US / 2 && answer->tick_rows < ANSWER_TICK_ROWS)
+        answer->tick_rows *= 2;
+    answer->tick_at = answer->count + answer->tick_rows;
+    answer->ticked_us = now_us;
+    return tick->call == NULL ? STATUS_OK : tick->call(tick->context, answer->count, err);
 }
 
 static bool answer_json(struct answer *answer, const struct scanned_row *row)
@@ -51,8 +72,8 @@ enum status answer_row(void *context, const struct scanned_row *row, struct erro
     uint64_t key_digest = row_key_digest(row->key);
     enum status status = STATUS_OK;
     answer->count++;
-    if (question->tick.call != NULL && answer->count % ANSWER_TICK_ROWS == 0)
-        status = question->tick.call(question->tick.context, answer->count, err);
+    if (answer->count == answer->tick_at)
+        status = answer_tick(answer, err);
     if (status != STATUS_OK || answer_leaves_out(question, key_digest))
         return status;
     struct answered_row answered = {.key = row->key, .key_digest = key_digest};

@@ -14,6 +14,9 @@ struct answer {
     void *context;         /* of visit */
     struct row_sums *sums; /* where visit is NULL */
     uint64_t count;        /* rows that were read */
+    uint64_t tick_at;      /* of them; then the tick is called */
+    uint64_t tick_rows;    /* between two ticks */
+    int64_t ticked_us;     /* monotonic */
     struct buffer json;
 };
 

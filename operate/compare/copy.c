@@ -1,6 +1,7 @@
 /* A copy as a participant: its store, read in one snapshot at a time. */
 #include "operate/compare/answer.h"
 #include "operate/compare/publisher.h"
+#include "operate/snapshot_again.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -228,13 +229,19 @@ static void copy_end(struct participant *participant)
     arena_reset(&copy->keys);
 }
 
-/* Each snapshot has a session of its own (rule 37). */
-static enum status copy_stamp(struct participant *participant, struct stamp *ret_stamp,
-                              struct error *err)
+/* From the first statement that reads the table on, nobody can change it. */
+static enum status copy_hold_table(struct copy *copy, struct error *err)
 {
-    struct copy *copy = copy_of(participant);
+    const struct slice none[1] = {0};
+    const struct store_scan scan = {.mapping = copy->mapping, .keys = none};
+    return copy->store->ops->scan(copy->store, &scan, err);
+}
+
+/* Each snapshot has a session of its own (rule 37). */
+static enum status copy_begin(struct copy *copy, struct error *err)
+{
     enum status status = STATUS_OK;
-    copy_end(participant);
+    copy_end(&copy->base);
     if (copy->mapping->published_here)
         status = publisher_judge(copy->options, copy->reason, sizeof copy->reason, err);
     if (status == STATUS_OK)
@@ -243,6 +250,20 @@ static enum status copy_stamp(struct participant *participant, struct stamp *ret
         status = copy->store->ops->snapshot(copy->store, true, err);
     if (status == STATUS_OK)
         status = copy_read_stamp(copy, err);
+    if (status == STATUS_OK && copy->reason[0] == '\0')
+        status = copy_hold_table(copy, err);
+    return status;
+}
+
+static enum status copy_stamp(struct participant *participant, struct stamp *ret_stamp,
+                              struct error *err)
+{
+    struct copy *copy = copy_of(participant);
+    enum status status;
+    int tries = 0;
+    do {
+        status = copy_begin(copy, err);
+    } while (snapshot_again(&tries, status, err));
     *ret_stamp = (struct stamp){.incomparable = copy->reason[0] == '\0' ? NULL : copy->reason,
                                 .cluster_id = copy->cluster_id,
                                 .offsets = copy->offsets,

@@ -3,6 +3,7 @@
 
 #include "operate/compare/answer.h"
 #include "operate/offsets.h"
+#include "operate/snapshot_again.h"
 #include "producer/registry.h"
 #include "producer/source/source.h"
 #include "schemas/member_record.h"
@@ -157,13 +158,21 @@ static void publisher_end(struct participant *participant)
     arena_reset(&publisher->keys);
 }
 
-static enum status publisher_stamp(struct participant *participant, struct stamp *ret_stamp,
+/* From the first statement that reads the table on, nobody can change it. */
+static enum status publisher_hold_table(struct publisher *publisher, struct error *err)
+{
+    const struct slice none[1] = {0};
+    const struct source_scan scan = {
+        .entry = publisher->type.entry, .schema = publisher->type.schema, .keys = none};
+    return publisher->source->ops->scan(publisher->source, &scan, err);
+}
+
+static enum status publisher_begin(struct publisher *publisher, struct stamp *ret_stamp,
                                    struct error *err)
 {
-    struct publisher *publisher = publisher_of(participant);
     struct source_stamp stamp = {0};
     *ret_stamp = (struct stamp){0};
-    publisher_end(participant);
+    publisher_end(&publisher->base);
     enum status status = publisher_open(publisher->options, &publisher->source, err);
     if (status == STATUS_OK)
         status = publisher->source->ops->stamp(publisher->source, &publisher->type,
@@ -174,6 +183,20 @@ static enum status publisher_stamp(struct participant *participant, struct stamp
         status = publisher_positions(publisher, &stamp, ret_stamp, err);
     if (status == STATUS_OK && ret_stamp->incomparable == NULL)
         status = publisher_open_entities(publisher, ret_stamp, err);
+    if (status == STATUS_OK && ret_stamp->incomparable == NULL)
+        status = publisher_hold_table(publisher, err);
+    return status;
+}
+
+static enum status publisher_stamp(struct participant *participant, struct stamp *ret_stamp,
+                                   struct error *err)
+{
+    struct publisher *publisher = publisher_of(participant);
+    enum status status;
+    int tries = 0;
+    do {
+        status = publisher_begin(publisher, ret_stamp, err);
+    } while (snapshot_again(&tries, status, err));
     return status;
 }
 

@@ -38,10 +38,11 @@ struct fill_source {
 /** What differs between a copy and a publisher. */
 struct fill_reader_ops {
     /** Begin the snapshot, judge it (rule 40), and fill `self->begin`: cluster, positions and
-     * sequences. @return OK; STOP (why it is no source); RETRY; FATAL. */
+     * sequences. Ends an open one. @return OK; STOP (why it is no source); RETRY; FATAL. */
     enum status (*begin)(struct fill_source *self, struct error *err);
-    /** Hand the rows of `self->role` to fill_source_row(). */
-    enum status (*rows)(struct fill_source *self, struct error *err);
+    /** Hand the rows of `self->role` to fill_source_row().
+     * @param none  no row: from then on nobody can change what the table is. */
+    enum status (*rows)(struct fill_source *self, bool none, struct error *err);
     /** Hand the single keys to fill_source_key(). NULL: there are none. */
     enum status (*keys)(struct fill_source *self, struct error *err);
     /** End the snapshot; what the begin has borrowed stays. Legal in any state. */

@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "operate/offsets.h"
+#include "operate/snapshot_again.h"
 #include "schemas/record/write.h"
 
 #include <inttypes.h>
@@ -197,9 +198,24 @@ static enum status fill_end(struct fill_source *self, struct error *err)
     return status == STATUS_OK ? self->sink->end(self->sink->context, &end, err) : status;
 }
 
+/* Begins a snapshot that has the tables of all types. */
+static enum status fill_begin_snapshot(struct fill_source *self, struct error *err)
+{
+    const struct fill_reader_ops *ops = self->reader->ops;
+    self->begin.sequence_count = 0;
+    enum status status = ops->begin(self, err);
+    for (size_t i = 0; status == STATUS_OK && i < self->options->type_count; i++) {
+        self->role = &self->roles[i];
+        status = ops->rows(self, true, err);
+    }
+    return status;
+}
+
 static enum status fill_begin(struct fill_source *self, struct error *err)
 {
     const struct fill_source_options *options = self->options;
+    enum status status;
+    int tries = 0;
     const char **types = arena_alloc(&self->arena, options->type_count * sizeof *types);
     if (types == NULL)
         return error_set(err, STATUS_RETRY, "no memory for the begin of a fill");
@@ -211,7 +227,9 @@ static enum status fill_begin(struct fill_source *self, struct error *err)
                                       .cluster_id = "",
                                       .types = types,
                                       .type_count = options->type_count};
-    enum status status = self->reader->ops->begin(self, err);
+    do {
+        status = fill_begin_snapshot(self, err);
+    } while (snapshot_again(&tries, status, err));
     return status == STATUS_OK ? self->sink->begin(self->sink->context, &self->begin, err) : status;
 }
 
@@ -221,7 +239,7 @@ static enum status fill_push(struct fill_source *self, struct error *err)
     enum status status = fill_begin(self, err);
     for (size_t i = 0; status == STATUS_OK && i < self->options->type_count; i++) {
         self->role = &self->roles[i];
-        status = ops->rows(self, err);
+        status = ops->rows(self, false, err);
     }
     if (status == STATUS_OK && ops->keys != NULL)
         status = ops->keys(self, err);

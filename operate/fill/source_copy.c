@@ -136,9 +136,32 @@ static enum status copy_fill_sequences(struct fill_source *self, struct error *e
     return STATUS_OK;
 }
 
+static void copy_end(struct fill_source *self)
+{
+    struct fill_copy *copy = copy_of(self);
+    struct error ignored = ERROR_INIT;
+    if (copy->store == NULL)
+        return;
+    (void)copy->store->ops->snapshot(copy->store, false, &ignored);
+    copy->store->ops->close(copy->store);
+    copy->store = NULL;
+}
+
+static void copy_forget(struct fill_source *self)
+{
+    struct fill_copy *copy = copy_of(self);
+    copy_end(self);
+    for (int32_t i = 0; copy->states != NULL && i < copy->count; i++)
+        partition_state_done(&copy->states[i]);
+    free(copy->states);
+    copy->states = NULL;
+    copy->count = 0;
+}
+
 static enum status copy_begin(struct fill_source *self, struct error *err)
 {
     struct fill_copy *copy = copy_of(self);
+    copy_forget(self);
     enum status status = service_open_store(&self->service, true, &copy->store, err);
     if (status == STATUS_OK)
         status = copy->store->ops->snapshot(copy->store, true, err);
@@ -156,10 +179,12 @@ static enum status copy_begin(struct fill_source *self, struct error *err)
     return status == STATUS_OK ? copy_fill_sequences(self, err) : status;
 }
 
-static enum status copy_rows(struct fill_source *self, struct error *err)
+static enum status copy_rows(struct fill_source *self, bool none, struct error *err)
 {
     struct store *store = copy_of(self)->store;
+    const struct slice no_keys[1] = {0};
     const struct store_scan scan = {.mapping = &self->service.mappings[self->role->index],
+                                    .keys = none ? no_keys : NULL,
                                     .visit = fill_source_row,
                                     .context = self};
     return store->ops->scan(store, &scan, err);
@@ -179,25 +204,10 @@ static enum status copy_keys(struct fill_source *self, struct error *err)
     return store->ops->scan(store, &scan, err);
 }
 
-static void copy_end(struct fill_source *self)
-{
-    struct fill_copy *copy = copy_of(self);
-    struct error ignored = ERROR_INIT;
-    if (copy->store == NULL)
-        return;
-    (void)copy->store->ops->snapshot(copy->store, false, &ignored);
-    copy->store->ops->close(copy->store);
-    copy->store = NULL;
-}
-
 static void copy_free(struct fill_source *self)
 {
-    struct fill_copy *copy = copy_of(self);
-    copy_end(self);
-    for (int32_t i = 0; copy->states != NULL && i < copy->count; i++)
-        partition_state_done(&copy->states[i]);
-    free(copy->states);
-    free(copy);
+    copy_forget(self);
+    free(self->reader);
 }
 
 enum status fill_copy_new(struct fill_source *self, struct error *err)

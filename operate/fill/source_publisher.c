@@ -80,11 +80,20 @@ static enum status publisher_partitions(struct fill_source *self, const struct s
     return status;
 }
 
+static void publisher_end(struct fill_source *self)
+{
+    struct fill_publisher *publisher = publisher_of(self);
+    if (publisher->source != NULL)
+        publisher->source->ops->close(publisher->source);
+    publisher->source = NULL;
+}
+
 static enum status publisher_begin(struct fill_source *self, struct error *err)
 {
     struct fill_publisher *publisher = publisher_of(self);
     struct source_stamp *stamp = arena_alloc(&self->arena, sizeof *stamp);
     int32_t count = 0;
+    publisher_end(self);
     enum status status = stamp == NULL ? error_set(err, STATUS_RETRY, "no memory for a stamp")
                                        : fill_open_publisher(self, &publisher->source, err);
     for (size_t i = 0; status == STATUS_OK && i < self->options->type_count; i++) {
@@ -99,22 +108,16 @@ static enum status publisher_begin(struct fill_source *self, struct error *err)
     return status == STATUS_OK ? publisher_fill_begin(self, stamp, count, err) : status;
 }
 
-static enum status publisher_rows(struct fill_source *self, struct error *err)
+static enum status publisher_rows(struct fill_source *self, bool none, struct error *err)
 {
     struct source *source = publisher_of(self)->source;
+    const struct slice no_keys[1] = {0};
     const struct source_scan scan = {.entry = self->role->role.entry,
                                      .schema = self->role->role.schema,
+                                     .keys = none ? no_keys : NULL,
                                      .visit = fill_source_row,
                                      .context = self};
     return source->ops->scan(source, &scan, err);
-}
-
-static void publisher_end(struct fill_source *self)
-{
-    struct fill_publisher *publisher = publisher_of(self);
-    if (publisher->source != NULL)
-        publisher->source->ops->close(publisher->source);
-    publisher->source = NULL;
 }
 
 static void publisher_free(struct fill_source *self)

@@ -87,8 +87,9 @@ static enum status source_mariadb_open(const struct config *config, struct sourc
     long long seconds = (long long)config->limits.scan_time_s;
     (void)snprintf(self->setup, sizeof self->setup,
                    "SET SESSION autocommit = 1, max_statement_time = %lld, "
-                   "idle_transaction_timeout = %lld, idle_readonly_transaction_timeout = %lld",
-                   seconds, seconds, seconds);
+                   "idle_transaction_timeout = %lld, idle_readonly_transaction_timeout = %lld, "
+                   "net_write_timeout = %lld",
+                   seconds, seconds, seconds, seconds);
     self->session.base.options.setup = self->setup;
     self->session.base.options.texts = STATEMENTS;
     self->session.base.ops = &sql_mariadb_ops;

@@ -22,6 +22,7 @@ static enum status scan_table(struct source_sql *self, const struct source_scan 
                                     .keys = scan->keys,
                                     .key_count = scan->key_count,
                                     .until_us = self->until_us,
+                                    .rows_s = self->config->limits.scan_rows_s,
                                     .visit = scan->visit,
                                     .context = scan->context,
                                     .run = scan_query,

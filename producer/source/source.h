@@ -58,7 +58,7 @@ struct source_scan {
     const struct config_entry *entry; /* names a table */
     const struct entity_schema *schema;
     const struct slice *keys; /* canonical, each once; NULL: all rows */
-    size_t key_count;
+    size_t key_count;         /* 0 with keys: no row. Nobody changes the table from then on */
     row_visit *visit;
     void *context;
 };

@@ -291,6 +291,7 @@ bool config_build(const json_t *tree, const json_t *secret_files, struct config 
         .open_entities = config_integer(tree, "limits.open_entities"),
         .behind_records = config_integer(tree, "limits.behind_records"),
         .scan_time_s = config_integer(tree, "limits.scan_time_s"),
+        .scan_rows_s = config_integer(tree, "limits.scan_rows_s"),
         .snapshots = config_integer(tree, "limits.snapshots"),
         .changeset_events = config_integer(tree, "limits.changeset_events"),
         .changeset_bytes = config_integer(tree, "limits.changeset_bytes"),

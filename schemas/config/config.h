@@ -55,6 +55,7 @@ struct config_limits {
     int64_t open_entities;              /* that a comparison leaves out; default 50000 */
     int64_t behind_records;             /* of a copy that is compared; default 100000 */
     int64_t scan_time_s;                /* of one reading of a table; default 600 */
+    int64_t scan_rows_s;                /* read a second of it; default 0: no limit */
     int64_t snapshots;                  /* open for other services; default 4; 0: no answers */
     int64_t changeset_events;           /* of a change set, claimed at once; default 20000 */
     int64_t changeset_bytes;            /* of its payloads; default 8 MiB */

@@ -70,6 +70,9 @@ const struct config_option config_options[] = {
      "Most records that a copy may be behind; with more, `keepstep verify` does not compare it."},
     {"limits.scan_time_s", "600", true,
      "Longest reading of one table by `keepstep verify`; with more, it gives the table up."},
+    {"limits.scan_rows_s", "0", true,
+     "Most rows a second that are read of a table of this service, to compare, repair or fill a "
+     "copy; 0: as fast as it goes. What `limits.scan_time_s` allows must suffice for all rows."},
     {"limits.snapshots", "4", true,
      "Most snapshots that the sidecar keeps open for other services, which compare their rows with "
      "this one's; 0: it answers no questions."},

@@ -7,6 +7,7 @@
 #include "tests/support/mariadb.h"
 #include "tests/support/postgresql.h"
 
+#include <inttypes.h>
 #include <sysexits.h>
 
 #define THREE_ROWS SOURCE_CASE_TABLE ";INSERT INTO orders VALUES (1, 'a'), (2, 'b'), (3, 'c')"
@@ -326,6 +327,21 @@ static void a_snapshot_ends_with_its_time(void)
     source_case_done(&self);
 }
 
+/* A tenth of a second may be made up for. */
+static void rows_are_read_no_faster_than_they_may_be(void)
+{
+    struct source_case self;
+    source_case_make(&self, SOURCE_CASE_SCHEMA, THREE_ROWS);
+    self.config.limits.scan_rows_s = 5;
+    source_case_snapshot(&self, true);
+    int64_t begun_us = clock_monotonic_us();
+    (void)source_case_rows(&self, NULL, 0);
+    int64_t took_us = clock_monotonic_us() - begun_us;
+    if (took_us < 250000)
+        test_fail("three rows took %" PRId64 " us", took_us);
+    source_case_done(&self);
+}
+
 static void a_snapshot_ends_with_its_connection(void)
 {
     struct source_case self;
@@ -385,6 +401,7 @@ static const struct database_case cases[] = {
     DATABASE_CASE(all_calls_in_a_snapshot_see_one_moment),
     DATABASE_CASE(nothing_is_read_outside_of_a_snapshot),
     DATABASE_CASE(a_snapshot_ends_with_its_time),
+    DATABASE_CASE(rows_are_read_no_faster_than_they_may_be),
     DATABASE_CASE_SERVERS(a_snapshot_ends_with_its_connection),
     DATABASE_CASE(a_database_without_an_outbox_is_refused_with_the_command),
     DATABASE_CASE_SERVERS(tables_that_the_role_may_not_read_are_named_with_the_way_out),

@@ -11,10 +11,10 @@
 #include <stdlib.h>
 
 #define DELIMITER       "DELIMITER "
-#define SETTING_SIZE    64
+#define SETTING_SIZE    128
 #define PACKET_SIZE_MIN ((int64_t)64 * 1024)
 #define TIMESTAMP_64    110500 /* first version */
-#define BOUND_TIME      "SET SESSION max_statement_time = 60"
+#define BOUND_TIME      "SET SESSION max_statement_time = 60, net_write_timeout = 60"
 #define BESIDE_OUTBOX   "SET SESSION innodb_lock_wait_timeout = 1" /* the agent yields first */
 
 /* A script as the client `mariadb` reads it. */
@@ -122,8 +122,9 @@ static enum status session_query(struct store_sql *sql, struct row_query *query,
 {
     struct store_mariadb *self = (struct store_mariadb *)sql;
     char limit[SETTING_SIZE];
-    (void)snprintf(limit, sizeof limit, "SET SESSION max_statement_time = %" PRId64,
-                   sql->snapshot_time_s);
+    (void)snprintf(limit, sizeof limit,
+                   "SET SESSION max_statement_time = %" PRId64 ", net_write_timeout = %" PRId64,
+                   sql->snapshot_time_s, sql->snapshot_time_s);
     enum status status = mariadb_session_execute(self->session, limit, err);
     if (status == STATUS_OK)
         status = mariadb_scan_run(self->session, query, err);

@@ -333,8 +333,10 @@ static enum status session_query(struct store_sql *sql, struct row_query *query,
     status = postgresql_scan_query(self->connection, query, err);
     if (status == STATUS_FATAL && err != NULL &&
         (err->native_code == postgresql_sqlstate_code(SQLSTATE_UNDEFINED_TABLE) ||
-         err->native_code == postgresql_sqlstate_code(SQLSTATE_UNDEFINED_COLUMN)))
+         err->native_code == postgresql_sqlstate_code(SQLSTATE_UNDEFINED_COLUMN))) {
         status = err->status = STATUS_RETRY;
+        error_mark_outdated(err);
+    }
     return pipeline_enter(self, status, err);
 }
 

@@ -176,9 +176,12 @@ static enum status table_read(void *context, struct store_row *row, struct error
     const struct mapped_table *table = read->table;
     char engine[STORE_NAME_SIZE];
     read->exists = true;
-    if (row->integer(row, 0) == TABLE_IS_LATER)
-        return error_set(err, STATUS_RETRY, "table \"%s\" was made after the snapshot began",
-                         table->name);
+    if (row->integer(row, 0) == TABLE_IS_LATER) {
+        enum status status = error_set(
+            err, STATUS_RETRY, "table \"%s\" was made after the snapshot began", table->name);
+        error_mark_outdated(err);
+        return status;
+    }
     if (row->integer(row, 0) == 0)
         return error_set(err, STATUS_FATAL,
                          "\"%s\" is no table of its own, as it is a view or a foreign table: map "

@@ -83,6 +83,7 @@ static enum status table_scan(const struct mapped_table *table, const struct sto
                                     .index = locks ? table->dialect->row_index : NULL,
                                     .lock = locks ? table->dialect->row_lock : NULL,
                                     .until_us = until_us,
+                                    .rows_s = locks ? 0 : self->scan_rows_s,
                                     .visit = scan->visit,
                                     .context = scan->context,
                                     .run = query_run,

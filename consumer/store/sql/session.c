@@ -119,6 +119,7 @@ enum status store_sql_ready(struct store_sql *self, const struct store_options *
 {
     self->snapshot_time_s = options->snapshot_time_s > 0 ? options->snapshot_time_s
                                                          : SNAPSHOT_TIME_S;
+    self->scan_rows_s = options->scan_rows_s;
     enum status status = options->install ? install(self, options->new_copy, err) : STATUS_OK;
     return status == STATUS_OK ? check_version(self, err) : status;
 }

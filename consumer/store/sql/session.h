@@ -249,6 +249,7 @@ struct store_sql {
     bool has_outbox;
     bool in_snapshot;
     int64_t snapshot_time_s;  /* that one may last */
+    int64_t scan_rows_s;      /* that are read in it; 0: no limit */
     int64_t until_us;         /* monotonic; the open one ends there */
     struct sql_range *ranges; /* recorded, not yet written: see position.c */
     size_t range_count;
