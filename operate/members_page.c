@@ -194,6 +194,14 @@ static void view_copy_equal(const struct members_view *view, const char *name, s
         view_copy_time(view, name, type, member, copy->equal_at_us);
 }
 
+static void view_copy_repaired(const struct members_view *view, const char *name, size_t type,
+                               const struct quorum_member *member)
+{
+    const struct verdict_copy *copy = view_verdict(view, type, member);
+    view_copy(view, name, type, member);
+    buffer_append_format(view->text, "} %" PRId64 "\n", copy == NULL ? 0 : copy->repaired);
+}
+
 /* A publisher without `table:` cannot be compared. */
 static bool view_has_rows(const struct quorum *quorum, const struct quorum_member *member)
 {
@@ -229,6 +237,11 @@ static void view_copy_last(const struct members_view *view, const char *name, si
 static void view_verify_rows(const struct members_view *view, const char *name)
 {
     view_verdicts(view, name, view_copy_rows);
+}
+
+static void view_repaired(const struct members_view *view, const char *name)
+{
+    view_verdicts(view, name, view_copy_repaired);
 }
 
 static void view_verify_since(const struct members_view *view, const char *name)
@@ -295,15 +308,27 @@ static const struct members_metric {
      "When the copy was last compared, or the others with it; 0: never.", view_verify_last},
     {"keepstep_verify_seconds", "`type`, `topic`", "How long the last verify of the type took.",
      view_verify_seconds},
+    {"keepstep_repaired_rows_total", "`type`, `topic`, `copy`",
+     "Rows that `keepstep repair` has written or deleted at a copy; at a publisher, those that it "
+     "has published anew.",
+     view_repaired},
 };
 #define MEMBERS_METRICS (sizeof members_metrics / sizeof *members_metrics)
+
+/* A counter has its own ending, as Prometheus wants it. */
+static const char *metric_kind(const struct members_metric *metric)
+{
+    static const char total[] = "_total";
+    size_t length = strlen(metric->name);
+    return strcmp(metric->name + length - (sizeof total - 1), total) == 0 ? "counter" : "gauge";
+}
 
 static void members_page_render(const struct members_view *view)
 {
     for (size_t i = 0; i < MEMBERS_METRICS; i++) {
         const struct members_metric *metric = &members_metrics[i];
-        buffer_append_format(view->text, "# HELP %s %s\n# TYPE %s gauge\n", metric->name,
-                             metric->help, metric->name);
+        buffer_append_format(view->text, "# HELP %s %s\n# TYPE %s %s\n", metric->name, metric->help,
+                             metric->name, metric_kind(metric));
         metric->append(view, metric->name);
     }
 }
@@ -362,7 +387,7 @@ void members_page_append(struct members_page *page, struct buffer *text)
 void members_page_describe(struct buffer *text)
 {
     for (size_t i = 0; i < MEMBERS_METRICS; i++)
-        buffer_append_format(text, "| `%s` | gauge | desk | `service`, %s | %s |\n",
-                             members_metrics[i].name, members_metrics[i].labels,
-                             members_metrics[i].help);
+        buffer_append_format(text, "| `%s` | %s | desk | `service`, %s | %s |\n",
+                             members_metrics[i].name, metric_kind(&members_metrics[i]),
+                             members_metrics[i].labels, members_metrics[i].help);
 }

@@ -7,6 +7,7 @@
 #include "operate/repair/publish.h"
 #include "operate/repair/report.h"
 #include "operate/verify/desks.h"
+#include "operate/verify/verdict.h"
 #include "producer/registry.h"
 
 #include <stdio.h>
@@ -266,6 +267,29 @@ static enum status repairing_print(const struct repairing *repairing, const stru
     return status;
 }
 
+/* Nothing depends on it that the rows are counted. A service without a control topic counts none.
+ */
+static void repairing_count(struct repairing *repairing, int64_t rows)
+{
+    const struct service *own = &repairing->services[repairing->own];
+    const struct participant *copy = repairing->participants[1];
+    struct control *control = &repairing->control;
+    const struct verdict_repair repair = {
+        .type = {repairing->entity_type, repairing->roles[repairing->own].entry->topic},
+        .service = own->config->service,
+        .copy = repairing->publisher.origin != NULL ? MEMBER_NONE : copy->copy,
+        .rows = rows};
+    struct error err = ERROR_INIT;
+    enum status status = STATUS_OK;
+    if (control->topic == NULL)
+        status = control_open(own->config, &command_stop, control, &err);
+    if (status == STATUS_OK)
+        status = verdict_write_repair(control->topic, &control->members, &repair, &err);
+    if (status != STATUS_OK && status != STATUS_STOP && !atomic_load(&command_stop))
+        command_say("keepstep: the repaired rows of %s are not counted: %s", repairing->entity_type,
+                    err.text);
+}
+
 static enum status repairing_run(struct repairing *repairing, int *code, struct error *err)
 {
     const struct service *service = &repairing->services[1];
@@ -302,7 +326,10 @@ static enum status repairing_run(struct repairing *repairing, int *code, struct 
         status = printed;
     }
     *code = repair_exit_code(&repair);
+    int64_t rows = repair_rows(&repair);
     repair_done(&repair);
+    if (rows > 0)
+        repairing_count(repairing, rows);
     return status;
 }
 

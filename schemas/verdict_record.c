@@ -74,6 +74,7 @@ static void verdict_append_copy(const struct verdict_copy *copy, struct buffer *
     verdict_append_number(out, "left_out", copy->left_out);
     verdict_append_time(out, "equal_since", copy->equal_since_us);
     verdict_append_time(out, "equal_at", copy->equal_at_us);
+    verdict_append_number(out, "repaired", copy->repaired);
     verdict_append_time(out, "skipped_at", copy->skipped_at_us);
     fields_append_reason(out, "skipped_reason", copy->skipped_reason);
     buffer_append_text(out, "}");
@@ -113,6 +114,14 @@ static enum verdict_state verdict_read_state(struct fields *fields, const json_t
     return VERDICT_NONE;
 }
 
+/* Older versions do not write it. */
+static int64_t verdict_read_repaired(struct fields *fields, const json_t *json)
+{
+    return json_object_get(json, "repaired") == NULL
+               ? 0
+               : fields_count(fields, json, "repaired", VERDICT_NUMBER_MAX);
+}
+
 static void verdict_read_copy(struct fields *fields, const json_t *json, struct verdict_copy *copy)
 {
     *copy = (struct verdict_copy){
@@ -130,6 +139,7 @@ static void verdict_read_copy(struct fields *fields, const json_t *json, struct 
         .left_out = fields_count(fields, json, "left_out", VERDICT_NUMBER_MAX),
         .equal_since_us = verdict_read_time(fields, json, "equal_since"),
         .equal_at_us = verdict_read_time(fields, json, "equal_at"),
+        .repaired = verdict_read_repaired(fields, json),
         .skipped_at_us = verdict_read_time(fields, json, "skipped_at"),
         .skipped_reason = fields_text(fields, json, "skipped_reason"),
     };

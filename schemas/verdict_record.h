@@ -36,10 +36,20 @@ struct verdict_copy {
     int64_t equal_since_us; /* the first one of those that found it equal, up to the last one; 0: it
                              * is not equal, or the reference */
     int64_t equal_at_us;    /* the last one that found it equal */
+    /* Of all repairs: */
+    int64_t repaired; /* rows that they have written, deleted or published anew */
     /* Of a later one that could not compare it: */
     int64_t skipped_at_us;
     const char *skipped_reason; /* "" where there was none */
 };
+
+/** Of a copy nothing is known. */
+#define VERDICT_COPY_NEW(of_service, of_copy)                                                      \
+    (struct verdict_copy)                                                                          \
+    {                                                                                              \
+        .service = of_service, .copy = of_copy, .asker = "", .reference = "", .counted_all = true, \
+        .skipped_reason = ""                                                                       \
+    }
 
 /** The record. All of it is borrowed, or in the reader's arena. */
 struct verdict_record {

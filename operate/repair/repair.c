@@ -291,6 +291,16 @@ void repair_done(struct repair *repair)
     *repair = (struct repair){0};
 }
 
+int64_t repair_rows(const struct repair *repair)
+{
+    static const enum repair_state done[] = {REPAIR_CHANGED, REPAIR_CREATED, REPAIR_DELETED,
+                                             REPAIR_PUBLISHED, REPAIR_PUBLISHED_DELETE};
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof done / sizeof *done; i++)
+        count += repair_count(repair, done[i]);
+    return (int64_t)count;
+}
+
 int repair_exit_code(const struct repair *repair)
 {
     bool differs = repair->unnamed > 0 || repair->reason[0] != '\0';

@@ -67,6 +67,9 @@ void repair_done(struct repair *repair);
  * (EX_TEMPFAIL); of a dry run 65 if something differs. */
 int repair_exit_code(const struct repair *repair);
 
+/** @return the rows that were written, deleted or published anew. */
+int64_t repair_rows(const struct repair *repair);
+
 /** @return whether an entity differs, and was not tried since it was compared last. */
 bool repair_is_due(const struct repair_entity *entity);
 

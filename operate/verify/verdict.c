@@ -3,9 +3,7 @@
 
 #include <string.h>
 
-#define VERDICT_ARENA_BYTES ((size_t)8 * 1024 * 1024)
-#define VERDICT_TRIES       5
-#define VERDICT_PRIVATE     "a database does not answer, or refuses; who compared has the reason"
+#define VERDICT_PRIVATE "a database does not answer, or refuses; who compared has the reason"
 
 /* The database of a copy that did not answer tells no id. Then it is the service's only copy. */
 static const char *verdict_copy_id(const struct quorum *quorum,
@@ -154,13 +152,7 @@ static void verdict_add(const struct verdict_input *input, size_t index,
     const struct verdict_copy *known = verdict_known(input, index);
     if (*id == '\0')
         return;
-    *copy = known != NULL ? *known
-                          : (struct verdict_copy){.service = participant->name,
-                                                  .copy = id,
-                                                  .asker = "",
-                                                  .reference = "",
-                                                  .counted_all = true,
-                                                  .skipped_reason = ""};
+    *copy = known != NULL ? *known : VERDICT_COPY_NEW(participant->name, id);
     verdict_note(input, index, copy);
     record->count++;
 }
@@ -202,92 +194,4 @@ enum status verdict_make(const struct verdict_input *input, struct arena *arena,
             ret_record->copies[ret_record->count++] = *copy;
     }
     return STATUS_OK;
-}
-
-/* One writing of the record, and the watch over who else writes it. */
-struct verdict_writing {
-    struct control_topic *topic;
-    struct members *members;
-    struct arena arena; /* of the record, and of the one that was overlooked */
-    struct buffer key;
-    struct buffer value;
-    bool is_written;     /* it was read back */
-    bool has_overlooked; /* somebody else's record, or his tombstone, stands before ours */
-    struct verdict_record overlooked; /* no copies: a tombstone */
-};
-
-static enum status verdict_watch(void *context, const struct control_record *record,
-                                 struct error *err)
-{
-    struct verdict_writing *writing = context;
-    struct error ignored = ERROR_INIT;
-    if (slice_equal(record->key, buffer_slice(&writing->key)) && !writing->is_written) {
-        writing->is_written = record->value.data != NULL &&
-                              slice_equal(record->value, buffer_slice(&writing->value));
-        if (!writing->is_written) {
-            writing->has_overlooked = true;
-            writing->overlooked = (struct verdict_record){0};
-            if (record->value.data != NULL &&
-                verdict_record_read(record->value, &writing->arena, &writing->overlooked,
-                                    &ignored) != STATUS_OK)
-                writing->overlooked = (struct verdict_record){0};
-        }
-    }
-    return members_take(writing->members, record, err);
-}
-
-/* Write the record on top of `before`. */
-static enum status verdict_write_once(struct verdict_writing *writing, struct verdict_input *input,
-                                      struct error *err)
-{
-    const struct members_type type = {input->verify->entity_type,
-                                      input->verify->members[0].participant->topic};
-    struct verdict_record record;
-    struct quorum quorum;
-    enum status status = members_quorum(writing->members, &type, &quorum, err);
-    input->quorum = &quorum;
-    input->control_offset = writing->members->end;
-    if (status == STATUS_OK)
-        status = verdict_make(input, &writing->arena, &record, err);
-    if (status == STATUS_OK) {
-        buffer_reset(&writing->key);
-        buffer_reset(&writing->value);
-        verdict_key_append(&record, &writing->key);
-        verdict_record_append(&record, &writing->value);
-        if (writing->key.failed || writing->value.failed)
-            status = error_set(err, STATUS_REJECT, "the verdicts on %s are too large for a record",
-                               type.entity_type);
-    }
-    if (status == STATUS_OK)
-        status = control_topic_write(writing->topic, buffer_slice(&writing->key),
-                                     buffer_slice(&writing->value), err);
-    quorum_done(&quorum);
-    return status;
-}
-
-enum status verdict_write(struct control_topic *topic, struct members *members,
-                          const struct verify *verify, const struct verify_result *result,
-                          struct error *err)
-{
-    const struct members_type type = {verify->entity_type, verify->members[0].participant->topic};
-    struct verdict_input input = {.verify = verify, .result = result};
-    struct verdict_writing writing = {.topic = topic, .members = members};
-    arena_init(&writing.arena, VERDICT_ARENA_BYTES);
-    buffer_init(&writing.key, MEMBER_KEY_MAX);
-    buffer_init(&writing.value, MEMBER_RECORD_BYTES_MAX);
-    enum status status = STATUS_OK;
-    input.before = members_verdict(members, &type);
-    for (int i = 0; status == STATUS_OK && i < VERDICT_TRIES; i++) {
-        writing.is_written = writing.has_overlooked = false;
-        status = verdict_write_once(&writing, &input, err);
-        if (status == STATUS_OK)
-            status = control_topic_read(topic, verdict_watch, &writing, &members->end, err);
-        if (!writing.has_overlooked)
-            break;
-        input.before = writing.overlooked.count > 0 ? &writing.overlooked : NULL;
-    }
-    arena_done(&writing.arena);
-    buffer_done(&writing.key);
-    buffer_done(&writing.value);
-    return status;
 }

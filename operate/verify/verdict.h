@@ -31,4 +31,17 @@ enum status verdict_write(struct control_topic *topic, struct members *members,
                           const struct verify *verify, const struct verify_result *result,
                           struct error *err) MUST_CHECK;
 
+/** What a repair has done at a copy, or through the log at a publisher. */
+struct verdict_repair {
+    struct members_type type;
+    const char *service;
+    const char *copy; /* its id, or MEMBER_NONE */
+    int64_t rows;
+};
+
+/** Add to what the record knows of the copy the rows that were repaired there. @return as
+ * verdict_write(). */
+enum status verdict_write_repair(struct control_topic *topic, struct members *members,
+                                 const struct verdict_repair *repair, struct error *err) MUST_CHECK;
+
 #endif

@@ -4,6 +4,7 @@
 #include "operate/http_client.h"
 #include "tests/support/database.h"
 #include "tests/support/load.h"
+#include "tests/support/repair.h"
 #include "tests/support/verify.h"
 
 #include <signal.h>
@@ -187,6 +188,16 @@ static void a_backup_of_the_same_epoch_takes_the_quorum_back(struct trio *trio)
     expect(&trio->shop, "--json", "\"log_end\":15,\"quorum_offset\":10}");
     assert_int_equal(sidecar_run(&trio->billing, "resume", "item", NULL).exit_code, EX_OK);
     expect(&trio->shop, "--json", "\"log_end\":15,\"quorum_offset\":15}");
+}
+
+/* @return what a metric says of the rows of a copy that were repaired. */
+static const char *repaired(const struct sidecar *copy, int rows)
+{
+    const char *id = sqlite_text(copy->database,
+                                 "SELECT value FROM keepstep_meta WHERE key = 'copy_id'");
+    return test_format("keepstep_repaired_rows_total{service=\"billing\",type=\"item\","
+                       "topic=\"%s\",copy=\"%s/%.36s\"} %d\n",
+                       sidecar_topic("item"), copy->name, id, rows);
 }
 
 /* It is another copy then. Its old id counts with what it has reported, until it is forgotten. */
@@ -406,6 +417,8 @@ static void what_verify_found_is_shown_by_every_service_until_a_copy_is_forgotte
         port,
         "\nkeepstep_verify_equal_since_timestamp_seconds{service=\"billing\",type=\"item\",topic=");
     expect_metric(port, "\nkeepstep_verify_seconds{service=\"billing\",type=\"item\",topic=");
+    assert_int_equal(REPAIR(&trio.shipping, &trio.shop, "item").exit_code, EX_OK);
+    expect_metric(port, repaired(&trio.shipping, 2));
     process_kill(trio.shipping.process);
     const char *answer = copies(&trio.shop, "forget", "shipping");
     assert_non_null(strstr(answer, "shipping is forgotten\n"));

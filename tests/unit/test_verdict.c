@@ -15,11 +15,12 @@
 #define HEAD                                                                                       \
     "{\"v\":1,\"type\":\"order\",\"topic\":\"orders\",\"control_offset\":7,\"asker\":\"shop\","    \
     "\"reference\":\"shop\",\"at\":\"2026-11-28T22:40:00.123456Z\",\"duration_ms\":2500,"
-#define COPY(verdict, rows)                                                                        \
+#define COPY(verdict, rows) REPAIRED_COPY(verdict, rows, "\"repaired\":5,")
+#define REPAIRED_COPY(verdict, rows, repaired)                                                     \
     "{\"service\":\"billing\",\"copy\":\"0193\",\"verdict\":\"" verdict "\","                      \
     "\"at\":\"2026-11-28T22:40:00.123456Z\",\"asker\":\"shop\",\"reference\":\"shop\","            \
     "\"rows\":" rows ",\"differs\":1,\"missing\":2,\"extra\":3,\"counted_all\":true,"              \
-    "\"left_out\":4,\"equal_since\":null,\"equal_at\":\"2026-11-27T00:00:00.000000Z\","            \
+    "\"left_out\":4,\"equal_since\":null,\"equal_at\":\"2026-11-27T00:00:00.000000Z\"," repaired   \
     "\"skipped_at\":null,\"skipped_reason\":\"\"}"
 #define RECORD HEAD "\"copies\":[" COPY("different", "10") "]}"
 
@@ -52,6 +53,20 @@ static void a_record_reads_as_it_was_written(void **state)
     arena_done(&arena);
 }
 
+static void a_record_of_an_older_version_counts_no_repaired_rows(void **state)
+{
+    struct arena arena;
+    struct verdict_record record;
+    struct error err = ERROR_INIT;
+    (void)state;
+    arena_init(&arena, ARENA_BYTES);
+    const char *older = HEAD "\"copies\":[" REPAIRED_COPY("different", "10", "") "]}";
+    if (verdict_record_read(slice_of(older), &arena, &record, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    assert_int_equal(record.copies[0].repaired, 0);
+    arena_done(&arena);
+}
+
 static void every_record_of_another_form_is_refused(void **state)
 {
     static const char *const values[] = {
@@ -60,6 +75,8 @@ static void every_record_of_another_form_is_refused(void **state)
         HEAD "\"copies\":[1]}",
         HEAD "\"copies\":[" COPY("good", "10") "]}",
         HEAD "\"copies\":[" COPY("equal", "-1") "]}",
+        HEAD "\"copies\":[" REPAIRED_COPY("equal", "10", "\"repaired\":-5,") "]}",
+        HEAD "\"copies\":[" REPAIRED_COPY("equal", "10", "\"repaired\":\"5\",") "]}",
         HEAD "\"copies\":[" COPY("equal", "9223372036854775807") "]}",
         "{\"v\":1,\"type\":\"a/b\",\"topic\":\"orders\",\"control_offset\":7,\"asker\":\"shop\","
         "\"reference\":\"shop\",\"at\":null,\"duration_ms\":2500,\"copies\":[]}",
@@ -484,6 +501,15 @@ static void asker_write(struct asker *asker, const struct asked *asked)
         test_fail("%s", err.text);
 }
 
+static void asker_write_repair(struct asker *asker, const char *service, const char *copy,
+                               int64_t rows)
+{
+    struct error err = ERROR_INIT;
+    const struct verdict_repair repair = {{"order", "orders"}, service, copy, rows};
+    if (verdict_write_repair(asker->topic, &asker->members, &repair, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+}
+
 static void tell(struct asker *asker, const char *key, const char *value)
 {
     struct error err = ERROR_INIT;
@@ -515,12 +541,19 @@ static void two_askers_at_once_lose_nothing(void **state)
     asked.verify.count = asked.result.comparison.count = 2;
     asked.participants[1] = asked.participants[2];
     asker_write(&second, &asked);
+    asker_write_repair(&first, "billing", "0193", 3); /* it has not seen the last record */
+    asker_write_repair(&second, "billing", "0193", 4);
+    asker_write_repair(&second, "ware", "0195", 1); /* which was never compared */
     asker_read(&first);
     for (int i = 0; i < 2; i++) {
         const struct verdict_record *record = members_verdict(
             i == 0 ? &first.members : &second.members, &type);
         assert_non_null(record);
-        assert_int_equal(record->count, 3);
+        assert_int_equal(record->count, 4);
+        assert_int_equal(verdict_find(record, "billing", "0193")->repaired, 7);
+        assert_int_equal(verdict_find(record, "shipping", "0194")->repaired, 0);
+        assert_int_equal(verdict_find(record, "ware", "0195")->repaired, 1);
+        assert_int_equal(verdict_find(record, "ware", "0195")->state, VERDICT_NONE);
         assert_int_equal(verdict_find(record, "billing", "0193")->at_us, 10 * SECOND_US);
         assert_int_equal(verdict_find(record, "shipping", "0194")->at_us, 11 * SECOND_US);
     }
@@ -541,6 +574,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_record_reads_as_it_was_written),
+        TEST(a_record_of_an_older_version_counts_no_repaired_rows),
         TEST(every_record_of_another_form_is_refused),
         TEST(a_copy_is_equal_since_the_first_verify_that_found_it_so),
         TEST(a_copy_that_was_not_compared_keeps_its_verdict_with_the_reason_beside_it),
