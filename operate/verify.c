@@ -44,6 +44,7 @@ struct verifying {
     struct error unopened;  /* why that failed; its status OK: it did not */
     struct asker *asker;    /* NULL: nobody is asked in this round */
     uint64_t took_part;     /* of the services of --of, see verify_desks_note() */
+    bool has_reference;     /* that of --from has rows of some type */
 };
 
 struct verify_progress {
@@ -185,6 +186,26 @@ static enum status verifying_add(struct verifying *verifying, struct verify *ver
     return status;
 }
 
+/* A name that nobody has would be taken for none. */
+static enum status verifying_check_reference(const struct verifying *verifying, const char *what,
+                                             struct error *err)
+{
+    const char *from = verifying->line->flags[VERIFY_FROM];
+    return from == NULL || verifying->has_reference
+               ? STATUS_OK
+               : error_set(error_config(err), STATUS_FATAL,
+                           "--from %s: no service of that name has rows of %s", from, what);
+}
+
+static void verifying_note_reference(struct verifying *verifying, const struct verify *verify)
+{
+    const char *from = verifying->line->flags[VERIFY_FROM];
+    for (size_t i = 0; from != NULL && i < verify->count; i++) {
+        if (strcmp(verify->members[i].participant->name, from) == 0)
+            verifying->has_reference = true;
+    }
+}
+
 /* @param ret_compared  counts it, where two services or more have rows of the type. NULL: it is an
  * error where they have not. */
 static enum status verifying_type(struct verifying *verifying, const char *entity_type, int *code,
@@ -193,11 +214,16 @@ static enum status verifying_type(struct verifying *verifying, const char *entit
     struct verify verify;
     const char *of = verifying->line->flags[VERIFY_OF];
     verify_init(&verify, verifying->services[0].config, entity_type);
-    if (ret_compared == NULL)
+    if (ret_compared == NULL) {
         verifying->took_part = 0;
+        verifying->has_reference = false;
+    }
     enum status status = verifying_add(verifying, &verify, err);
+    verifying_note_reference(verifying, &verify);
     if (status == STATUS_OK && ret_compared == NULL)
         status = verify_desks_check_part(of, verifying->took_part, entity_type, err);
+    if (status == STATUS_OK && ret_compared == NULL && verify.count >= 2)
+        status = verifying_check_reference(verifying, entity_type, err);
     if (status == STATUS_OK && (ret_compared == NULL || verify.count >= 2))
         status = verifying_compare(verifying, &verify, code, err);
     if (ret_compared != NULL)
@@ -240,6 +266,7 @@ static enum status verifying_all(struct verifying *verifying, int *code, struct 
     enum status status = STATUS_OK;
     size_t compared = 0;
     verifying->took_part = 0;
+    verifying->has_reference = false;
     size_t services = verifying->asker == NULL ? verifying->service_count : 1;
     for (size_t s = 0; s < services; s++) {
         const struct config *config = verifying->services[s].config;
@@ -255,10 +282,21 @@ static enum status verifying_all(struct verifying *verifying, int *code, struct 
         return error_set(error_config(err), STATUS_FATAL,
                          "no two of these services have rows of one entity type: name others by "
                          "--with");
-    return status != STATUS_OK || atomic_load(&command_stop)
-               ? status
-               : verify_desks_check_part(verifying->line->flags[VERIFY_OF], verifying->took_part,
+    if (status == STATUS_OK && !atomic_load(&command_stop))
+        status = verify_desks_check_part(verifying->line->flags[VERIFY_OF], verifying->took_part,
                                          "any of these types", err);
+    return status == STATUS_OK && !atomic_load(&command_stop)
+               ? verifying_check_reference(verifying, "any of these types", err)
+               : status;
+}
+
+/* @return whether a type that is named is the first of its name. */
+static bool verifying_names_first(const struct command_line *line, int index)
+{
+    int first = 0;
+    while (strcmp(line->arguments[first], line->arguments[index]) != 0)
+        first++;
+    return first == index;
 }
 
 /* A comparison that is stopped says nothing: `code` stays. */
@@ -270,8 +308,10 @@ static enum status verifying_once(struct verifying *verifying, int *code, struct
     if (status == STATUS_OK && line->argument_count == 0)
         status = verifying_all(verifying, &found, err);
     for (int i = 0; status == STATUS_OK && !atomic_load(&command_stop) && i < line->argument_count;
-         i++)
-        status = verifying_type(verifying, line->arguments[i], &found, NULL, err);
+         i++) {
+        if (verifying_names_first(line, i))
+            status = verifying_type(verifying, line->arguments[i], &found, NULL, err);
+    }
     if (!atomic_load(&command_stop))
         *code = found;
     verifying_end_round(verifying);
@@ -366,6 +406,12 @@ static int verify_command(const struct command *command, int argc, char **argv)
     if (every_s < 0) {
         fprintf(stderr, "keepstep verify: --every wants a number of seconds from 1 on; see "
                         "keepstep verify --help\n");
+        return EX_USAGE;
+    }
+    const char *of = line.flags[VERIFY_OF];
+    if (of != NULL && *of == '\0') {
+        fprintf(stderr, "keepstep verify: --of wants names of services; see keepstep verify "
+                        "--help\n");
         return EX_USAGE;
     }
     struct verifying verifying = {.line = &line, .shows = isatty(STDERR_FILENO) == 1};

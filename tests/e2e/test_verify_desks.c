@@ -133,6 +133,33 @@ static void rows_are_compared_over_desks_under_writes_and_at_rest(void **state)
 
 #define PLANTED "different: {\"id\":1} differs, {\"id\":2} missing, {\"id\":99} extra"
 
+/* A reference that nobody knows would be taken for none. A type that is named twice is compared
+ * once. */
+static void names_of_nobody_are_refused(const struct trio *trio)
+{
+    static const struct {
+        const char *words[3];
+        int code;
+        const char *error;
+    } cases[] = {
+        {{"order", "--from", "nobody"}, EX_CONFIG, "--from nobody: no service of that name has"},
+        {{"order", "--from", ""}, EX_CONFIG, "--from : no service of that name has rows of order"},
+        {{"--from", "nobody", NULL}, EX_CONFIG, "has rows of any of these types"},
+        {{"order", "--of", ""}, EX_USAGE, "--of wants names of services"},
+        {{"order", "order", NULL}, EX_OK, ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct process_result result = PROCESS_RUN(
+            KEEPSTEP_BINARY, "verify", "-c", trio->services[DATABASE_POSTGRESQL].config,
+            cases[i].words[0], cases[i].words[1], cases[i].words[2]);
+        if (result.exit_code != cases[i].code || strstr(result.errors, cases[i].error) == NULL)
+            test_fail("case %zu: exit code %d, \"%s\"", i, result.exit_code, result.errors);
+        const char *said = strstr(result.output, "order ");
+        if (cases[i].code == EX_OK && (said == NULL || strstr(said + 1, "\norder ") != NULL))
+            test_fail("%s", result.output);
+    }
+}
+
 /* The source's rows come from its sidecar; where the copy is, its database is opened. */
 static void repair_from_a_name(const struct trio *trio)
 {
@@ -236,6 +263,7 @@ static void planted_differences_are_found_over_desks(void **state)
     print_message("%s", text.output);
     a_service_without_rows_of_the_type_cannot_be_named(&trio);
     repair_from_a_name(&trio);
+    names_of_nobody_are_refused(&trio);
     sidecar_stop(&trio.services[DATABASE_MARIADB]);
     struct process_result silent = ask(&trio, DATABASE_POSTGRESQL, NULL);
     expect(&silent, "order", DATABASE_MARIADB, "not compared: no answer from maria (last heard ");

@@ -1,4 +1,4 @@
-/* Cuts blocks out of README.md, types their commands, and compares the shape of texts. */
+/* Cuts blocks out of documents, types their commands, and compares the shape of texts. */
 #include "tests/support/readme.h"
 
 #include "common/buffer.h"
@@ -11,7 +11,12 @@
 
 const char *readme_block(const char *line)
 {
-    const char *from = test_read_file(KEEPSTEP_SOURCE_DIR "/README.md");
+    return document_block("README.md", line);
+}
+
+const char *document_block(const char *document, const char *line)
+{
+    const char *from = test_read_file(test_format("%s/%s", KEEPSTEP_SOURCE_DIR, document));
     const char *wanted = test_format("\n%s\n", line);
     for (const char *open; (open = strstr(from, FENCE)) != NULL;) {
         const char *text = strchr(open + 1, '\n');
@@ -22,7 +27,7 @@ const char *readme_block(const char *line)
             return block + 1;
         from = end + strlen(FENCE);
     }
-    test_fail("no block of README.md has the line: %s", line);
+    test_fail("no block of %s has the line: %s", document, line);
 }
 
 const char *readme_type(const char *block, const char *directory)
@@ -69,7 +74,7 @@ void readme_expect(const char *shown, const char *said)
     while (*left != '\0' || *right != '\0') {
         size_t length = strcspn(left, "\n");
         if (length != strcspn(right, "\n") || strncmp(left, right, length) != 0)
-            test_fail("README.md shows \"%.*s\", the program says \"%.*s\" in:\n%s", (int)length,
+            test_fail("the document shows \"%.*s\", the program says \"%.*s\" in:\n%s", (int)length,
                       left, (int)strcspn(right, "\n"), right, said);
         left += length + (left[length] == '\n');
         right += length + (right[length] == '\n');
