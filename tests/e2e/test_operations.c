@@ -45,8 +45,8 @@ static void begin(struct world *world, int items)
     world->shipping = make_peer(world, "shipping");
     world->billing = make_peer(world, "billing");
     sidecar_begin(&world->shop);
-    sidecar_begin(&world->shipping);
     write_items(world, items);
+    sidecar_expect_published(&world->shop);
 }
 
 static void end(struct world *world)
@@ -56,56 +56,54 @@ static void end(struct world *world)
     sidecar_stop(&world->shipping);
 }
 
-/* Until then nobody can be asked for rows, or counts. */
-static bool all_are_members(void *context)
+struct waiting {
+    const struct world *world;
+    const char *members;
+};
+
+static bool are_members(void *context)
 {
-    const struct world *world = context;
-    const char *said = sidecar_run(&world->shop, "copies", "item", NULL).output;
-    return strstr(said, "3 members") != NULL && strstr(said, "starting") == NULL &&
+    const struct waiting *waiting = context;
+    const char *said = sidecar_run(&waiting->world->shop, "copies", "item", NULL).output;
+    return strstr(said, waiting->members) != NULL && strstr(said, "starting") == NULL &&
            strstr(said, "filling") == NULL;
 }
 
-static void wait_for_members(struct world *world)
+/* Until then nobody can be asked for rows, or counts. */
+static void wait_for_members(const struct world *world, const char *members)
 {
-    if (!test_wait(all_are_members, world, WAIT_MS))
+    struct waiting waiting = {world, members};
+    if (!test_wait(are_members, &waiting, WAIT_MS))
         test_fail("%s", sidecar_run(&world->shop, "copies", "item", NULL).output);
 }
 
-/* A block inside of a list is indented. @return its text without what is in front of each line. */
-static const char *shown_block(const char *first_line)
-{
-    const char *block = document_block(DOCUMENT, first_line);
-    size_t indent = strspn(block, " ");
-    const char *shown = "";
-    for (const char *at = block; *at != '\0'; at += strcspn(at, "\n") + 1) {
-        size_t length = strcspn(at, "\n");
-        size_t skipped = length < indent ? length : indent;
-        if (length - skipped > 0)
-            shown = test_format("%s%.*s\n", shown, (int)(length - skipped), at + skipped);
-    }
-    return shown;
-}
-
-/* @return a text without the lines that say how far something is, which come as it goes. */
+/* @return a text without the lines that say how far something is, which come as it goes, those of
+ * `init`, and that a peer has just been heard of. */
 static const char *without_progress(const char *text)
 {
+    static const char *const begins[] = {"item: ", "ready ", "created ", "kept ",
+                                         "keepstep: shipping reported"};
     const char *kept = "";
     for (const char *at = text; *at != '\0'; at += strcspn(at, "\n") + 1) {
-        if (strncmp(at, "item: ", 6) != 0)
+        bool is_progress = false;
+        for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
+            is_progress = is_progress || strncmp(at, begins[i], strlen(begins[i])) == 0;
+        if (!is_progress)
             kept = test_format("%s%.*s\n", kept, (int)strcspn(at, "\n"), at);
     }
     return kept;
 }
 
-/* Type a block's commands. Names of files are in full there, and topics begin with the test's
+/* Type a block's commands. What they say names files in full, and topics that begin with the test's
  * name. */
-static void type(const char *first_line)
+static void type(const char *line)
 {
-    const char *shown = shown_block(first_line);
+    const char *shown = document_block(DOCUMENT, line);
     const char *prefix = test_format("%.*s", (int)(strlen(sidecar_topic("item")) - 4),
                                      sidecar_topic("item"));
     const char *said = readme_type(shown, test_directory());
     said = test_replace(said, test_format("%s/", test_directory()), "");
+    said = test_replace(said, test_format(" of topic %sitem", prefix), "");
     readme_expect(without_progress(shown), without_progress(test_replace(said, prefix, "")));
 }
 
@@ -118,15 +116,27 @@ static void expect_equal(struct world *world)
         test_fail("exit code %d: %s%s", result.exit_code, result.output, result.errors);
 }
 
+/* They are named in the order in which they reported first. */
+static void begin_peers(struct world *world)
+{
+    begin(world, 3);
+    sidecar_begin(&world->billing);
+    wait_for_members(world, "2 members");
+    sidecar_begin(&world->shipping);
+    settle(world);
+    wait_for_members(world, "3 members");
+}
+
 static void a_new_peer(void **state)
 {
     struct world world;
     (void)state;
     begin(&world, 30);
+    sidecar_begin(&world.shipping);
     type("$ keepstep fill item -c billing.yaml --from-config shop.yaml");
     sidecar_start(&world.billing, NULL);
     expect_equal(&world);
-    wait_for_members(&world);
+    wait_for_members(&world, "3 members");
     type("$ keepstep fill item -c billing.yaml --from shipping --again");
     expect_equal(&world);
     end(&world);
@@ -136,13 +146,10 @@ static void a_wrong_row(void **state)
 {
     struct world world;
     (void)state;
-    begin(&world, 3);
-    sidecar_begin(&world.billing);
-    settle(&world);
-    wait_for_members(&world);
+    begin_peers(&world);
     (void)sqlite_text(world.shipping.database, "UPDATE items SET name = 'tow' WHERE id = 2");
-    type("   $ keepstep verify item --rows -c shop.yaml");
-    type("   $ keepstep repair item -c shipping.yaml --from shop --key '{\"id\":2}'");
+    type("$ keepstep verify item --rows -c shop.yaml");
+    type("$ keepstep repair item -c shipping.yaml --from shop --key '{\"id\":2}'");
     struct process_result tail = PROCESS_RUN(KEEPSTEP_BINARY, "tail", "item", "--key", "{\"id\":2}",
                                              "--from", "beginning", "--until-end", "-c",
                                              world.shop.config);
@@ -156,10 +163,7 @@ static void a_lost_peer(void **state)
 {
     struct world world;
     (void)state;
-    begin(&world, 3);
-    sidecar_begin(&world.billing);
-    settle(&world);
-    wait_for_members(&world);
+    begin_peers(&world);
     process_kill(world.shipping.process);
     assert_int_equal(PROCESS_RUN("sh", "-c", "rm \"$1\"*", "sh", world.shipping.database).exit_code,
                      0);
@@ -167,7 +171,7 @@ static void a_lost_peer(void **state)
     world.shipping = make_peer(&world, "shipping");
     sidecar_begin(&world.shipping);
     expect_equal(&world);
-    wait_for_members(&world);
+    wait_for_members(&world, "3 members");
     end(&world);
 }
 
