@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,7 +116,7 @@ static void kafka_keep_reason(rd_kafka_t *handle, int code, const char *text, vo
     const char *after = strstr(text, " (after ");
     if (after != NULL && (size_t)(after - text) < length)
         length = (size_t)(after - text);
-    (void)snprintf(reason->text, sizeof reason->text, "%.*s", (int)length, text);
+    utf8_format(reason->text, sizeof reason->text, "%.*s", (int)length, text);
 }
 
 void kafka_conf_keep_reason(rd_kafka_conf_t *conf, struct kafka_reason *reason)

@@ -4,6 +4,7 @@
 
 #include "common/advice.h"
 #include "common/clock.h"
+#include "common/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -40,24 +41,29 @@ bool log_level_parse(const char *name, enum log_level *ret_level)
 }
 
 /* Escape for the inside of double quotes, in the same way for logfmt and JSON. The text is cut
- * where `out` is full. */
-static size_t log_escape(char *out, size_t size, const char *text)
+ * where `out` is full; what is no UTF-8 is left out. */
+static void log_escape(char *out, size_t size, const char *text)
 {
+    const char *end = text + strlen(text);
     size_t used = 0;
 
-    for (; *text != '\0' && used + 7 < size; text++) {
+    for (; text < end && used + 7 < size; text++) {
         unsigned char c = (unsigned char)*text;
         if (c == '"' || c == '\\') {
             out[used++] = '\\';
             out[used++] = (char)c;
         } else if (c < 0x20 || c == 0x7f) {
             used += (size_t)snprintf(out + used, size - used, "\\u%04x", c);
-        } else {
+        } else if (c < 0x80) {
             out[used++] = (char)c;
+        } else {
+            size_t length = utf8_sequence_length(text, end);
+            memcpy(out + used, text, length);
+            used += length;
+            text += length == 0 ? 0 : length - 1;
         }
     }
     out[used] = '\0';
-    return used;
 }
 
 void log_write(enum log_level level, const char *component, const char *format, ...)
@@ -75,7 +81,7 @@ void log_write(enum log_level level, const char *component, const char *format, 
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
     advice_complete(text, complete, sizeof complete);
-    (void)log_escape(quoted, sizeof quoted, complete);
+    log_escape(quoted, sizeof quoted, complete);
     clock_format_utc(clock_wall_us(), time);
 
     bool json = log_form == LOG_FORMAT_JSON ||

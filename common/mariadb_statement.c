@@ -1,6 +1,8 @@
 /* Prepared statements of the MariaDB client library, behind plain values. */
 #include "common/mariadb_statement.h"
 
+#include "common/utf8.h"
+
 #include <stdlib.h>
 
 #define MESSAGE_SIZE ((size_t)512 * 1024) /* fits a small max_allowed_packet too */
@@ -359,11 +361,10 @@ bool mariadb_statement_text(const struct mariadb_statement *statement, size_t co
 void mariadb_statement_copy(const struct mariadb_statement *statement, size_t column, char *target,
                             size_t size)
 {
-    struct slice text = mariadb_statement_column(statement, column);
-    size_t length = text.length < size ? text.length : size - 1;
-    if (length > 0)
-        memcpy(target, text.data, length);
-    target[length] = '\0';
+    struct slice text = utf8_cut(mariadb_statement_column(statement, column), size - 1);
+    if (text.length > 0)
+        memcpy(target, text.data, text.length);
+    target[text.length] = '\0';
 }
 
 void mariadb_statement_end(struct mariadb_statement *statement)

@@ -1,6 +1,8 @@
 /* Verdicts and the caller-owned error. */
 #include "common/status.h"
 
+#include "common/utf8.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +21,7 @@ static enum status error_fill(struct error *err, enum status status, const char 
     if (err->status != STATUS_OK)
         return err->status;
     err->status = status;
-    (void)vsnprintf(err->text, sizeof err->text, format, args);
+    utf8_vformat(err->text, sizeof err->text, format, args);
     return status;
 }
 
@@ -118,12 +120,12 @@ void error_prefix(struct error *err, const char *format, ...)
         return;
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(place, sizeof place, format, args);
+    utf8_vformat(place, sizeof place, format, args);
     va_end(args);
     memcpy(text, err->text, sizeof text);
     size_t used = (size_t)snprintf(err->text, sizeof err->text, "%s: ", place);
     if (used < sizeof err->text)
-        (void)snprintf(err->text + used, sizeof err->text - used, "%s", text);
+        utf8_format(err->text + used, sizeof err->text - used, "%s", text);
 }
 
 const char *status_name(enum status status)

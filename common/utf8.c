@@ -1,6 +1,9 @@
 /* Reads UTF-8 sequences: no overlong forms, no surrogates, nothing above U+10FFFF. */
 #include "common/utf8.h"
 
+#include <stdio.h>
+#include <string.h>
+
 size_t utf8_sequence_length(const char *at, const char *end)
 {
     unsigned char first = (unsigned char)at[0];
@@ -40,9 +43,10 @@ bool utf8_is_valid(struct slice text)
     return true;
 }
 
-struct slice utf8_whole(struct slice text)
+struct slice utf8_cut(struct slice text, size_t size_max)
 {
-    size_t start = text.length;
+    size_t start = text.length < size_max ? text.length : size_max;
+    text.length = start;
     while (start > 0 && ((unsigned char)text.data[start - 1] & 0xc0) == 0x80)
         start--;
     if (start == 0 || (unsigned char)text.data[start - 1] < 0x80)
@@ -51,4 +55,29 @@ struct slice utf8_whole(struct slice text)
     if (utf8_sequence_length(text.data + start, text.data + text.length) == 0)
         text.length = start;
     return text;
+}
+
+void utf8_vformat(char *out, size_t size, const char *format, va_list args)
+{
+    int wanted = vsnprintf(out, size, format, args);
+    if (wanted <= 0 || size == 0)
+        return;
+    const char *at = out;
+    const char *end = out + ((size_t)wanted < size ? (size_t)wanted : size - 1);
+    char *kept = out;
+    while (at < end) {
+        size_t length = (unsigned char)*at < 0x80 ? 1 : utf8_sequence_length(at, end);
+        memmove(kept, at, length);
+        kept += length;
+        at += length == 0 ? 1 : length;
+    }
+    *kept = '\0';
+}
+
+void utf8_format(char *out, size_t size, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    utf8_vformat(out, size, format, args);
+    va_end(args);
 }

@@ -1,5 +1,6 @@
 /* The bounded tables that other threads read without locks. */
 #include "consumer/metrics.h"
+#include "common/utf8.h"
 #include "consumer/stop_reason.h"
 
 #include <pthread.h>
@@ -25,7 +26,7 @@ void agent_metrics_set_stop(struct agent_partition_metrics *partition, const cha
     if (!is_stopped && !atomic_load(&partition->stopped))
         return;
     (void)pthread_mutex_lock(&stop_lock);
-    (void)snprintf(partition->stop_text, sizeof partition->stop_text, "%s", text);
+    utf8_format(partition->stop_text, sizeof partition->stop_text, "%s", text);
     (void)pthread_mutex_unlock(&stop_lock);
     atomic_store(&partition->stop_reason, stop_reason_name(text));
     atomic_store(&partition->stopped, is_stopped);
@@ -35,7 +36,7 @@ void agent_metrics_stop(const struct agent_partition_metrics *partition, char *r
                         size_t size)
 {
     (void)pthread_mutex_lock(&stop_lock);
-    (void)snprintf(ret_text, size, "%s", partition->stop_text);
+    utf8_format(ret_text, size, "%s", partition->stop_text);
     (void)pthread_mutex_unlock(&stop_lock);
 }
 

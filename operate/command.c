@@ -4,6 +4,7 @@
 #include "common/advice.h"
 #include "common/log.h"
 #include "common/plain.h"
+#include "common/utf8.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -34,7 +35,7 @@ void command_say(const char *format, ...)
     char complete[ERROR_TEXT_SIZE * 2 + ADVICE_FLAGS_SIZE];
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
+    utf8_vformat(text, sizeof text, format, args);
     va_end(args);
     plain_make_lines(text, strlen(text));
     advice_complete(text, complete, sizeof complete);

@@ -2,6 +2,7 @@
  * order. */
 #include "common/buffer.h"
 #include "common/clock.h"
+#include "common/utf8.h"
 #include "operate/command.h"
 #include "operate/parked.h"
 #include "operate/parked_edit.h"
@@ -32,8 +33,7 @@ static void parked_say_outcome(const struct parked_record *parked, enum parked_o
         parked_say(parked, "applied");
     if (outcome != PARKED_FAILED)
         return;
-    (void)snprintf(text, sizeof text, "failed again: %.*s",
-                   SLICE_ARGS(now->read.records[0].reason));
+    utf8_format(text, sizeof text, "failed again: %.*s", SLICE_ARGS(now->read.records[0].reason));
     parked_say(parked, text);
 }
 
@@ -52,7 +52,7 @@ static enum status parked_pass_paused(struct store *store, const struct parked_r
     char text[PARKED_PAUSE_SIZE + 64];
     enum status status = parked_find_pause(store, config, parked->record.topic, paused, err);
     *ret_paused = status == STATUS_OK && paused[0] != '\0';
-    (void)snprintf(text, sizeof text, "%s; it is tried after `keepstep resume`", paused);
+    utf8_format(text, sizeof text, "%s; it is tried after `keepstep resume`", paused);
     if (*ret_paused)
         parked_say(parked, text);
     return status;

@@ -2,6 +2,7 @@
 #include "operate/parked_edit.h"
 
 #include "common/clock.h"
+#include "common/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -263,7 +264,7 @@ enum status parked_find_pause(struct store *store, const struct config *config, 
                                                         topic);
     if (status == STATUS_OK && found != NULL) {
         paused_describe(found, since);
-        (void)snprintf(ret_text, PARKED_PAUSE_SIZE, "%s is paused %s", found->entity_type, since);
+        utf8_format(ret_text, PARKED_PAUSE_SIZE, "%s is paused %s", found->entity_type, since);
     }
     paused_types_done(&paused);
     return status;

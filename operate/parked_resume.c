@@ -1,5 +1,6 @@
 /* `keepstep parked resume`: lets stopped partitions go on. */
 #include "common/clock.h"
+#include "common/utf8.h"
 #include "operate/command.h"
 #include "operate/parked.h"
 
@@ -52,8 +53,8 @@ static enum status parked_watch(struct store *store, const struct partition_stat
         *ret_stopped = now.stopped[0] != '\0';
         if (now.epoch != before->epoch)
             outcome = "taken up again; nothing new to apply yet";
-        (void)snprintf(text, sizeof text, "stands still again: %.*s", ERROR_TEXT_SIZE - 32,
-                       now.stopped);
+        utf8_format(text, sizeof text, "stands still again: %.*s", ERROR_TEXT_SIZE - 32,
+                    now.stopped);
         partition_state_done(&now);
     }
     if (moved)

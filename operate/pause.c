@@ -74,7 +74,7 @@ static enum status pause_add_types(struct pause_request *request, struct error *
     const struct config_entry *entry;
     enum status status = STATUS_OK;
     pause_who(type.by);
-    (void)snprintf(type.reason, sizeof type.reason, "%s", request->reason);
+    utf8_format(type.reason, sizeof type.reason, "%s", request->reason);
     for (size_t i = 0; status == STATUS_OK && (entry = pause_entry(request->config, i)) != NULL;
          i++) {
         if (paused_find(&request->types, entry->entity_type) != NULL ||

@@ -1,4 +1,5 @@
 /* `keepstep wait`: wait until what a token names has arrived (rules 46 and 47). */
+#include "common/utf8.h"
 #include "operate/wait/wait.h"
 #include "common/clock.h"
 #include "consumer/store/registry.h"
@@ -72,7 +73,7 @@ static enum status wait_until(struct wait_view *view, struct wait_goal *goal, do
     for (;;) {
         enum status status = wait_look(view, goal, ret_state, err);
         if (status == STATUS_RETRY) {
-            (void)snprintf(ret_state->reason, sizeof ret_state->reason, "%s", err->text);
+            utf8_format(ret_state->reason, sizeof ret_state->reason, "%s", err->text);
             error_clear(err);
         } else if (status != STATUS_OK || ret_state->fulfilled) {
             return status;

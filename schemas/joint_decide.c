@@ -137,28 +137,13 @@ static void joint_decide(struct joint_tally *tally, enum joint_outcome outcome, 
     tally->decision_offset = offset;
 }
 
-/* Cut a text to what a reason holds, between two characters. */
-static void joint_set_reason(struct joint_tally *tally, struct slice text)
-{
-    size_t cut = text.length < JOINT_REASON_SIZE ? text.length : JOINT_REASON_SIZE - 1;
-    while (cut > 0 && cut < text.length && ((unsigned char)text.data[cut] & 0xc0) == 0x80)
-        cut--;
-    joint_set(tally->reason, sizeof tally->reason, (struct slice){text.data, cut});
-    for (char *c = tally->reason; !utf8_is_valid(slice_of(tally->reason)) && *c != '\0'; c++)
-        *c = (unsigned char)*c < 0x80 ? *c : '?'; /* a fault's text was cut in a character */
-}
-
 /* @param why  what has happened.
  * @param more  what the record itself says of it; may be empty. */
 static void joint_abort(struct joint_tally *tally, const struct joint_record *record,
                         const char *why, struct slice more)
 {
-    char text[JOINT_NAME_SIZE + 2 * JOINT_REASON_SIZE];
-    if (more.length > JOINT_REASON_SIZE)
-        more.length = JOINT_REASON_SIZE;
-    int length = snprintf(text, sizeof text, "%.*s%s%s%.*s", SLICE_ARGS(record->source), why,
-                          more.length > 0 ? ": " : "", SLICE_ARGS(more));
-    joint_set_reason(tally, (struct slice){text, (size_t)length});
+    utf8_format(tally->reason, sizeof tally->reason, "%.*s%s%s%.*s", SLICE_ARGS(record->source),
+                why, more.length > 0 ? ": " : "", SLICE_ARGS(more));
     joint_decide(tally, JOINT_ABORTED, record->offset);
 }
 

@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "common/plain.h"
+#include "common/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,7 +54,7 @@ void paused_describe(const struct paused_type *type, char ret_text[static PAUSED
 {
     char time[CLOCK_TEXT_SIZE];
     clock_format_utc(type->at_us, time);
-    (void)snprintf(ret_text, PAUSED_TEXT_SIZE, "since %.19sZ by %s%s%s", time, type->by,
-                   type->reason[0] == '\0' ? "" : ": ", type->reason);
+    utf8_format(ret_text, PAUSED_TEXT_SIZE, "since %.19sZ by %s%s%s", time, type->by,
+                type->reason[0] == '\0' ? "" : ": ", type->reason);
     plain_make(ret_text, strlen(ret_text));
 }

@@ -1,6 +1,8 @@
 /* One wish and its answer, under a lock. */
 #include "consumer/agent/fill_wish.h"
 
+#include "common/utf8.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -30,7 +32,7 @@ void fill_wishes_answer(struct fill_wishes *wishes, const struct fill_wish *wish
     (void)pthread_mutex_lock(&wishes->lock);
     if (strcmp(wishes->wish.id, wish->id) == 0) {
         (void)snprintf(wishes->asked, sizeof wishes->asked, "%s", asked);
-        (void)snprintf(wishes->why, sizeof wishes->why, "%s", why);
+        utf8_format(wishes->why, sizeof wishes->why, "%s", why);
         wishes->is_answered = true;
     }
     (void)pthread_mutex_unlock(&wishes->lock);

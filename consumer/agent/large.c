@@ -1,5 +1,6 @@
 /* Change sets that are not kept in memory (rule 58): one is read to its end, outside of any
  * transaction, then read again and applied in parts of one. */
+#include "common/utf8.h"
 #include "consumer/agent/internal.h"
 
 #include "common/clock.h"
@@ -252,7 +253,7 @@ static enum status large_failed(const struct large_run *run, size_t index, enum 
     char reason[ERROR_TEXT_SIZE];
     if (status == STATUS_STOP) {
         bool may_heal = err->reject == REJECT_WAITING;
-        (void)snprintf(reason, sizeof reason, "%s", err->text);
+        utf8_format(reason, sizeof reason, "%s", err->text);
         error_clear(err);
         return may_heal ? agent_wait_for_large(agent, index, reason,
                                                clock_monotonic_us() - run->begun_us, err)

@@ -1,5 +1,6 @@
 /* A large change set that is refused for what may heal by itself, such as a row that it refers to:
  * it is not parked, so its partition stops in front of it, and goes on after a while. */
+#include "common/utf8.h"
 #include "consumer/agent/internal.h"
 
 #include "common/clock.h"
@@ -36,7 +37,7 @@ enum status agent_wait_for_large(struct agent *agent, size_t index, const char *
         partition->large_refusals = 0;
     partition->large_refused_offset = set->first_offset;
     partition->large_refusals++;
-    (void)snprintf(text, sizeof text, "%.420s; it is tried again by itself", reason);
+    utf8_format(text, sizeof text, "%.420s; it is tried again by itself", reason);
     if (partition->large_refusals == 1) /* this is told once */
         log_warning("agent", "%s/%d stands still: %s", set->topic, set->partition, text);
     partition->large_heal_us = clock_monotonic_us() +

@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/utf8.h"
 #include "common/uuid.h"
 #include "consumer/agent/fill_wish.h"
 #include "consumer/fill/loader.h"
@@ -66,7 +67,7 @@ static void loading_say(struct agent_loading *loading, const char *text)
     if (strcmp(loading->said, text) == 0)
         return;
     log_info("agent", "%s waits to be filled: %s", loading->topic, text);
-    (void)snprintf(loading->said, sizeof loading->said, "%s", text);
+    utf8_format(loading->said, sizeof loading->said, "%s", text);
 }
 
 static void loading_stop_reading(struct agent *agent, struct agent_loading *loading)
@@ -132,7 +133,7 @@ static void loading_give_up(struct agent *agent, const char *why)
     struct agent_loading *loading = agent->loading;
     loading_stop_reading(agent, loading);
     loading->state = LOADING_ENDS;
-    (void)snprintf(loading->why, sizeof loading->why, "%s", why);
+    utf8_format(loading->why, sizeof loading->why, "%s", why);
     log_error("agent", "%s is not filled: %s. Mend the cause, then: `keepstep fill %s`",
               loading->topic, why, loading_entry(agent, loading->topic)->entity_type);
 }
@@ -187,8 +188,8 @@ static void loading_void(struct agent *agent, const char *why)
     enum status status = fill_loader_void(agent->loading->loader, why, &voids, &err);
     if (status == STATUS_OK && voids >= FILL_VOIDS_MAX) {
         char text[ERROR_TEXT_SIZE];
-        (void)snprintf(text, sizeof text, "%lld attempts were void, the last one because %.400s",
-                       (long long)voids, why);
+        utf8_format(text, sizeof text, "%lld attempts were void, the last one because %.400s",
+                    (long long)voids, why);
         loading_give_up(agent, text);
         return;
     }
@@ -269,17 +270,17 @@ static void loading_look_at_silence(struct agent *agent)
         loading_refused(agent, why);
         return;
     }
-    (void)snprintf(text, sizeof text,
-                   is_answered ? "%.300s was asked for its rows"
-                               : "somebody is to be asked for the rows%.0s",
-                   asked);
+    utf8_format(text, sizeof text,
+                is_answered ? "%.300s was asked for its rows"
+                            : "somebody is to be asked for the rows%.0s",
+                asked);
     loading_say(loading, text);
     if (silent_us <= LOADING_ANSWER_US)
         return;
-    (void)snprintf(text, sizeof text,
-                   is_answered ? "%.300s was asked for its rows and does not answer"
-                               : "the control topic does not answer, so nobody is asked%.0s",
-                   asked);
+    utf8_format(text, sizeof text,
+                is_answered ? "%.300s was asked for its rows and does not answer"
+                            : "the control topic does not answer, so nobody is asked%.0s",
+                asked);
     loading_refused(agent, text);
 }
 

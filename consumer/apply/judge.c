@@ -1,5 +1,6 @@
 /* Judges each event of a batch before anything is written. */
 #include "consumer/apply/judge.h"
+#include "common/utf8.h"
 #include "consumer/apply/sequence.h"
 #include "consumer/apply/set.h"
 
@@ -50,8 +51,8 @@ static enum status applier_stop_full(struct applier *applier, const struct batch
                                      const char *limit)
 {
     char text[ERROR_TEXT_SIZE];
-    (void)snprintf(text, sizeof text, "%s, the first: %s; see `keepstep parked list`", limit,
-                   applier->owned[event->change.partition_index].first_reason);
+    utf8_format(text, sizeof text, "%s, the first: %s; see `keepstep parked list`", limit,
+                applier->owned[event->change.partition_index].first_reason);
     return applier_stop_at(applier, event, text);
 }
 
@@ -64,8 +65,8 @@ enum status applier_block_event(struct applier *applier, const struct batch_even
     bool known = block_set_has_entity(&owned->state.blocked, &key) ||
                  block_set_has_entity(&work->blocked, &key);
     if (owned->first_reason[0] == '\0')
-        (void)snprintf(owned->first_reason, sizeof owned->first_reason, "%.*s",
-                       SLICE_ARGS(event->parked_reason));
+        utf8_format(owned->first_reason, sizeof owned->first_reason, "%.*s",
+                    SLICE_ARGS(event->parked_reason));
     work->parked_count++;
     work->parked_bytes += store_record_bytes(&event->change.record);
     work->blocked_count += known ? 0 : 1;
@@ -97,7 +98,7 @@ static enum status applier_park_as(struct applier *applier, struct batch_event *
                                    enum reject_kind kind, const char *reason, struct error *err)
 {
     struct error why = {.status = STATUS_REJECT, .reject = kind};
-    (void)snprintf(why.text, sizeof why.text, "%s", reason);
+    utf8_format(why.text, sizeof why.text, "%s", reason);
     return applier_park_event(applier, event, &why, err);
 }
 

@@ -1,5 +1,6 @@
 /* Gives each parked record of a partition its state: waiting, or behind another one. The first
  * record of a set stands for all of it; the others are behind that one. */
+#include "common/utf8.h"
 #include "consumer/apply/parked.h"
 #include "consumer/apply/set.h"
 
@@ -124,7 +125,7 @@ static enum status order_note(struct applier *applier, const struct parked_recor
     found->state.held_count += state == PARKED_HELD;
     if (state != record->state) {
         char *reason = edits->reasons[edits->count];
-        (void)snprintf(reason, ERROR_TEXT_SIZE, "%.*s", SLICE_ARGS(record->reason));
+        utf8_format(reason, ERROR_TEXT_SIZE, "%.*s", SLICE_ARGS(record->reason));
         edits->records[edits->count++] = (struct parked_record){.parked_id = record->parked_id,
                                                                 .state = state,
                                                                 .reason = slice_of(reason),

@@ -1,5 +1,6 @@
 /* Parks a change set of a batch whole (rule 57): its first record says why, the others are behind
  * that one. */
+#include "common/utf8.h"
 #include "consumer/apply/judge.h"
 #include "consumer/apply/set.h"
 
@@ -27,11 +28,11 @@ void applier_describe_fault(size_t index, size_t size, const struct change *faul
                                                                 : DESCRIBED_MAX,
                        fault->entity_key.data == NULL ? "" : fault->entity_key.data);
     if (index == SET_FAULT_UNKNOWN)
-        (void)snprintf(ret_text, ERROR_TEXT_SIZE, "its transaction of %zu changes: %.*s", size,
-                       ERROR_TEXT_SIZE / 2, reason);
+        utf8_format(ret_text, ERROR_TEXT_SIZE, "its transaction of %zu changes: %.*s", size,
+                    ERROR_TEXT_SIZE / 2, reason);
     else
-        (void)snprintf(ret_text, ERROR_TEXT_SIZE, "change %zu of %zu of its transaction%s: %.*s",
-                       index + 1, size, name, ERROR_TEXT_SIZE / 2, reason);
+        utf8_format(ret_text, ERROR_TEXT_SIZE, "change %zu of %zu of its transaction%s: %.*s",
+                    index + 1, size, name, ERROR_TEXT_SIZE / 2, reason);
 }
 
 bool applier_set_is_blocked(const struct applier *applier, const struct batch *batch, size_t first)
@@ -89,10 +90,10 @@ static void parking_explain(const struct set_parking *parking, size_t index,
     else if (index == parking->speaker)
         applier_describe_fault(parking->fault_index, parking->size, fault, why->text, ret_text);
     else if (is_told)
-        (void)snprintf(ret_text, ERROR_TEXT_SIZE, "%s", why->text);
+        utf8_format(ret_text, ERROR_TEXT_SIZE, "%s", why->text);
     else
-        (void)snprintf(ret_text, ERROR_TEXT_SIZE, "in the transaction that offset %lld begins",
-                       (long long)events[parking->speaker].change.record.offset);
+        utf8_format(ret_text, ERROR_TEXT_SIZE, "in the transaction that offset %lld begins",
+                    (long long)events[parking->speaker].change.record.offset);
 }
 
 /** A set behind another one is tried when its turn comes. That finds its fault again, but not one
@@ -155,7 +156,7 @@ static enum status set_judge(struct applier *applier, struct batch *batch, size_
             continue;
         why.reject = event->parked_held ? REJECT_HELD : REJECT_WAITING;
         why.native_code = event->parked_code;
-        (void)snprintf(why.text, sizeof why.text, "%.*s", SLICE_ARGS(event->parked_reason));
+        utf8_format(why.text, sizeof why.text, "%.*s", SLICE_ARGS(event->parked_reason));
         return applier_park_set(applier, batch, first, &(struct set_fault){i, &why}, err);
     }
     return has_parked || applier_set_is_blocked(applier, batch, first)

@@ -1,5 +1,6 @@
 /* Releases a parked change set: applies it whole, or none of it (rule 57). Its first record stands
  * for all of them, and waits when no record of another one is before it. */
+#include "common/utf8.h"
 #include "consumer/apply/image.h"
 #include "consumer/apply/parked.h"
 #include "consumer/apply/pending.h"
@@ -169,8 +170,8 @@ static enum status release_failed_set(struct applier *applier, struct set_releas
     struct error told = *why;
     release->is_held = why->status != STATUS_REJECT || why->reject != REJECT_WAITING;
     if (!release->is_held && release->set.may_move && others > 0)
-        (void)snprintf(told.text + strlen(told.text), sizeof told.text - strlen(told.text), "%s",
-                       TRIED_ALONE);
+        utf8_format(told.text + strlen(told.text), sizeof told.text - strlen(told.text), "%s",
+                    TRIED_ALONE);
     return applier_release_failed(applier, release->head, &told, err);
 }
 

@@ -1,4 +1,5 @@
 /* The applier's transactions: one a batch, and small ones for a stop, a repair, or durability. */
+#include "common/utf8.h"
 #include "consumer/apply/internal.h"
 #include "consumer/apply/judge.h"
 #include "consumer/apply/pending.h"
@@ -19,8 +20,8 @@ enum status applier_stop_at(struct applier *applier, const struct batch_event *e
         return STATUS_STOP;
     applier->repeat.is_cut = true;
     owned->stop.offset = event->stop_offset;
-    (void)snprintf(owned->stop.reason, sizeof owned->stop.reason, "offset %lld: %.400s",
-                   (long long)event->change.record.offset, reason);
+    utf8_format(owned->stop.reason, sizeof owned->stop.reason, "offset %lld: %.400s",
+                (long long)event->change.record.offset, reason);
     return STATUS_AGAIN;
 }
 
@@ -172,7 +173,7 @@ enum status applier_stop(struct applier *applier, size_t index, const char *reas
     struct owned *owned = &applier->owned[index];
     /* Set before it is recorded: where recording fails, the next transaction does it. */
     owned->stop.offset = owned->state.next_offset;
-    (void)snprintf(owned->stop.reason, sizeof owned->stop.reason, "%s", reason);
+    utf8_format(owned->stop.reason, sizeof owned->stop.reason, "%s", reason);
     enum status status = applier_record_stop(applier, owned, owned->stop.reason, err);
     if (status != STATUS_OK)
         return status;

@@ -1,4 +1,5 @@
 /* Opens a librdkafka consumer, polls it message by message (rule 31) and closes it. */
+#include "common/utf8.h"
 #include "consumer/feed/internal.h"
 #include "consumer/feed/message.h"
 
@@ -424,10 +425,10 @@ static enum status feed_read_error(struct feed *feed, struct feed_event *event, 
     }
     enum status status = kafka_error_status(message->err);
     if (status == STATUS_STOP && message->rkt != NULL && message->partition >= 0) {
-        (void)snprintf(feed->reason, sizeof feed->reason,
-                       "%.300s: the log does not hold the next offset (truncated, recreated or "
-                       "past its retention)",
-                       text);
+        utf8_format(feed->reason, sizeof feed->reason,
+                    "%.300s: the log does not hold the next offset (truncated, recreated or "
+                    "past its retention)",
+                    text);
         event->reason = feed->reason;
         event->type = FEED_STOPPED;
         return STATUS_OK;

@@ -1,5 +1,6 @@
 /* The transactions of a fill that write no rows: from one stage to the next. Each can be done again
  * where the outcome of its COMMIT is unknown. */
+#include "common/utf8.h"
 #include "consumer/fill/internal.h"
 
 #include "common/clock.h"
@@ -290,7 +291,7 @@ enum status fill_loader_note(struct fill_loader *loader, const char *reason, str
     struct fill_state fill = {0};
     enum status status = fill_loader_read(loader, &fill, err);
     fill.given_up = false;
-    (void)snprintf(fill.reason, sizeof fill.reason, "%s", reason);
+    utf8_format(fill.reason, sizeof fill.reason, "%s", reason);
     return status == STATUS_OK ? loader_note(loader, &fill, err) : status;
 }
 
@@ -311,7 +312,7 @@ enum status fill_loader_give_up(struct fill_loader *loader, const char *id, cons
         return fill_lost(&fill, err);
     fill.given_up = true;
     fill.voids = fill.voids == 0 ? 1 : fill.voids;
-    (void)snprintf(fill.reason, sizeof fill.reason, "%s", reason);
+    utf8_format(fill.reason, sizeof fill.reason, "%s", reason);
     if (fill_holds_topic(fill.stage))
         return loader_note(loader, &fill, err);
     if (fill.stage != FILL_NONE)
@@ -330,7 +331,7 @@ enum status fill_loader_void(struct fill_loader *loader, const char *reason, int
 {
     struct fill_state fill = loader->fill;
     fill.voids++;
-    (void)snprintf(fill.reason, sizeof fill.reason, "%s", reason);
+    utf8_format(fill.reason, sizeof fill.reason, "%s", reason);
     enum status status = loader_note(loader, &fill, err);
     if (status == STATUS_OK) {
         loader_forget(loader);

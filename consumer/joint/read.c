@@ -1,5 +1,6 @@
 /* From records of the joint topic to rows of keepstep_joint: proposals are noted, votes counted,
  * decisions recorded, with the position in one transaction (rule 62). */
+#include "common/utf8.h"
 #include "consumer/joint/internal.h"
 
 #include "common/clock.h"
@@ -18,7 +19,7 @@ struct joint_batch {
 
 static void open_set_reason(struct joint_open *open, const char *reason)
 {
-    (void)snprintf(open->reason, sizeof open->reason, "%s", reason);
+    utf8_format(open->reason, sizeof open->reason, "%s", reason);
 }
 
 static bool takes_part(const struct joint_agent *agent, const struct joint_tally *tally)
@@ -262,7 +263,7 @@ static enum status load_row(void *context, const struct joint_row *row, struct e
     (void)snprintf(tally.id, sizeof tally.id, "%.*s", SLICE_ARGS(row->name.id));
     (void)snprintf(tally.proposal_id, sizeof tally.proposal_id, "%.*s",
                    SLICE_ARGS(row->proposal_id));
-    (void)snprintf(open.reason, sizeof open.reason, "%.*s", SLICE_ARGS(row->reason));
+    utf8_format(open.reason, sizeof open.reason, "%.*s", SLICE_ARGS(row->reason));
     if (row->state == JOINT_STATE_COMMITTING || row->state == JOINT_STATE_HELD)
         tally.outcome = JOINT_COMMITTED;
     else if (row->state == JOINT_STATE_ABORTING)

@@ -3,7 +3,6 @@
 #include "consumer/joint/internal.h"
 
 #include "common/log.h"
-#include "common/utf8.h"
 
 static enum status row_write(struct store *store, const struct joint_row_writing *writing,
                              struct error *err)
@@ -89,7 +88,7 @@ static struct joint_row open_row(const struct joint_open *open, struct buffer *v
         .name = {.proposer = slice_of(tally->proposer), .id = slice_of(tally->id)},
         .timeout_ms = open->timeout_ms,
         .state = open->state,
-        .reason = utf8_whole(slice_of(open->reason)),
+        .reason = slice_of(open->reason),
         .votes = buffer_slice(votes),
         .proposal_id = slice_of(tally->proposal_id),
         .proposal_offset = tally->proposal_offset,

@@ -1,5 +1,6 @@
 /* What an agent does with the open transactions of its service: settles what is decided, withdraws
  * what has waited too long, and tries what is queued; each in a transaction of its own. */
+#include "common/utf8.h"
 #include "consumer/joint/internal.h"
 
 #include "common/clock.h"
@@ -32,7 +33,7 @@ static void open_go_on(struct joint_open *open, enum joint_state state, const ch
     open->backoff_us = 0;
     open->next_us = 0;
     open->is_told = false;
-    (void)snprintf(open->reason, sizeof open->reason, "%s", reason);
+    utf8_format(open->reason, sizeof open->reason, "%s", reason);
 }
 
 /* Whoever lists the transactions sees what this one waits for; of one that is to be aborted he sees
@@ -45,14 +46,14 @@ static enum status step_tell(struct joint_agent *agent, struct joint_open *open,
     open->is_told = true;
     if (open->state == JOINT_STATE_ABORTING)
         return STATUS_OK;
-    (void)snprintf(told.reason, sizeof told.reason, "waits: %.480s", err->text);
+    utf8_format(told.reason, sizeof told.reason, "waits: %.480s", err->text);
     error_clear(err);
     enum status status = joint_begin(agent, agent->state.next_offset, NULL, err);
     if (status == STATUS_OK)
         status = joint_mark(agent, &told, err);
     status = joint_end(agent, status, false, err);
     if (status == STATUS_OK)
-        (void)snprintf(open->reason, sizeof open->reason, "%s", told.reason);
+        utf8_format(open->reason, sizeof open->reason, "%s", told.reason);
     return status == STATUS_RETRY && !err->connection_lost ? STATUS_OK : status;
 }
 

@@ -1,4 +1,5 @@
 /* The names of a fill's stages, and the fill of one topic. */
+#include "common/utf8.h"
 #include "consumer/store/store.h"
 
 #include <inttypes.h>
@@ -66,16 +67,16 @@ enum fill_place fill_describe(const struct fill_view *view, const char *topic, c
                               partition_is_filling(&view->states[i]));
     ret_text[0] = '\0';
     if (fill != NULL && fill_is_given_up(fill)) {
-        (void)snprintf(ret_text, size,
-                       "its fill was given up: %.*s. Mend the cause, then `keepstep fill %.80s`",
-                       FILL_REASON_SHOWN, fill->reason, topic);
+        utf8_format(ret_text, size,
+                    "its fill was given up: %.*s. Mend the cause, then `keepstep fill %.80s`",
+                    FILL_REASON_SHOWN, fill->reason, topic);
         return FILL_GIVEN_UP;
     }
     if (filling)
-        (void)snprintf(ret_text, size, "it is being filled from %s: %s, %" PRId64 " rows",
-                       fill == NULL ? "?" : fill->source,
-                       fill_stage_name(fill == NULL ? FILL_REPLAYING : fill->stage),
-                       fill == NULL ? 0 : fill->rows);
+        utf8_format(ret_text, size, "it is being filled from %s: %s, %" PRId64 " rows",
+                    fill == NULL ? "?" : fill->source,
+                    fill_stage_name(fill == NULL ? FILL_REPLAYING : fill->stage),
+                    fill == NULL ? 0 : fill->rows);
     return filling ? FILL_UNDER_WAY : FILL_NOT_UNDER_WAY;
 }
 

@@ -1,4 +1,5 @@
 /* The rounds of a comparison: all rows first, then by key what was left out. */
+#include "common/utf8.h"
 #include "operate/compare/internal.h"
 
 #include "common/clock.h"
@@ -23,7 +24,7 @@ void compare_drop(struct compare *compare, size_t index, const char *format, ...
     if (copy->reason[0] != '\0')
         return;
     va_start(arguments, format);
-    (void)vsnprintf(copy->reason, sizeof copy->reason, format, arguments);
+    utf8_vformat(copy->reason, sizeof copy->reason, format, arguments);
     va_end(arguments);
 }
 

@@ -1,4 +1,5 @@
 /* A copy as a participant: its store, read in one snapshot at a time. */
+#include "common/utf8.h"
 #include "operate/compare/answer.h"
 #include "operate/compare/publisher.h"
 #include "operate/snapshot_again.h"
@@ -65,9 +66,9 @@ static enum status copy_add_unreadable(struct copy *copy, const struct partition
         return error_set(err, status, "no memory for the open entities");
     if (status == STATUS_OK && slice_equal(key, record_key))
         return copy_add_open(copy, key, LEFT_PARKED, err);
-    (void)snprintf(copy->reason, sizeof copy->reason,
-                   "%s [%" PRId32 "]: an event is parked whose entity cannot be read", state->topic,
-                   state->partition);
+    utf8_format(copy->reason, sizeof copy->reason,
+                "%s [%" PRId32 "]: an event is parked whose entity cannot be read", state->topic,
+                state->partition);
     return STATUS_OK;
 }
 
@@ -140,12 +141,12 @@ static void copy_judge(struct copy *copy, const struct partition_state *state)
                       : state->stopped[0] != '\0' ? state->stopped
                                                   : NULL;
     if (why != NULL && copy->reason[0] == '\0')
-        (void)snprintf(copy->reason, sizeof copy->reason, "%s [%" PRId32 "]%s: %s", topic,
-                       state->partition, state->stopped[0] != '\0' ? " is stopped" : "", why);
+        utf8_format(copy->reason, sizeof copy->reason, "%s [%" PRId32 "]%s: %s", topic,
+                    state->partition, state->stopped[0] != '\0' ? " is stopped" : "", why);
     if (strcmp(state->cluster_id, copy->cluster_id) != 0 && copy->reason[0] == '\0')
-        (void)snprintf(copy->reason, sizeof copy->reason,
-                       "its partitions are of two clusters: %.64s and %.64s", copy->cluster_id,
-                       state->cluster_id);
+        utf8_format(copy->reason, sizeof copy->reason,
+                    "its partitions are of two clusters: %.64s and %.64s", copy->cluster_id,
+                    state->cluster_id);
 }
 
 static enum status copy_read_partition(struct copy *copy, int32_t partition, struct error *err)

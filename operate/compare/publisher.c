@@ -1,6 +1,7 @@
 /* A publisher that does not apply its type: its table, read in one snapshot at a time. */
 #include "operate/compare/publisher.h"
 
+#include "common/utf8.h"
 #include "operate/compare/answer.h"
 #include "operate/offsets.h"
 #include "operate/snapshot_again.h"
@@ -90,7 +91,7 @@ enum status publisher_judge(const struct participant_options *options, char *ret
         status = source->ops->stamp(source, &type, &arena, &stamp, err);
     if (status == STATUS_OK) {
         const char *reason = publisher_copy_reason(&stamp);
-        (void)snprintf(ret_reason, size, "%s", reason == NULL ? "" : reason);
+        utf8_format(ret_reason, size, "%s", reason == NULL ? "" : reason);
     }
     if (source != NULL)
         source->ops->close(source);

@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/failpoint.h"
+#include "common/utf8.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -66,7 +67,7 @@ static struct remote *remote_of(struct participant *participant)
 static void remote_fail(struct remote *remote, const char *why)
 {
     if (remote->why[0] == '\0')
-        (void)snprintf(remote->why, sizeof remote->why, "%s", why);
+        utf8_format(remote->why, sizeof remote->why, "%s", why);
 }
 
 static enum status remote_check(const struct remote *remote, struct error *err)
@@ -207,7 +208,7 @@ static void remote_take(struct asker_session *session, const struct talk_message
 static void remote_refuse(struct asker_session *session, const char *why)
 {
     char text[ERROR_TEXT_SIZE];
-    (void)snprintf(text, sizeof text, "the answer of its desk cannot be read: %.256s", why);
+    utf8_format(text, sizeof text, "the answer of its desk cannot be read: %.256s", why);
     remote_fail(session->context, text);
 }
 
@@ -235,10 +236,10 @@ static void remote_fail_silent(struct remote *remote)
     char text[ERROR_TEXT_SIZE];
     int64_t ago_min = (clock_wall_us() - remote->member_heard_us) / 60000000;
     if (remote->member_heard_us == 0)
-        (void)snprintf(text, sizeof text, "no answer from %s", remote->base.name);
+        utf8_format(text, sizeof text, "no answer from %s", remote->base.name);
     else
-        (void)snprintf(text, sizeof text, "no answer from %s (last heard %" PRId64 " min ago)",
-                       remote->base.name, ago_min < 0 ? 0 : ago_min);
+        utf8_format(text, sizeof text, "no answer from %s (last heard %" PRId64 " min ago)",
+                    remote->base.name, ago_min < 0 ? 0 : ago_min);
     remote_fail(remote, text);
     if (!remote->is_heard)
         asker_note_silence(remote->asker, remote->desk);

@@ -1,4 +1,5 @@
 /* The beginning of a round: who is comparable, and which entities are not (rules 33 to 35). */
+#include "common/utf8.h"
 #include "operate/compare/internal.h"
 
 #include <inttypes.h>
@@ -76,13 +77,13 @@ static void stamps_judge_log(struct compare *compare)
         if (!compare_asks(compare, i))
             continue;
         if (*stamp->cluster_id != '\0' && strcmp(stamp->cluster_id, cluster_id) != 0) {
-            (void)snprintf(reason, sizeof reason, "its log is in the cluster %.64s, not in %.64s",
-                           stamp->cluster_id, cluster_id);
+            utf8_format(reason, sizeof reason, "its log is in the cluster %.64s, not in %.64s",
+                        stamp->cluster_id, cluster_id);
             compare_drop_participant(compare, i, reason);
         } else if (stamp->partition_count != partition_count) {
-            (void)snprintf(reason, sizeof reason,
-                           "it knows %" PRId32 " partitions, the topic has %" PRId32,
-                           stamp->partition_count, partition_count);
+            utf8_format(reason, sizeof reason,
+                        "it knows %" PRId32 " partitions, the topic has %" PRId32,
+                        stamp->partition_count, partition_count);
             compare_drop_participant(compare, i, reason);
         }
     }

@@ -2,6 +2,7 @@
 #include "operate/desk/session.h"
 
 #include "common/clock.h"
+#include "common/utf8.h"
 #include "schemas/member_record.h"
 #include "schemas/talk_parts.h"
 
@@ -86,7 +87,7 @@ void desk_session_close(struct desk_session *session, const char *why)
         session->participant->ops->free(session->participant);
     session->participant = NULL;
     session->state = SESSION_ENDED;
-    (void)snprintf(session->why, sizeof session->why, "%s", why);
+    utf8_format(session->why, sizeof session->why, "%s", why);
 }
 
 void desk_session_free(struct desk_session *session)

@@ -2,6 +2,7 @@
 #include "operate/desk/sessions.h"
 
 #include "common/clock.h"
+#include "common/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,7 +136,7 @@ static enum status sessions_begin(struct sessions *sessions, const struct talk_q
     struct desk_session *session = sessions_place(sessions);
     if (session != NULL)
         return desk_session_begin(session, question, err);
-    (void)snprintf(why, sizeof why, "%zu snapshots are open there already", sessions->count);
+    utf8_format(why, sizeof why, "%zu snapshots are open there already", sessions->count);
     return desk_session_refuse(&sessions->desk, question, why, err);
 }
 

@@ -3,6 +3,7 @@
 #include "operate/fill/asking.h"
 
 #include "common/clock.h"
+#include "common/utf8.h"
 #include "operate/compare/asker.h"
 
 #include <stdio.h>
@@ -161,14 +162,14 @@ static void asking_take(struct asker_session *session, const struct talk_message
     if (message->kind != TALK_ANSWER || message->answer.why == NULL)
         return;
     answer->is_refused = true;
-    (void)snprintf(answer->why, sizeof answer->why, "%s", message->answer.why);
+    utf8_format(answer->why, sizeof answer->why, "%s", message->answer.why);
 }
 
 static void asking_refuse(struct asker_session *session, const char *why)
 {
     struct asking_answer *answer = session->context;
     answer->is_refused = true;
-    (void)snprintf(answer->why, sizeof answer->why, "its answer cannot be read: %s", why);
+    utf8_format(answer->why, sizeof answer->why, "its answer cannot be read: %s", why);
 }
 
 /* Who has something to say against it says so soon. */

@@ -2,6 +2,7 @@
 #include "operate/fill/request.h"
 
 #include "common/clock.h"
+#include "common/utf8.h"
 #include "common/uuid.h"
 #include "consumer/fill/loader.h"
 #include "consumer/store/registry.h"
@@ -57,12 +58,12 @@ enum status fill_request_cancel(const struct fill_request *request, struct error
 static void request_say(const struct fill_state *fill, char *said, size_t size)
 {
     char text[ERROR_TEXT_SIZE];
-    (void)snprintf(text, sizeof text, "%.60s%s%.400s", fill_stage_name(fill->stage),
-                   fill->reason[0] == '\0' ? "" : ": ", fill->reason);
+    utf8_format(text, sizeof text, "%.60s%s%.400s", fill_stage_name(fill->stage),
+                fill->reason[0] == '\0' ? "" : ": ", fill->reason);
     if (strcmp(text, said) == 0)
         return;
     command_say("%s: %s", fill->topic, text);
-    (void)snprintf(said, size, "%s", text);
+    utf8_format(said, size, "%s", text);
 }
 
 enum status fill_request_follow(const struct fill_request *request, struct fill_state *ret_fill,

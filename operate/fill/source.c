@@ -1,4 +1,5 @@
 /* The stream of a fill, from its begin to its end. */
+#include "common/utf8.h"
 #include "operate/fill/internal.h"
 
 #include "common/clock.h"
@@ -22,7 +23,7 @@ enum status fill_refuse(const struct fill_source *self, struct error *err, const
     char why[ERROR_TEXT_SIZE];
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(why, sizeof why, format, arguments);
+    utf8_vformat(why, sizeof why, format, arguments);
     va_end(arguments);
     return error_set(err, STATUS_STOP, "%s cannot be the source of a fill: %s",
                      self->config.service, why);

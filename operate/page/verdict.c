@@ -1,6 +1,8 @@
 /* Each question has a list of cases, the worst first. The first one that holds answers it. */
 #include "operate/page/verdict.h"
 
+#include "common/utf8.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -37,7 +39,7 @@ static void say(struct page_question *question, enum page_verdict verdict, const
 {
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(question->reason, sizeof question->reason, format, arguments);
+    utf8_vformat(question->reason, sizeof question->reason, format, arguments);
     va_end(arguments);
     question->verdict = verdict;
     question->command = command;

@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "common/failpoint.h"
+#include "common/utf8.h"
 #include "consumer/store/topic.h"
 
 #include <inttypes.h>
@@ -175,7 +176,7 @@ static enum status writer_read_states(struct repair_writer *writer, struct error
 static void row_leave(struct repair_row *row, const char *reason)
 {
     row->state = REPAIR_PENDING;
-    (void)snprintf(row->reason, sizeof row->reason, "%s", reason);
+    utf8_format(row->reason, sizeof row->reason, "%s", reason);
 }
 
 /* @return OK with whether the service has an own change of the entity that it has not read back. */
@@ -294,7 +295,7 @@ static enum status row_write(struct repair_writer *writer, struct repair_row *ro
     if (status != STATUS_OK)
         return status;
     row->state = is_refused ? REPAIR_REFUSED : row_written(row);
-    (void)snprintf(row->reason, sizeof row->reason, "%s", why.text);
+    utf8_format(row->reason, sizeof row->reason, "%s", why.text);
     if (is_pending)
         row_leave(row, "the copy's service has changed it meanwhile");
     return writer->store->ops->savepoint(writer->store, is_pending || is_refused, err);

@@ -1,6 +1,8 @@
 /* Compares topics with their design, and makes them like it. Nothing is ever deleted. */
 #include "operate/topics/plan.h"
 
+#include "common/utf8.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -113,7 +115,7 @@ static void plan_refuse(struct plan_line *line, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(line->why, sizeof line->why, format, arguments);
+    utf8_vformat(line->why, sizeof line->why, format, arguments);
     va_end(arguments);
     line->verdict = PLAN_REFUSED;
 }
@@ -291,7 +293,7 @@ void plan_compare(struct plan_topic *topic, struct kafka_admin *admin)
     if (status == STATUS_OK)
         return;
     topic->state = PLAN_UNKNOWN;
-    (void)snprintf(topic->problem, sizeof topic->problem, "%s", err.text);
+    utf8_format(topic->problem, sizeof topic->problem, "%s", err.text);
 }
 
 enum status plan_compare_all(struct plan *plan, struct kafka_admin *admin, struct error *err)

@@ -1,5 +1,6 @@
 /* Who holds what a token names, by the records of the control topic. */
 #include "common/clock.h"
+#include "common/utf8.h"
 #include "operate/wait/internal.h"
 
 #include <inttypes.h>
@@ -33,9 +34,9 @@ static bool lacks(const struct holders *holders, const char *who, size_t index)
     struct wait_state *state = holders->state;
     bool is_first = state->fulfilled;
     if (is_first)
-        (void)snprintf(state->reason, sizeof state->reason,
-                       "%s lacks %s p%" PRId32 " up to offset %" PRId64, who, place->topic,
-                       place->partition, holders->goal->offsets[index]);
+        utf8_format(state->reason, sizeof state->reason,
+                    "%s lacks %s p%" PRId32 " up to offset %" PRId64, who, place->topic,
+                    place->partition, holders->goal->offsets[index]);
     state->fulfilled = false;
     return is_first;
 }
@@ -50,9 +51,9 @@ static void name_paused(const struct holders *holders, const struct quorum *quor
     char time[CLOCK_TEXT_SIZE];
     clock_format_utc(paused_at_us, time);
     if (paused_at_us != 0)
-        (void)snprintf(state->reason + length, sizeof state->reason - length,
-                       "; %s is paused at %s since %.19sZ", quorum->entity_type, member->service,
-                       time);
+        utf8_format(state->reason + length, sizeof state->reason - length,
+                    "; %s is paused at %s since %.19sZ", quorum->entity_type, member->service,
+                    time);
 }
 
 /* Members that have to hold a place, one by one. */

@@ -1,4 +1,5 @@
 /* One look at whether a token's events have arrived. */
+#include "common/utf8.h"
 #include "operate/member.h"
 #include "operate/wait/internal.h"
 
@@ -94,8 +95,8 @@ static void name_paused(struct wait_view *view, const struct wait_goal *goal,
         char since[PAUSED_TEXT_SIZE];
         size_t length = strlen(state->reason);
         paused_describe(found, since);
-        (void)snprintf(state->reason + length, sizeof state->reason - length,
-                       ": %s is paused here %s", found->entity_type, since);
+        utf8_format(state->reason + length, sizeof state->reason - length, ": %s is paused here %s",
+                    found->entity_type, since);
     }
     paused_types_done(&paused);
 }
@@ -119,12 +120,11 @@ static enum status look_here(struct wait_view *view, const struct wait_goal *goa
         verdict = TOKEN_APPLIED;
     state->fulfilled = verdict == TOKEN_APPLIED;
     if (verdict == TOKEN_UNKNOWN)
-        (void)snprintf(state->reason, sizeof state->reason,
-                       "%s has never seen %s in one of the token's topics", here,
-                       goal->token.source);
+        utf8_format(state->reason, sizeof state->reason,
+                    "%s has never seen %s in one of the token's topics", here, goal->token.source);
     else if (verdict == TOKEN_WAITS)
-        (void)snprintf(state->reason, sizeof state->reason,
-                       "%s has not applied all of it, or is not complete", here);
+        utf8_format(state->reason, sizeof state->reason,
+                    "%s has not applied all of it, or is not complete", here);
     if (!state->fulfilled)
         name_paused(view, goal, state);
     return STATUS_OK;
@@ -150,8 +150,8 @@ static enum status look_elsewhere(struct wait_view *view, struct wait_goal *goal
     state->control_offset = view->members.end;
     if (is_placed(goal))
         return wait_goal_holders(&view->members, goal, state, err);
-    (void)snprintf(state->reason, sizeof state->reason,
-                   "%s does not know where the log has all of it", view->service->config->service);
+    utf8_format(state->reason, sizeof state->reason, "%s does not know where the log has all of it",
+                view->service->config->service);
     name_paused(view, goal, state);
     return STATUS_OK;
 }

@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/condition.h"
 #include "common/log.h"
+#include "common/utf8.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -117,8 +118,8 @@ static void waiter_settle(struct waiter *waiter, enum status status, const struc
         waiter_release(waiter);
     } else if (status == STATUS_RETRY) {
         waiter_log(waiter, err);
-        (void)snprintf(waiter->state.reason, sizeof waiter->state.reason,
-                       "the database or the broker does not answer; the sidecar's log says more");
+        utf8_format(waiter->state.reason, sizeof waiter->state.reason,
+                    "the database or the broker does not answer; the sidecar's log says more");
     } else {
         waiter_log(waiter, err);
         http_refuse(waiter->request, is_wrong ? HTTP_BAD_REQUEST : HTTP_UNAVAILABLE,

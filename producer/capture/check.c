@@ -1,6 +1,8 @@
 /* Asks each database the same questions about a table, in the same order. */
 #include "producer/capture/check.h"
 
+#include "common/utf8.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -9,7 +11,7 @@ enum status check_refuse(const struct check *check, struct error *err, const cha
     char text[ERROR_TEXT_SIZE];
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(text, sizeof text, format, arguments);
+    utf8_vformat(text, sizeof text, format, arguments);
     va_end(arguments);
     return error_set(error_config(err), STATUS_FATAL, "publish.%s: table %s %s",
                      check->entry->entity_type, check->entry->table, text);

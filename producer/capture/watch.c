@@ -1,5 +1,6 @@
 /* Compares the triggers that are there with those that `init` would make, for all databases. */
 #include "producer/capture/watch.h"
+#include "common/utf8.h"
 #include "producer/init/origin.h"
 #include "producer/registry.h"
 
@@ -28,8 +29,8 @@ static void watch_note(struct capture_finding *finding, const struct config_entr
     if (partial && finding->state == CAPTURE_BROKEN)
         return;
     finding->state = partial ? CAPTURE_PARTIAL : CAPTURE_BROKEN;
-    (void)snprintf(finding->text, sizeof finding->text, "%s %s of table %s %s", object->kind,
-                   object->name, table, what);
+    utf8_format(finding->text, sizeof finding->text, "%s %s of table %s %s", object->kind,
+                object->name, table, what);
 }
 
 /* The look at one entry. */
@@ -80,10 +81,10 @@ static enum status watch_sets(struct origin *origin, struct capture_finding *ret
         status = ops->compare(origin, object, &found, err);
         if (status == STATUS_OK && !origin_keeps(object, found)) {
             ret_finding->state = CAPTURE_BROKEN;
-            (void)snprintf(ret_finding->text, sizeof ret_finding->text,
-                           "%s %s of the outbox, which tells the service's transactions apart, is "
-                           "missing or not what this version makes of configuration and database",
-                           object->kind, object->name);
+            utf8_format(ret_finding->text, sizeof ret_finding->text,
+                        "%s %s of the outbox, which tells the service's transactions apart, is "
+                        "missing or not what this version makes of configuration and database",
+                        object->kind, object->name);
         }
     }
     return status;
@@ -92,7 +93,7 @@ static enum status watch_sets(struct origin *origin, struct capture_finding *ret
 static void watch_set(struct capture_finding *finding, enum capture_state state, const char *text)
 {
     finding->state = state;
-    (void)snprintf(finding->text, sizeof finding->text, "%s", text);
+    utf8_format(finding->text, sizeof finding->text, "%s", text);
 }
 
 /* Exit code 78 tells of a fault of the table. Any other error (the connection, missing rights) says

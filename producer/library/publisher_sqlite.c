@@ -1,4 +1,5 @@
 /* libkeepstep for SQLite. It uses nothing else of Keepstep, so that a service can link it alone. */
+#include "common/utf8.h"
 #include "producer/library/internal.h"
 
 #include <sqlite3.h>
@@ -25,7 +26,7 @@ static const char CHECK[] = "SELECT CASE WHEN ?1 IS NULL THEN 1 WHEN NOT json_va
 int library_refuse(char *ret_error, size_t size, int code, const char *text)
 {
     if (ret_error != NULL && size > 0)
-        (void)snprintf(ret_error, size, "%s", text);
+        utf8_format(ret_error, size, "%s", text);
     return code;
 }
 

@@ -22,6 +22,7 @@
  * a claim that failed or is in doubt, a lost lease, a new one, a recovery, and types that move to
  * another topic. It is void after a lost connection too, the relay's or the loader's; and once it
  * is old, as while the broker is away: people may have changed rows by hand meanwhile. */
+#include "common/utf8.h"
 #include "producer/relay/internal.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -41,7 +42,7 @@ static void relay_note_loader(struct relay *relay, const char *text)
     ahead->order_at_us = clock_monotonic_us() + ORDER_AGAIN_US;
     if (strcmp(ahead->text, text) != 0)
         log_warning("relay", "rows are not loaded ahead, which makes publishing slower: %s", text);
-    (void)snprintf(ahead->text, sizeof ahead->text, "%s", text);
+    utf8_format(ahead->text, sizeof ahead->text, "%s", text);
 }
 
 static int relay_compare_positions(const void *left, const void *right)

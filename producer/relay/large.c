@@ -13,6 +13,7 @@
  * the end in front of its own end. What depends on it ends behind it. Only what was set aside
  * breaks that: where it is released meanwhile, it waits in front of what was measured. Then, and
  * where anything else changes that counts, it is measured anew. */
+#include "common/utf8.h"
 #include "producer/relay/internal.h"
 
 #include "common/digest.h"
@@ -218,13 +219,13 @@ static enum status large_refuse(struct relay *relay, const struct outbox_row *ro
     if (row->set_aside.data != NULL) {
         if (relay->large.begun)
             return large_refuse_rest(row, err);
-        (void)snprintf(reason, sizeof reason, "outbox row %lld (%.*s %.*s): %s",
-                       (long long)row->position, SLICE_ARGS(row->entity_type),
-                       SLICE_ARGS(row->entity_key), row->set_aside.data);
+        utf8_format(reason, sizeof reason, "outbox row %lld (%.*s %.*s): %s",
+                    (long long)row->position, SLICE_ARGS(row->entity_type),
+                    SLICE_ARGS(row->entity_key), row->set_aside.data);
     } else {
         why.behind = row->blocked_by;
-        (void)snprintf(reason, sizeof reason, OUTBOX_BEHIND "outbox row %lld",
-                       (long long)row->blocked_by);
+        utf8_format(reason, sizeof reason, OUTBOX_BEHIND "outbox row %lld",
+                    (long long)row->blocked_by);
     }
     return large_set_aside(relay, row, &why, err);
 }

@@ -1,4 +1,5 @@
 /* Sends claimed rows, and stores in the outbox what Kafka has confirmed. */
+#include "common/utf8.h"
 #include "producer/relay/internal.h"
 #include "common/clock.h"
 #include "common/failpoint.h"
@@ -49,7 +50,7 @@ void relay_delivered(void *record, enum delivery delivery, int64_t offset, const
         (void)snprintf(relay->refusal.id, sizeof relay->refusal.id, "%s", flight->id);
     }
     if (!relay->broker.failed || delivery == DELIVERY_REFUSED)
-        (void)snprintf(relay->broker.failed_text, sizeof relay->broker.failed_text, "%s", text);
+        utf8_format(relay->broker.failed_text, sizeof relay->broker.failed_text, "%s", text);
     relay->broker.failed = true;
     relay->refusal.one_by_one = relay->refusal.one_by_one || delivery == DELIVERY_REFUSED;
 }
@@ -146,8 +147,8 @@ enum status relay_send(struct relay *relay, struct relay_lane *lane, const struc
     }
     /* The record stays in flight without a report, so that nothing behind it is acknowledged. */
     if (!relay->broker.failed)
-        (void)snprintf(relay->broker.failed_text, sizeof relay->broker.failed_text, "%s",
-                       refused.text);
+        utf8_format(relay->broker.failed_text, sizeof relay->broker.failed_text, "%s",
+                    refused.text);
     relay->broker.failed = true;
     status = status == STATUS_REJECT ? STATUS_FATAL : status;
     return error_set_native(err, status, refused.native_code, "%s", refused.text);

@@ -1,5 +1,6 @@
 /* Which change sets are claimed under `transactions: whole`, and which are set aside: always all
  * rows of one (rules 52, 54 and 58). sets.c has put them together. */
+#include "common/utf8.h"
 #include "producer/relay/internal.h"
 
 #include "common/log.h"
@@ -197,12 +198,11 @@ static enum set_outcome judging_find(const struct judging *judging, const struct
         size_t entity = judging->sets.entities[i];
         if (row->set_aside.data != NULL) {
             if (set->count == 1)
-                (void)snprintf(ret_refusal->reason, ERROR_TEXT_SIZE, "%s", row->set_aside.data);
+                utf8_format(ret_refusal->reason, ERROR_TEXT_SIZE, "%s", row->set_aside.data);
             else
-                (void)snprintf(ret_refusal->reason, ERROR_TEXT_SIZE,
-                               "outbox row %lld (%.*s %.*s): %s", (long long)row->position,
-                               SLICE_ARGS(row->entity_type), SLICE_ARGS(row->entity_key),
-                               row->set_aside.data);
+                utf8_format(ret_refusal->reason, ERROR_TEXT_SIZE, "outbox row %lld (%.*s %.*s): %s",
+                            (long long)row->position, SLICE_ARGS(row->entity_type),
+                            SLICE_ARGS(row->entity_key), row->set_aside.data);
             return SET_REFUSED;
         }
         if (behind == 0)
@@ -211,8 +211,8 @@ static enum set_outcome judging_find(const struct judging *judging, const struct
     if (behind == 0)
         return SET_PUBLISHED;
     ret_refusal->behind = behind;
-    (void)snprintf(ret_refusal->reason, ERROR_TEXT_SIZE, OUTBOX_BEHIND "outbox row %lld",
-                   (long long)behind);
+    utf8_format(ret_refusal->reason, ERROR_TEXT_SIZE, OUTBOX_BEHIND "outbox row %lld",
+                (long long)behind);
     return SET_BEHIND;
 }
 

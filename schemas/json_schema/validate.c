@@ -1,4 +1,5 @@
 /* Validates a value by a node and all nodes that it refers to. */
+#include "common/utf8.h"
 #include "schemas/json_schema/internal.h"
 
 #include <stdarg.h>
@@ -35,7 +36,7 @@ static bool mismatch(struct validation *run, const struct json_place *place, con
         return false;
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(reason, sizeof reason, format, args);
+    utf8_vformat(reason, sizeof reason, format, args);
     va_end(args);
     report(run, place, reason);
     return false;

@@ -1,4 +1,5 @@
 /* JSON values as schemas see them: types, exact numbers, equality, pointers. */
+#include "common/utf8.h"
 #include "schemas/json_schema/internal.h"
 
 #include "common/buffer.h"
@@ -219,7 +220,7 @@ void json_place_write(const struct json_place *place, char ret_text[static JSON_
     struct buffer buffer;
     buffer_init(&buffer, JSON_PLACE_TEXT_SIZE - 1);
     json_place_append(place, &buffer);
-    (void)snprintf(ret_text, JSON_PLACE_TEXT_SIZE, "%s",
-                   place == NULL ? "(root)" : buffer_text(&buffer));
+    utf8_format(ret_text, JSON_PLACE_TEXT_SIZE, "%s",
+                place == NULL ? "(root)" : buffer_text(&buffer));
     buffer_done(&buffer);
 }

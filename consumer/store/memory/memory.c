@@ -1,6 +1,7 @@
 /* The memory store: the reference model that tests compare back ends with. No outbox, no
  * durability; memory that runs out ends the process. */
 #include "common/clock.h"
+#include "common/utf8.h"
 #include "common/uuid.h"
 #include "consumer/store/pending.h"
 #include "consumer/store/memory/internal.h"
@@ -353,8 +354,8 @@ static enum status store_memory_fence(struct model *model, const struct fence *f
         (void)snprintf(position->anchor_id, sizeof position->anchor_id, "%s",
                        fence->anchor_id == NULL ? "" : fence->anchor_id);
     }
-    (void)snprintf(position->stopped, sizeof position->stopped, "%s",
-                   fence->stopped == NULL ? "" : fence->stopped);
+    utf8_format(position->stopped, sizeof position->stopped, "%s",
+                fence->stopped == NULL ? "" : fence->stopped);
     return STATUS_OK;
 }
 

@@ -1,4 +1,5 @@
 /* How the PostgreSQL store writes texts that PostgreSQL could not hold, and reads rows. */
+#include "common/utf8.h"
 #include "consumer/store/postgresql/internal.h"
 
 #include <stdio.h>
@@ -105,7 +106,7 @@ static void row_copy(const struct store_row *row, int column, char *ret_text, si
     arena_init(&arena, TEXT_SIZE_MAX);
     if (!row_keep(row, column, &arena, &text))
         text = (struct slice){0};
-    (void)snprintf(ret_text, size, "%.*s", SLICE_ARGS(text));
+    (void)snprintf(ret_text, size, "%.*s", SLICE_ARGS(utf8_cut(text, size - 1)));
     arena_done(&arena);
 }
 

@@ -1,6 +1,8 @@
 /* Judges the values of changes, because databases round and cut without an error (rule 28). */
 #include "consumer/store/sql/limits.h"
 
+#include "common/utf8.h"
+
 #include <math.h>
 #include <stdio.h>
 
@@ -17,8 +19,8 @@ enum status sql_hold_no_row(const struct mapped_table *table, const struct chang
                             struct error *err)
 {
     char reason[2 * STORE_NAME_SIZE];
-    (void)snprintf(reason, sizeof reason,
-                   "lacks columns, and there is no row to keep them from in %s", table->name);
+    utf8_format(reason, sizeof reason, "lacks columns, and there is no row to keep them from in %s",
+                table->name);
     enum status status = sql_hold(change, NULL, reason, err);
     if (err != NULL)
         err->reject = REJECT_NO_ROW;
