@@ -18,7 +18,8 @@
 
 #define HTTP_BODY_MAX        ((size_t)4 * 1024) /* where no body is wanted */
 #define HTTP_ERROR_MAX       ((size_t)8 * 1024)
-#define HTTP_PART_SIZE       128
+#define HTTP_BODY_READ_MAX   ((size_t)1024 * 1024) /* of one that is too large: it has an answer */
+#define HTTP_PART_SIZE       256
 #define HTTP_CONNECTIONS_MAX 64U
 #define HTTP_CONNECTION_SIZE ((size_t)32 * 1024) /* the head of a request must fit */
 #define HTTP_TIMEOUT_SECONDS 10U
@@ -40,6 +41,7 @@ struct http_request {
     char part[HTTP_PART_SIZE];
     size_t body_size;
     struct buffer body; /* where the route wants one */
+    bool is_too_large;
     bool is_laid_aside;
     bool is_given;
     struct MHD_Response *response; /* NULL: there was no memory for one */
@@ -208,6 +210,14 @@ static bool http_body_is_large(const struct http_request *request, const struct 
     return length != NULL && strtoull(length, NULL, 10) > http_body_max(route);
 }
 
+static void http_refuse_body(struct http_request *request, const struct http_route *route)
+{
+    bool wants_one = route->body_max > 0;
+    http_refuse(request, HTTP_TOO_LARGE,
+                wants_one ? "the body is too large" : "no page wants a body",
+                wants_one ? "send a smaller one: docs/openapi.yaml" : "send none");
+}
+
 /* @return whether a route is to answer; otherwise the request has its answer. */
 static bool http_route(const struct http *http, struct http_request *request, const char *url,
                        const char *method)
@@ -217,9 +227,12 @@ static bool http_route(const struct http *http, struct http_request *request, co
     const char *host = http_header(request, "Host");
     struct http_match match;
     http_match(options->routes, options->route_count, method, url, &match);
-    if (match.allow[0] == '\0' || match.part_length >= sizeof request->part) {
+    if (match.allow[0] == '\0') {
         http_refuse(request, HTTP_NOT_FOUND, "there is no such page",
                     "see /, /metrics, /healthz, /readyz, /wait, and docs/openapi.yaml");
+    } else if (match.part_length >= sizeof request->part) {
+        http_refuse(request, HTTP_BAD_REQUEST, "the id in the path has more than 255 bytes",
+                    "write one of 1 to 255 bytes");
     } else if (match.route == NULL) {
         http_refuse_with(request,
                          (struct http_answer){.code = HTTP_NOT_ALLOWED, .allow = match.allow},
@@ -229,10 +242,7 @@ static bool http_route(const struct http *http, struct http_request *request, co
         http_refuse(request, HTTP_MISDIRECTED, "this sidecar is not known by that host name",
                     "use its IP address, or add the name to listen_hosts: in its configuration");
     } else if (http_body_is_large(request, match.route)) {
-        bool wants_one = match.route->body_max > 0;
-        http_refuse(request, HTTP_TOO_LARGE,
-                    wants_one ? "the body is too large" : "no page wants a body",
-                    wants_one ? "send a smaller one: docs/openapi.yaml" : "send none");
+        http_refuse_body(request, match.route);
     } else {
         request->route = match.route;
         buffer_init(&request->body, match.route->body_max + 1);
@@ -269,7 +279,21 @@ static enum MHD_Result http_ask(struct http *http, struct http_request *request)
     return MHD_YES;
 }
 
-/* A body that no route wants is read and thrown away, up to a limit. */
+/* The server takes an answer before a body or behind it. So what is too large is read and thrown
+ * away, up to a limit. */
+static enum MHD_Result http_read(struct http_request *request, const char *upload, size_t *size)
+{
+    const struct http_route *route = request->route;
+    request->body_size += *size;
+    request->is_too_large = request->body_size > http_body_max(route);
+    if (request->body_size > http_body_max(route) + HTTP_BODY_READ_MAX)
+        return MHD_NO;
+    if (route->body_max > 0 && !request->is_too_large)
+        buffer_append(&request->body, upload, *size);
+    *size = 0;
+    return MHD_YES;
+}
+
 static enum MHD_Result http_handle(void *context, struct MHD_Connection *connection,
                                    const char *url, const char *method, const char *version,
                                    const char *upload, size_t *upload_size, void **request)
@@ -290,15 +314,12 @@ static enum MHD_Result http_handle(void *context, struct MHD_Connection *connect
     }
     if (own->is_given)
         return http_send(own);
-    if (*upload_size == 0)
+    if (*upload_size != 0)
+        return http_read(own, upload, upload_size);
+    if (!own->is_too_large)
         return http_ask(http, own);
-    own->body_size += *upload_size;
-    if (own->body_size > http_body_max(own->route))
-        return MHD_NO;
-    if (own->route->body_max > 0)
-        buffer_append(&own->body, upload, *upload_size);
-    *upload_size = 0;
-    return MHD_YES;
+    http_refuse_body(own, own->route);
+    return http_send(own);
 }
 
 /* A client that connects and stays silent must not keep a health check out. A page is written

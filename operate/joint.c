@@ -188,6 +188,10 @@ static int joint_run(const struct command *command, int argc, char **argv)
         line.argument_count > 0 ? line.arguments[0] : "list", line.argument_count);
     struct joint_request request = {.json = line.json,
                                     .diverges = line.flags[JOINT_DIVERGE] != NULL};
+    if (line.argument_count > 1 && strlen(line.arguments[1]) > JOINT_NAME_MAX) {
+        fprintf(stderr, "keepstep joint: an ID has 1 to %d bytes\n", JOINT_NAME_MAX);
+        return EX_USAGE;
+    }
     if (verb == NULL || !joint_read_timeout(line.flags[JOINT_TIMEOUT], &request.wait_us)) {
         fprintf(stderr,
                 "keepstep joint: wants list or adopt, or show, wait, withdraw, retry or release "

@@ -54,9 +54,12 @@ static enum status view_votes(const struct joint_row *row, struct buffer *out, s
     return status;
 }
 
-static int64_t view_since_us(const struct joint_row *row)
+/* Since the agent has read it, as its timeout counts: the time at which a service wrote it is one
+ * of its database's clock, which may be a day from this one (rule 68). */
+static double view_age_s(const struct joint_row *row)
 {
-    return row->created_at_us != 0 ? row->created_at_us : row->read_at_us;
+    int64_t age_us = row->read_at_us == 0 ? 0 : clock_wall_us() - row->read_at_us;
+    return age_us < 0 ? 0 : (double)age_us / US_OF_A_SECOND;
 }
 
 static void view_json(const struct joint_row *row, struct buffer *out)
@@ -89,13 +92,13 @@ void joint_view_header(struct buffer *out)
 enum status joint_view_line(const struct joint_row *row, const char *service, bool json,
                             struct buffer *out, struct error *err)
 {
-    double age_s = (double)(clock_wall_us() - view_since_us(row)) / US_OF_A_SECOND;
     if (json) {
         view_json(row, out);
         return STATUS_OK;
     }
     buffer_append_format(out, "%-20.*s %-12.*s %-10s %7.1fs  ", SLICE_ARGS(row->name.id),
-                         SLICE_ARGS(row->name.proposer), joint_state_name(row->state), age_s);
+                         SLICE_ARGS(row->name.proposer), joint_state_name(row->state),
+                         view_age_s(row));
     enum status status = view_changes(row, service, out, err);
     buffer_append_text(out, "; ");
     if (status == STATUS_OK)

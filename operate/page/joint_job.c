@@ -3,6 +3,7 @@
 
 #include "common/arena.h"
 #include "common/clock.h"
+#include "common/utf8.h"
 #include "consumer/joint/joint.h"
 #include "operate/joint_view.h"
 #include "schemas/joint_record.h"
@@ -59,7 +60,7 @@ static bool job_read(struct joint_job *job, struct http_request *request)
     struct error err = ERROR_INIT;
     const char *proposer = http_parameter(request, "proposer");
     const char *wait = http_parameter(request, "timeout_ms");
-    int id = snprintf(job->id, sizeof job->id, "%s", http_part(request));
+    (void)snprintf(job->id, sizeof job->id, "%s", http_part(request));
     int length = snprintf(job->proposer, sizeof job->proposer, "%s",
                           proposer != NULL ? proposer : job->config->service);
     if (!config_is_joint(job->config)) {
@@ -68,9 +69,9 @@ static bool job_read(struct joint_job *job, struct http_request *request)
     } else if (job->proposes && (proposer != NULL || wait != NULL)) {
         http_refuse(request, HTTP_BAD_REQUEST, "a service asks in its own name, and waits by GET",
                     "write POST /joint/ID alone");
-    } else if (id <= 0 || (size_t)length >= sizeof job->proposer) {
-        http_refuse(request, HTTP_BAD_REQUEST, "no id, or a proposer that is too long",
-                    "write /joint/ID");
+    } else if ((size_t)length >= sizeof job->proposer) {
+        http_refuse(request, HTTP_BAD_REQUEST, "proposer= has more than 255 bytes",
+                    "name a service");
     } else if (!job_read_wait(job, wait)) {
         http_refuse(request, HTTP_BAD_REQUEST, "timeout_ms is not a number within its limits",
                     "write timeout_ms=N, with N from 0 to 15000");
@@ -178,7 +179,7 @@ static enum status job_propose(struct joint_job *job, struct store *store,
     if (status == STATUS_REJECT) {
         const struct joint_name name = {slice_of(job->proposer), slice_of(job->id)};
         bool was_used = false;
-        (void)snprintf(job->text, sizeof job->text, "%s", why.text);
+        utf8_format(job->text, sizeof job->text, "%s", why.text);
         answer->is_ready = true;
         answer->error = job->text;
         status = store->ops->joint->find(store, name, job_see_name, &was_used, err);

@@ -1,7 +1,9 @@
 /* libkeepstep for SQLite: asks for a joint transaction, and says what became of it. */
+#include "common/utf8.h"
 #include "producer/library/internal.h"
 
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,7 +15,17 @@ static const char PROPOSE[] = "INSERT INTO keepstep_joint (id, changes, timeout_
 static const char STATE[] = "SELECT state, reason FROM keepstep_joint "
                             "WHERE id = ?1 AND proposer = (SELECT origin FROM keepstep_relay)";
 
-#define TIMEOUT_MS 10000
+#define TIMEOUT_MS   10000
+#define PRIMARY_CODE 0xff /* an extended code has it in its last byte */
+
+static const char USED[] = "this id was used before: keepstep_joint_state() says what became of it";
+
+/* The trigger's refusal has one code for all its reasons. */
+static bool id_was_used(sqlite3 *db, const char *id)
+{
+    struct keepstep_joint_state ignored;
+    return id != NULL && keepstep_joint_state(db, id, &ignored, NULL, 0) == SQLITE_OK;
+}
 
 __attribute__((visibility("default"))) int
 keepstep_propose(struct sqlite3 *db, const struct keepstep_proposal *proposal,
@@ -41,7 +53,9 @@ keepstep_propose(struct sqlite3 *db, const struct keepstep_proposal *proposal,
     if (code != SQLITE_OK)
         (void)library_refuse(ret_error, error_size, code, sqlite3_errmsg(db));
     (void)sqlite3_finalize(statement);
-    return code;
+    return (code & PRIMARY_CODE) == SQLITE_CONSTRAINT && id_was_used(db, proposal->id)
+               ? library_refuse(ret_error, error_size, KEEPSTEP_ID_USED, USED)
+               : code;
 }
 
 static enum keepstep_outcome outcome_of(const char *state)
@@ -64,8 +78,8 @@ keepstep_joint_state(struct sqlite3 *db, const char *id, struct keepstep_joint_s
         code = sqlite3_step(statement);
     if (code == SQLITE_ROW) {
         ret_state->outcome = outcome_of((const char *)sqlite3_column_text(statement, 0));
-        (void)snprintf(ret_state->reason, sizeof ret_state->reason, "%s",
-                       sqlite3_column_text(statement, 1));
+        utf8_format(ret_state->reason, sizeof ret_state->reason, "%s",
+                    sqlite3_column_text(statement, 1));
         code = SQLITE_OK;
     } else if (code == SQLITE_DONE) {
         code = library_refuse(ret_error, error_size, SQLITE_NOTFOUND,

@@ -11,6 +11,9 @@ extern "C" {
 
 #define KEEPSTEP_ID_SIZE 37
 
+/** What keepstep_propose() returns where the id was used before; no result code of SQLite. */
+#define KEEPSTEP_ID_USED (-1)
+
 struct sqlite3;
 
 enum keepstep_operation {
@@ -42,7 +45,7 @@ int keepstep_publish(struct sqlite3 *db, const struct keepstep_change *change,
 /** What several services are asked to change in their own databases, all of them or none. Texts are
  * UTF-8 and borrowed for the call. */
 struct keepstep_proposal {
-    const char *id;      /* "order-42", used once for ever; NULL: it gets a UUIDv7 */
+    const char *id;      /* "order-42": 1 to 255 bytes, used once for ever; NULL: a UUIDv7 */
     const char *changes; /* the JSON array of docs/PROTOCOL.md, section 14 */
     int timeout_ms;      /* 0: 10000 */
 };
@@ -52,7 +55,8 @@ struct keepstep_proposal {
  * be repeated safely; without one each call asks anew.
  * @param ret_id      the id that it gets where the caller names none; otherwise untouched, or NULL.
  * @param ret_error   as above.
- * @return 0, or an SQLite result code: roll back then. */
+ * @return 0; KEEPSTEP_ID_USED, and keepstep_joint_state() says what became of the one that has it;
+ * or an SQLite result code. Roll back unless it is 0. */
 int keepstep_propose(struct sqlite3 *db, const struct keepstep_proposal *proposal,
                      char ret_id[KEEPSTEP_ID_SIZE], char *ret_error, size_t error_size);
 

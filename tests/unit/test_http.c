@@ -290,13 +290,29 @@ static void a_large_body_or_head_is_refused(void **state)
                           test_format("POST /thing/1 HTTP/1.1\r\nHost: localhost\r\n"
                                       "Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n",
                                       60000, large));
-    assert_int_not_equal(reply.code, 200);
+    assert_int_equal(reply.code, 413);
     reply = http_send_request(port, "GET", "/thing/1", test_format("X: %s\r\n", large));
     assert_int_equal(reply.code, 431);
     reply = http_send_raw(port, "POST /thing/2 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n"
                                 "Connection: close\r\n\r\nbody");
     assert_int_equal(reply.code, 200);
     free(large);
+    http_close(http);
+}
+
+/* Of a path's part, as a joint transaction's id is one. */
+static void a_name_has_at_most_255_bytes(void **state)
+{
+    struct http *http = server_open("127.0.0.1:0");
+    int port = port_of(http);
+    char name[258] = "";
+    (void)state;
+    memset(name, 'x', 255);
+    assert_int_equal(http_send_request(port, "GET", test_format("/thing/%s", name), "").code, 200);
+    memset(name, 'x', 256);
+    struct http_reply reply = http_send_request(port, "GET", test_format("/thing/%s", name), "");
+    assert_int_equal(reply.code, 400);
+    assert_non_null(strstr(reply.body, "more than 255 bytes"));
     http_close(http);
 }
 
@@ -364,6 +380,7 @@ int main(void)
         TEST(another_method_is_refused_with_those_that_are_allowed),
         TEST(a_foreign_host_reaches_only_what_machines_ask_for),
         TEST(a_large_body_or_head_is_refused),
+        TEST(a_name_has_at_most_255_bytes),
         TEST(half_an_answer_is_none),
         TEST(slow_clients_do_not_keep_a_health_check_out),
         TEST(an_address_that_is_taken_is_named),

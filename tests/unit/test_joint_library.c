@@ -98,6 +98,47 @@ static void what_cannot_be_asked_for_is_refused_with_a_reason(void **state)
     (void)sqlite3_close(database);
 }
 
+/* Whoever repeats a call that may have been made tells that from every other failure. */
+static void a_used_id_has_a_code_of_its_own(void **state)
+{
+    static const char *const waste[] = {"[{", "[]"};
+    const struct keepstep_proposal used = {.id = "used", .changes = CHANGES};
+    struct keepstep_joint_state found;
+    char error[256] = "";
+    sqlite3 *database = open_service();
+    (void)state;
+    assert_asked(database, &used, NULL);
+    assert_int_equal(sqlite3_extended_result_codes(database, 1), SQLITE_OK);
+    assert_int_equal(keepstep_propose(database, &used, NULL, error, sizeof error),
+                     KEEPSTEP_ID_USED);
+    assert_non_null(strstr(error, "this id was used before"));
+    for (size_t i = 0; i < sizeof waste / sizeof *waste; i++) {
+        const struct keepstep_proposal other = {.id = "other", .changes = waste[i]};
+        int code = keepstep_propose(database, &other, NULL, error, sizeof error);
+        assert_true(code > 0);
+    }
+    (void)sqlite3_exec(database, "BEGIN", NULL, NULL, NULL);
+    assert_int_equal(keepstep_propose(database, &used, NULL, NULL, 0), KEEPSTEP_ID_USED);
+    (void)sqlite3_exec(database, "ROLLBACK", NULL, NULL, NULL);
+    assert_int_equal(keepstep_joint_state(database, "used", &found, NULL, 0), SQLITE_OK);
+    (void)sqlite3_close(database);
+}
+
+static void an_id_has_at_most_255_bytes(void **state)
+{
+    char id[257] = "";
+    char error[256] = "";
+    struct keepstep_proposal proposal = {.id = id, .changes = CHANGES};
+    sqlite3 *database = open_service();
+    (void)state;
+    memset(id, 'x', 256);
+    assert_true(keepstep_propose(database, &proposal, NULL, error, sizeof error) > 0);
+    assert_non_null(strstr(error, "1 to 255 bytes"));
+    id[255] = '\0';
+    assert_asked(database, &proposal, NULL);
+    (void)sqlite3_close(database);
+}
+
 /* As the agent writes it, of one that another service has proposed under the same id, too. */
 static void set_state(const char *state, const char *reason)
 {
@@ -144,6 +185,8 @@ int main(void)
         TEST(it_is_asked_for_if_and_only_if_the_transaction_commits),
         TEST(without_an_id_it_gets_one),
         TEST(what_cannot_be_asked_for_is_refused_with_a_reason),
+        TEST(a_used_id_has_a_code_of_its_own),
+        TEST(an_id_has_at_most_255_bytes),
         TEST(its_state_is_what_the_database_says),
     };
     return TEST_RUN(tests);
