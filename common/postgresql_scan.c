@@ -9,7 +9,6 @@
 #define QUERY_SIZE_MAX   ((size_t)8 * 1024 * 1024)
 #define PART_ROWS_MAX    1000
 #define PART_ROWS_FIRST  16
-#define PARAMETERS_MAX   64 /* of a run */
 #define PART_BYTES       ((size_t)4 * 1024 * 1024)
 #define LOOK_INTERVAL_US (INT64_C(200) * 1000)
 
@@ -157,15 +156,16 @@ static size_t scan_next_rows(size_t rows, const struct part *part, size_t most)
 enum status postgresql_scan_run(PGconn *connection, const struct postgresql_scan *scan,
                                 struct error *err)
 {
-    struct part part = {.rows = 1};
+    struct part part = {.rows = 0};
     size_t most = scan_most_rows(scan);
     size_t rows = most < PART_ROWS_FIRST ? most : PART_ROWS_FIRST;
     int64_t looked_us = clock_monotonic_us();
     enum status status = scan_open(connection, scan, err);
     if (status == STATUS_OK)
         status = postgresql_snapshot_has(connection, scan->table, err);
-    while (status == STATUS_OK && part.rows > 0) {
+    for (bool has_more = true; status == STATUS_OK && has_more;) {
         status = scan_part(connection, scan, rows, &part, err);
+        has_more = part.rows == rows;
         rows = scan_next_rows(rows, &part, most);
         int64_t now_us = clock_monotonic_us();
         if (status == STATUS_OK && now_us > scan->until_us)
@@ -193,32 +193,44 @@ static void query_append_text(struct buffer *texts, const struct query_parameter
         buffer_append_format(texts, "%02x", (unsigned int)(unsigned char)parameter->text.data[i]);
 }
 
-static enum status query_run(PGconn *connection, const struct row_query *query, struct error *err)
+enum status postgresql_scan_parameters(const struct row_query *query, struct buffer *texts,
+                                       struct slice parameters[POSTGRESQL_SCAN_PARAMETERS_MAX],
+                                       struct error *err)
 {
-    struct slice parameters[PARAMETERS_MAX];
-    size_t ends[PARAMETERS_MAX];
+    size_t ends[POSTGRESQL_SCAN_PARAMETERS_MAX];
     size_t count = query->parameter_count;
     size_t start = 0;
-    struct buffer texts;
-    buffer_init(&texts, QUERY_SIZE_MAX);
+    if (count > POSTGRESQL_SCAN_PARAMETERS_MAX)
+        return error_set(err, STATUS_FATAL, "table %s: too many parameters", query->table);
     for (size_t i = 0; i < count; i++) {
-        query_append_text(&texts, &query->parameters[query->run * count + i]);
-        ends[i] = texts.length;
+        query_append_text(texts, &query->parameters[query->run * count + i]);
+        buffer_append(texts, "", 1);
+        ends[i] = texts->length;
     }
+    if (texts->failed)
+        return error_set(err, STATUS_RETRY, "no memory for the keys of a scan");
     for (size_t i = 0; i < count; i++) {
-        parameters[i] = (struct slice){buffer_text(&texts) + start, ends[i] - start};
+        parameters[i] = (struct slice){buffer_text(texts) + start, ends[i] - start - 1};
         start = ends[i];
     }
+    return STATUS_OK;
+}
+
+static enum status query_run(PGconn *connection, const struct row_query *query, struct error *err)
+{
+    struct slice parameters[POSTGRESQL_SCAN_PARAMETERS_MAX];
+    struct buffer texts;
+    buffer_init(&texts, QUERY_SIZE_MAX);
+    enum status status = postgresql_scan_parameters(query, &texts, parameters, err);
     const struct postgresql_scan scan = {.table = query->table,
                                          .query = query->sql,
-                                         .parameters = {parameters, count},
+                                         .parameters = {parameters, query->parameter_count},
                                          .until_us = query->until_us,
                                          .rows_s = query->rows_s,
                                          .visit = query->visit,
                                          .context = query->context};
-    enum status status = texts.failed
-                             ? error_set(err, STATUS_RETRY, "no memory for the keys of a scan")
-                             : postgresql_scan_run(connection, &scan, err);
+    if (status == STATUS_OK)
+        status = postgresql_scan_run(connection, &scan, err);
     buffer_done(&texts);
     return status;
 }
@@ -226,8 +238,6 @@ static enum status query_run(PGconn *connection, const struct row_query *query, 
 enum status postgresql_scan_query(PGconn *connection, struct row_query *query, struct error *err)
 {
     enum status status = STATUS_OK;
-    if (query->parameter_count > PARAMETERS_MAX)
-        return error_set(err, STATUS_FATAL, "table %s: too many parameters", query->table);
     for (query->run = 0; status == STATUS_OK && query->run < query->runs; query->run++)
         status = query_run(connection, query, err);
     return status;

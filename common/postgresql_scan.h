@@ -3,8 +3,11 @@
 #ifndef COMMON_POSTGRESQL_SCAN_H
 #define COMMON_POSTGRESQL_SCAN_H
 
+#include "common/buffer.h"
 #include "common/postgresql_session.h"
 #include "common/row_query.h"
+
+#define POSTGRESQL_SCAN_PARAMETERS_MAX 64 /* of a run */
 
 /** A query of two columns over one table. */
 struct postgresql_scan {
@@ -38,6 +41,12 @@ enum status postgresql_snapshot_has(PGconn *connection, const char *table,
  * what visit() returned. */
 enum status postgresql_scan_run(PGconn *connection, const struct postgresql_scan *scan,
                                 struct error *err) MUST_CHECK;
+
+/** Write the parameters of the query's current run as texts that end with a NUL, each.
+ * @return OK; RETRY; FATAL (too many). */
+enum status postgresql_scan_parameters(const struct row_query *query, struct buffer *texts,
+                                       struct slice parameters[POSTGRESQL_SCAN_PARAMETERS_MAX],
+                                       struct error *err) MUST_CHECK;
 
 /** As postgresql_scan_run(), once for each run of the query. */
 enum status postgresql_scan_query(PGconn *connection, struct row_query *query,

@@ -34,6 +34,16 @@ static enum status scan_one(sqlite3_stmt *statement, const struct row_query *que
     if (status == STATUS_OK && code != SQLITE_DONE)
         status = sqlite_session_error(sqlite3_db_handle(statement), query->table, err);
     (void)sqlite3_reset(statement);
+    (void)sqlite3_clear_bindings(statement);
+    return status;
+}
+
+enum status sqlite_scan_statement(sqlite3_stmt *statement, struct row_query *query,
+                                  struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (query->run = 0; status == STATUS_OK && query->run < query->runs; query->run++)
+        status = scan_one(statement, query, err);
     return status;
 }
 
@@ -41,8 +51,8 @@ enum status sqlite_scan_run(sqlite3 *database, struct row_query *query, struct e
 {
     sqlite3_stmt *statement = NULL;
     enum status status = sqlite_session_prepare(database, query->sql, &statement, err);
-    for (query->run = 0; status == STATUS_OK && query->run < query->runs; query->run++)
-        status = scan_one(statement, query, err);
+    if (status == STATUS_OK)
+        status = sqlite_scan_statement(statement, query, err);
     (void)sqlite3_finalize(statement);
     return status;
 }

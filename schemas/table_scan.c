@@ -197,6 +197,8 @@ static enum status scan_keys(struct scanning *scanning, struct error *err)
     if (scanning->odd == NULL)
         return error_set(err, STATUS_RETRY, "no memory for the keys of a scan");
     scanning->wanted_a_run = key_sql_count(&scan->columns);
+    if (scan->key_count > 0 && scan->key_count < scanning->wanted_a_run)
+        scanning->wanted_a_run = scan->key_count;
     for (size_t i = 0; status == STATUS_OK && i < scan->key_count; i += KEYS_AT_ONCE) {
         size_t left = scan->key_count - i;
         status = scan_some(scanning, &scan->keys[i], left < KEYS_AT_ONCE ? left : KEYS_AT_ONCE,

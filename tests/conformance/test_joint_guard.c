@@ -8,13 +8,14 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 
 #define KEEP      "[" STOCK "\"op\":\"k\"}]"
 #define GUARDED   "SELECT sum(reserved) FROM keepstep_guard"
 #define WAIT_US   INT64_C(60000000)
 #define HOLD_US   INT64_C(60000)
 #define WRITERS   3
-#define MOVEMENTS "6000"
+#define BODY_SIZE 512
 #define MOVE(of_id)                                                                                \
     "[{\"service\":\"shop\",\"type\":\"movement\",\"key\":{\"id\":" of_id                          \
     "},\"op\":\"c\",\"set\":{\"sku\":\"A\"}}]"
@@ -233,22 +234,75 @@ static void what_is_history_can_be_written_again_after_a_failed_commit(void)
     joint_case_done();
 }
 
-/* What is new at each try fits into no more than one of them. */
+/* A trigger of the service's that makes a number of rows where A changes. */
+static void rows_are_made(const char *how[static 3], const char *number)
+{
+    char body[BODY_SIZE];
+    (void)snprintf(body, sizeof body, how[database_case_kind], number);
+    joint_case_trigger("moves", "AFTER UPDATE", "stock", body);
+}
+
+/* The change, the event of it and the name that a trigger notes are of one entity. */
+static void entities_are_promised_up_to_a_number_and_count_once(void)
+{
+    static const char *how[] = {
+        [DATABASE_SQLITE] = "INSERT INTO movement (id) SELECT n FROM numbers WHERE n <= %s",
+        [DATABASE_POSTGRESQL] =
+            "INSERT INTO movement (id) SELECT g FROM generate_series(1, %s) AS g",
+        [DATABASE_MARIADB] = "INSERT INTO movement (id) SELECT seq FROM seq_1_to_%s"};
+    joint_case_begin_test();
+    if (database_case_kind == DATABASE_SQLITE)
+        (void)joint_case_text("CREATE TABLE numbers AS WITH RECURSIVE t(n) AS (SELECT 1 "
+                              "UNION ALL SELECT n + 1 FROM t WHERE n < 10000) SELECT n FROM t");
+    rows_are_made(how, "6000");
+    joint_case_assert_yes(joint_case_attempt("t", 7, MINUS(3)), "6001");
+    assert_string_equal(joint_case_text("SELECT count(*) FROM keepstep_reserved"), "6001\n");
+    joint_case_assert_yes(joint_case_settle("t", MINUS(3), false), "release");
+    joint_case_drop_trigger("moves", "stock");
+    rows_are_made(how, "10000");
+    joint_case_assert_no(joint_case_attempt("u", 8, MINUS(3)), "more than 10000", "10001");
+    assert_string_equal(joint_case_text(RESERVED), "");
+    joint_case_done();
+}
+
+/* Those of the try before are not among them. */
 static void rows_that_are_new_at_each_try_are_promised_up_to_a_number(void)
 {
-    static const char *const moves[] = {
-        [DATABASE_POSTGRESQL] =
-            "IF NEW.id = 1 THEN INSERT INTO movement (id) SELECT "
-            "(extract(epoch FROM clock_timestamp()) * 1000)::bigint * 10000 + g "
-            "FROM generate_series(1, " MOVEMENTS ") AS g; END IF",
-        [DATABASE_MARIADB] =
-            "INSERT INTO stock (sku) SELECT CONCAT(UNIX_TIMESTAMP(SYSDATE(6)), ' ', seq) "
-            "FROM seq_1_to_" MOVEMENTS};
+    static const char *how[] = {
+        [DATABASE_POSTGRESQL] = "INSERT INTO movement (id) SELECT "
+                                "(extract(epoch FROM clock_timestamp()) * 1000)::bigint * 100000 "
+                                "+ g FROM generate_series(1, %s) AS g",
+        [DATABASE_MARIADB] = "INSERT INTO movement (id) SELECT "
+                             "ROUND(UNIX_TIMESTAMP(SYSDATE(3)) * 1000) * 100000 + seq "
+                             "FROM seq_1_to_%s"};
     joint_case_begin_test();
-    joint_case_trigger("moves", "AFTER INSERT", "movement", moves[database_case_kind]);
-    joint_case_assert_no(joint_case_attempt("t", 7, MOVE("1")), "more than 10000", "attempt");
+    rows_are_made(how, "6000");
+    joint_case_assert_yes(joint_case_attempt("t", 7, MINUS(3)), "6001");
+    joint_case_assert_yes(joint_case_settle("t", MINUS(3), false), "release");
+    joint_case_drop_trigger("moves", "stock");
+    rows_are_made(how, "10000");
+    joint_case_assert_no(joint_case_attempt("u", 8, MINUS(3)), "more than 10000", "10001");
     assert_string_equal(joint_case_text(RESERVED), "");
-    joint_case_assert_yes(joint_case_attempt("u", 8, MINUS(3)), "attempt");
+    joint_case_done();
+}
+
+/* Also what is kept of a table from one try to the next. */
+static void a_table_that_was_altered_is_looked_at_again(void)
+{
+    bool is_mariadb = database_case_kind == DATABASE_MARIADB;
+    joint_case_begin_test();
+    for (int i = 0; i < 2; i++) {
+        joint_case_assert_yes(joint_case_attempt("t", 7, MINUS(3)), "before");
+        joint_case_assert_yes(joint_case_settle("t", MINUS(3), false), "before");
+        (void)joint_case_text("CREATE UNIQUE INDEX one ON stock (free)");
+        joint_case_assert_no(joint_case_attempt("t", 7, MINUS(3)), "unique index", "index");
+        (void)joint_case_text(is_mariadb ? "DROP INDEX one ON stock" : "DROP INDEX one");
+        joint_case_assert_yes(joint_case_attempt("t", 7, MINUS(3)), "behind");
+        joint_case_assert_yes(joint_case_settle("t", MINUS(3), false), "behind");
+        joint_case_init_without("stock");
+        joint_case_assert_no(joint_case_attempt("t", 7, MINUS(3)), "keepstep init", "trigger");
+        joint_case_init_without("");
+    }
     joint_case_done();
 }
 
@@ -263,6 +317,8 @@ int main(void)
         DATABASE_CASE_SERVERS(a_decision_gets_its_turn_between_writers),
         DATABASE_CASE_SERVERS(a_session_that_looks_away_for_ever_is_given_up),
         DATABASE_CASE(what_is_history_can_be_written_again_after_a_failed_commit),
+        DATABASE_CASE(a_table_that_was_altered_is_looked_at_again),
+        DATABASE_CASE(entities_are_promised_up_to_a_number_and_count_once),
         DATABASE_CASE_SERVERS(rows_that_are_new_at_each_try_are_promised_up_to_a_number),
     };
     return database_case_run_where(cases, sizeof cases / sizeof *cases, joint_case_has);

@@ -63,6 +63,15 @@ struct queued {
     int64_t *changes;
 };
 
+#define KEPT_QUERIES 16
+
+/** A query that is prepared under a number; it is used again by its text. */
+struct kept_query {
+    char *sql; /* NULL: the place is free */
+    unsigned int number;
+    bool is_prepared;
+};
+
 /** A partition that this session took. No other session raises its durable position. */
 struct taken {
     char topic[STORE_NAME_SIZE];
@@ -79,6 +88,8 @@ struct store_postgresql {
     size_t synced;               /* so many of the queue have their results */
     struct buffer scratch;       /* encoded parameters of the statement being sent */
     unsigned int row_statements; /* names given so far */
+    struct kept_query kept[KEPT_QUERIES];
+    unsigned int kept_count; /* prepared so far */
     struct taken *taken;
     size_t taken_count;
     struct buffer arrays[ENTITY_COLUMNS_MAX]; /* of the run being written; keep their memory */
@@ -99,6 +110,19 @@ enum status store_postgresql_send_sql(struct store_postgresql *self, const char 
  * sync. */
 enum status store_postgresql_send_row(struct store_postgresql *self, const char *name,
                                       const char *what, size_t count, struct error *err) MUST_CHECK;
+
+/** Run a query of few rows, in one message, outside of a snapshot: there each statement sees what
+ * is committed once it has its locks. Statuses as of store_postgresql_sync(), and what the query's
+ * visit() returned. */
+enum status store_postgresql_query(struct store_postgresql *self, const struct row_query *query,
+                                   struct error *err) MUST_CHECK;
+void store_postgresql_query_done(struct store_postgresql *self);
+
+/** Add a place to the queue of what was sent; or take the last one back, as nothing was. */
+enum status store_postgresql_queue_add(struct store_postgresql *self, const char *what,
+                                       struct error *err) MUST_CHECK;
+enum status store_postgresql_queue_sent(struct store_postgresql *self, int sent, const char *what,
+                                        struct error *err) MUST_CHECK;
 
 /** Prepare a statement and wait for the verdict. */
 enum status store_postgresql_prepare_sql(struct store_postgresql *self, const char *name,

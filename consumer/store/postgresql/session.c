@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #define PARAMETERS_MAX   16
+#define FEW_PARAMETERS   16 /* of a query whose rows are in memory at once */
 #define SCRATCH_SIZE_MAX ((size_t)256 * 1024 * 1024)
 #define ARRAY_SIZE_MAX   ((size_t)512 * 1024 * 1024)
 #define PART_ROWS        10000 /* libpq keeps a result whole */
@@ -37,7 +38,8 @@ static void queue_clear(struct store_postgresql *self)
 }
 
 /* Add a place to the queue. Results that were read before are freed. */
-static enum status queue_add(struct store_postgresql *self, const char *what, struct error *err)
+enum status store_postgresql_queue_add(struct store_postgresql *self, const char *what,
+                                       struct error *err)
 {
     enum status status = STATUS_OK;
     if (self->synced == self->queued)
@@ -62,8 +64,8 @@ static void queue_give_up(struct store_postgresql *self)
     }
 }
 
-static enum status queue_sent(struct store_postgresql *self, int sent, const char *what,
-                              struct error *err)
+enum status store_postgresql_queue_sent(struct store_postgresql *self, int sent, const char *what,
+                                        struct error *err)
 {
     if (sent == 1)
         return STATUS_OK;
@@ -78,9 +80,9 @@ static enum status statement_prepare(struct store_postgresql *self, unsigned int
     const char *name = statements[id].name;
     if (self->prepared[id])
         return STATUS_OK;
-    enum status status = queue_add(self, name, err);
+    enum status status = store_postgresql_queue_add(self, name, err);
     if (status == STATUS_OK)
-        status = queue_sent(
+        status = store_postgresql_queue_sent(
             self, PQsendPrepare(self->connection, name, statements[id].sql, 0, NULL), name, err);
     if (status != STATUS_OK)
         return status;
@@ -101,7 +103,7 @@ static enum status statement_send(struct store_postgresql *self, unsigned int id
 
     enum status status = statement_prepare(self, id, err);
     if (status == STATUS_OK)
-        status = queue_add(self, name, err);
+        status = store_postgresql_queue_add(self, name, err);
     if (status != STATUS_OK)
         return status;
     buffer_reset(&self->scratch);
@@ -129,7 +131,7 @@ static enum status statement_send(struct store_postgresql *self, unsigned int id
             values[i] = self->scratch.data + offsets[i];
         }
     }
-    return queue_sent(
+    return store_postgresql_queue_sent(
         self, PQsendQueryPrepared(self->connection, name, (int)count, values, lengths, binary, 1),
         name, err);
 }
@@ -137,11 +139,11 @@ static enum status statement_send(struct store_postgresql *self, unsigned int id
 enum status store_postgresql_send_sql(struct store_postgresql *self, const char *sql,
                                       struct error *err)
 {
-    enum status status = queue_add(self, sql, err);
+    enum status status = store_postgresql_queue_add(self, sql, err);
     if (status != STATUS_OK)
         return status;
-    return queue_sent(self, PQsendQueryParams(self->connection, sql, 0, NULL, NULL, NULL, NULL, 1),
-                      sql, err);
+    return store_postgresql_queue_sent(
+        self, PQsendQueryParams(self->connection, sql, 0, NULL, NULL, NULL, NULL, 1), sql, err);
 }
 
 enum status store_postgresql_send_row(struct store_postgresql *self, const char *name,
@@ -150,7 +152,7 @@ enum status store_postgresql_send_row(struct store_postgresql *self, const char 
     const char *values[ENTITY_COLUMNS_MAX];
     int lengths[ENTITY_COLUMNS_MAX];
     int binary[ENTITY_COLUMNS_MAX];
-    enum status status = queue_add(self, what, err);
+    enum status status = store_postgresql_queue_add(self, what, err);
     if (status != STATUS_OK)
         return status;
     for (size_t i = 0; i < count; i++) {
@@ -158,7 +160,7 @@ enum status store_postgresql_send_row(struct store_postgresql *self, const char 
         lengths[i] = (int)self->arrays[i].length;
         binary[i] = 1;
     }
-    return queue_sent(
+    return store_postgresql_queue_sent(
         self, PQsendQueryPrepared(self->connection, name, (int)count, values, lengths, binary, 1),
         what, err);
 }
@@ -166,9 +168,10 @@ enum status store_postgresql_send_row(struct store_postgresql *self, const char 
 enum status store_postgresql_prepare_sql(struct store_postgresql *self, const char *name,
                                          const char *sql, struct error *err)
 {
-    enum status status = queue_add(self, sql, err);
+    enum status status = store_postgresql_queue_add(self, sql, err);
     if (status == STATUS_OK)
-        status = queue_sent(self, PQsendPrepare(self->connection, name, sql, 0, NULL), sql, err);
+        status = store_postgresql_queue_sent(
+            self, PQsendPrepare(self->connection, name, sql, 0, NULL), sql, err);
     return status == STATUS_OK ? store_postgresql_sync(self, NULL, err) : status;
 }
 
@@ -327,6 +330,9 @@ static enum status pipeline_enter(struct store_postgresql *self, enum status sta
 static enum status session_query(struct store_sql *sql, struct row_query *query, struct error *err)
 {
     struct store_postgresql *self = (struct store_postgresql *)sql;
+    if (!sql->in_snapshot && query->runs == 1 && query->parameter_count > 0 &&
+        query->parameter_count <= FEW_PARAMETERS)
+        return store_postgresql_query(self, query, err);
     enum status status = store_postgresql_leave_pipeline(self, err);
     if (status != STATUS_OK)
         return status;
@@ -406,6 +412,7 @@ void store_postgresql_close(struct store *store)
     store_sql_rollback(store);
     free(self->taken);
     store_sql_done(&self->sql);
+    store_postgresql_query_done(self);
     buffer_done(&self->scratch);
     for (size_t i = 0; i < ENTITY_COLUMNS_MAX; i++)
         buffer_done(&self->arrays[i]);

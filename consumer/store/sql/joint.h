@@ -16,12 +16,19 @@ struct joint_entity {
     char operation;          /* 'c', 'u', 'd', 'k' */
 };
 
-#define JOINT_ENTITIES_MAX 10000 /* that one transaction writes at one service */
+/** That one transaction may change at one service; each counts once. */
+#define JOINT_ENTITIES_MAX 10000
+
+struct joint_entities {
+    struct joint_entity *items;
+    size_t count;
+    size_t room;
+};
 
 /** A table whose entities joint transactions change. It lasts as long as the store. */
 struct joint_table {
     struct mapped_table *table;      /* NULL: not looked at yet */
-    bool is_looked_at;               /* in this run */
+    bool is_looked_at;               /* in this run, or since the catalogue was changed */
     char uncovered[STORE_NAME_SIZE]; /* what no name covers; "": nothing */
     bool only_deletes;               /* that stands in the way of deletes alone */
 };
@@ -30,15 +37,14 @@ struct joint_table {
 struct joint_run {
     struct store_sql *store;
     const struct joint_part *part;
-    struct arena arena;            /* of what lives as long as the run */
-    struct arena row;              /* of the change that is under way */
-    struct joint_entity *entities; /* that a try has written, or that are released */
-    size_t entity_count;
-    int64_t event_bytes; /* that the try would publish, and in how many events */
+    struct arena arena;             /* of what lives as long as the run */
+    struct arena row;               /* of the change that is under way */
+    struct joint_entities entities; /* that a try has written, or that are released */
+    size_t written;                 /* of these, that stay apart from what the triggers noted */
+    int64_t event_bytes;            /* that the try would publish, and in how many events */
     int64_t event_count;
-    struct joint_entity *guarded; /* sorted; those whose buckets this transaction holds */
-    size_t guarded_count;
-    bool keeps_entities; /* attempt(): they are to be reserved */
+    struct joint_entities guarded; /* sorted; those whose buckets this transaction holds */
+    bool keeps_entities;           /* attempt(): they are to be reserved */
 };
 
 /** Find the table of a type, and look at it once a run: its service may have changed it since.
@@ -46,8 +52,9 @@ struct joint_run {
 enum status joint_table_find(struct joint_run *run, struct slice entity_type,
                              struct joint_table **ret_table, struct error *err) MUST_CHECK;
 
-/** Forget what was seen of the tables: a run begins. */
-void joint_tables_renew(struct store_sql *store);
+/** Forget what was seen of the tables, as a run begins, unless the database says that its
+ * catalogue is the same. @return OK; RETRY. */
+enum status joint_tables_renew(struct store_sql *store, struct error *err) MUST_CHECK;
 void joint_tables_done(struct store_sql *store);
 
 /** Make one change of the part, and see that it is made.
@@ -62,6 +69,10 @@ enum status joint_change_entity(struct joint_run *run, const struct joint_change
 /** Note an entity of the run. @return OK; REJECT (too many); RETRY (memory). */
 enum status joint_entity_add(struct joint_run *run, struct joint_entity entity,
                              struct error *err) MUST_CHECK;
+
+/** Make room for one more. @return OK; RETRY (memory). */
+enum status joint_entities_grow(struct joint_run *run, struct joint_entities *entities,
+                                struct error *err) MUST_CHECK;
 
 /** Order entities by type and key, for qsort(). */
 int joint_entity_compare(const void *a, const void *b);

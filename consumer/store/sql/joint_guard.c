@@ -67,38 +67,37 @@ static enum status guard_send(struct joint_run *run, const struct joint_entity *
 static bool run_is_guarded(const struct joint_run *run, const struct joint_entity *entity,
                            size_t count)
 {
-    return count > 0 &&
-           bsearch(entity, run->guarded, count, sizeof *run->guarded, joint_entity_compare) != NULL;
+    return count > 0 && bsearch(entity, run->guarded.items, count, sizeof *run->guarded.items,
+                                joint_entity_compare) != NULL;
 }
 
 enum status joint_guard_entities(struct joint_run *run, size_t *ret_new, size_t *ret_new_there,
                                  struct error *err)
 {
-    const size_t before = run->guarded_count;
+    const size_t before = run->guarded.count;
     size_t buckets = 0;
     enum status status = STATUS_OK;
     *ret_new = *ret_new_there = 0;
-    for (size_t i = 0; run_has_guard(run) && status == STATUS_OK && i < run->entity_count; i++) {
-        const struct joint_entity *entity = &run->entities[i];
+    for (size_t i = 0; run_has_guard(run) && status == STATUS_OK && i < run->entities.count; i++) {
+        const struct joint_entity *entity = &run->entities.items[i];
         if (run_is_guarded(run, entity, before))
             continue;
-        if (run->guarded_count == JOINT_ENTITIES_MAX) {
-            status = error_set(err, STATUS_REJECT, "more than %d entities would change",
-                               JOINT_ENTITIES_MAX);
+        status = joint_entities_grow(run, &run->guarded, err);
+        if (status != STATUS_OK)
             break; /* what was asked still counts its buckets */
-        }
-        run->guarded[run->guarded_count++] = *entity;
+        run->guarded.items[run->guarded.count++] = *entity;
         *ret_new_there += entity->operation != 'c';
         status = guard_send(run, entity, &buckets, err);
     }
-    *ret_new = run->guarded_count - before;
+    *ret_new = run->guarded.count - before;
     enum status sent = store_sql_wait(run->store, status == STATUS_OK ? err : NULL);
     status = status == STATUS_OK ? sent : status;
     if (status == STATUS_OK && buckets != *ret_new)
         status = error_set(err, STATUS_REJECT,
                            "keepstep_guard lacks rows: drop it, then run `keepstep init`");
-    if (run->guarded_count > before)
-        qsort(run->guarded, run->guarded_count, sizeof *run->guarded, joint_entity_compare);
+    if (run->guarded.count > before)
+        qsort(run->guarded.items, run->guarded.count, sizeof *run->guarded.items,
+              joint_entity_compare);
     return status;
 }
 
@@ -111,7 +110,7 @@ enum status joint_guard_changes(struct joint_run *run, struct error *err)
         struct joint_entity entity = {0};
         status = joint_change_entity(run, &run->part->changes[i], &entity, err);
         if (status == STATUS_OK)
-            run->entities[run->entity_count++] = entity;
+            status = joint_entity_add(run, entity, err);
     }
     return status == STATUS_OK ? joint_guard_entities(run, &ignored, &ignored, err) : status;
 }
@@ -174,8 +173,8 @@ enum status joint_guard_count(const struct joint_run *run, struct error *err)
     enum status status = STATUS_OK;
     if (failpoint_rule_is_off(FAILPOINT_NO_GUARD))
         return STATUS_OK;
-    for (size_t i = 0; run_has_guard(run) && status == STATUS_OK && i < run->entity_count; i++)
-        status = guard_count_one(run, &run->entities[i], err);
+    for (size_t i = 0; run_has_guard(run) && status == STATUS_OK && i < run->entities.count; i++)
+        status = guard_count_one(run, &run->entities.items[i], err);
     return status == STATUS_OK ? store_sql_wait(run->store, err) : status;
 }
 
@@ -232,14 +231,15 @@ enum status joint_guard_recount(struct store_sql *store, struct error *err)
  * its name, which is why that stays until the rows are had: whoever waits is the next one. */
 enum status joint_guard_rows(struct joint_run *run, struct error *err)
 {
-    struct slice *keys = arena_alloc(&run->arena, (run->entity_count + 1) * sizeof *keys);
+    struct slice *keys = arena_alloc(&run->arena, (run->entities.count + 1) * sizeof *keys);
     enum status status = keys == NULL ? error_set(err, STATUS_RETRY, "no memory") : STATUS_OK;
-    for (size_t i = 0; run_has_guard(run) && status == STATUS_OK && i < run->entity_count;) {
+    for (size_t i = 0; run_has_guard(run) && status == STATUS_OK && i < run->entities.count;) {
         struct joint_table *table = NULL;
-        struct slice type = run->entities[i].entity_type;
+        struct slice type = run->entities.items[i].entity_type;
         size_t count = 0;
-        for (; i < run->entity_count && slice_equal(run->entities[i].entity_type, type); i++)
-            keys[count++] = run->entities[i].entity_key;
+        for (; i < run->entities.count && slice_equal(run->entities.items[i].entity_type, type);
+             i++)
+            keys[count++] = run->entities.items[i].entity_key;
         status = joint_judge(joint_table_find(run, type, &table, err), err);
         if (status == STATUS_OK)
             status = joint_judge(sql_table_lock(table->table, keys, count, err), err);
@@ -252,7 +252,8 @@ enum status joint_guard_rows(struct joint_run *run, struct error *err)
 enum status joint_guard_look_back(const struct joint_run *run, struct error *err)
 {
     struct error failed = ERROR_INIT;
-    if (!run_has_guard(run) || (err != NULL && err->connection_lost) ||
+    bool has_ended = run->keeps_entities && !run->store->tables.dialect->silence_stays;
+    if (!run_has_guard(run) || has_ended || (err != NULL && err->connection_lost) ||
         store_sql_run(run->store, SQL_CALL_PLAIN(JOINT_LOOK_BACK), &failed) == STATUS_OK ||
         !run->store->tables.dialect->silence_stays)
         return STATUS_OK;

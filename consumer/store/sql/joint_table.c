@@ -28,39 +28,42 @@ static bool table_is_alike(const struct mapped_table *table, const struct mapped
     return alike;
 }
 
-static enum status table_keep(const struct mapped_table *mapped, struct error *err)
+/* @param sql  of a statement that is sent, and borrowed until somebody waits for it. */
+static enum status table_keep(const struct mapped_table *mapped, struct buffer *sql,
+                              struct error *err)
 {
     struct store_sql *self = store_sql_of(mapped->store);
     struct sql_text text = {.dialect = mapped->dialect, .mapping = mapped->mapping};
-    struct buffer sql;
     if (mapped->dialect->table_keep == NULL)
         return STATUS_OK;
-    buffer_init(&sql, SQL_TEXT_SIZE_MAX);
-    sql_text_append(&sql, &text, mapped->dialect->table_keep);
-    enum status status = sql.failed ? error_set(err, STATUS_RETRY, "out of memory")
-                                    : self->session->execute(self, buffer_text(&sql), err);
-    if (status == STATUS_OK)
-        status = store_sql_wait(self, err);
-    buffer_done(&sql);
-    return status;
+    sql_text_append(sql, &text, mapped->dialect->table_keep);
+    return sql->failed ? error_set(err, STATUS_RETRY, "out of memory")
+                       : self->session->execute(self, buffer_text(sql), err);
 }
 
 static enum status table_check(struct joint_table *table, struct mapped_table *mapped,
                                struct error *err)
 {
+    struct store_sql *self = store_sql_of(mapped->store);
     struct buffer name;
+    struct buffer keep;
     buffer_init(&name, SQL_TEXT_SIZE_MAX);
+    buffer_init(&keep, SQL_TEXT_SIZE_MAX);
     sql_catalogue_name_append(&name, mapped->dialect, mapped->mapping);
     table->uncovered[0] = '\0';
-    enum status status = table_keep(mapped, err); /* nobody alters what is looked at now */
+    table->only_deletes = false;
+    enum status status = table_keep(mapped, &keep, err); /* nobody alters what is looked at now */
     if (status == STATUS_OK)
         status = sql_table_check_columns(mapped, err);
     if (status == STATUS_OK)
-        status = sql_table_check_key(mapped, err);
+        status = store_sql_ask(self,
+                               SQL_CALL(JOINT_UNCOVERED, parameter_slice(buffer_slice(&name))),
+                               read_uncovered, table, err);
     if (status == STATUS_OK)
-        status = store_sql_query(store_sql_of(mapped->store),
-                                 SQL_CALL(JOINT_UNCOVERED, parameter_slice(buffer_slice(&name))),
-                                 read_uncovered, table, err);
+        status = sql_table_check_key(mapped, err);
+    enum status sent = store_sql_wait(self, status == STATUS_OK ? err : NULL);
+    status = status == STATUS_OK ? sent : status;
+    buffer_done(&keep);
     buffer_done(&name);
     return status;
 }
@@ -103,10 +106,17 @@ enum status joint_table_find(struct joint_run *run, struct slice entity_type,
                           : table_look(table, mapped, err);
 }
 
-void joint_tables_renew(struct store_sql *store)
+enum status joint_tables_renew(struct store_sql *store, struct error *err)
 {
-    for (size_t i = 0; i < store->joint_types->count; i++)
+    const struct sql_call version = {.id = store->tables.dialect->version_id};
+    int64_t now = 0;
+    enum status status = version.id == 0 ? STATUS_OK
+                                         : store_sql_number(store, version, 0, &now, err);
+    bool is_same = status == STATUS_OK && version.id != 0 && now == store->joint_version;
+    for (size_t i = 0; !is_same && i < store->joint_types->count; i++)
         store->joint_tables[i].is_looked_at = false;
+    store->joint_version = now;
+    return status;
 }
 
 void joint_tables_done(struct store_sql *store)

@@ -1,5 +1,6 @@
 /* The try of a joint transaction, what it reserves, and the making of a decision (rules 63, 64, 67,
  * 70). */
+#include "common/utf8.h"
 #include "consumer/store/sql/joint.h"
 
 #include "consumer/store/sql/prepare.h"
@@ -7,9 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define RUN_SIZE_MAX ((size_t)64 * 1024 * 1024)
-#define ROW_SIZE_MAX ((size_t)64 * 1024 * 1024)
-#define TRIES_MAX    2
+#define RUN_SIZE_MAX   ((size_t)64 * 1024 * 1024)
+#define ROW_SIZE_MAX   ((size_t)64 * 1024 * 1024)
+#define TRIES_MAX      2
+#define FIRST_ENTITIES 16 /* there is room for at first */
 
 static enum status run_init(struct joint_run *run, struct store *store,
                             const struct joint_part *part, struct error *err)
@@ -21,12 +23,9 @@ static enum status run_init(struct joint_run *run, struct store *store,
     arena_init(&run->row, ROW_SIZE_MAX);
     if (self->joint_tables == NULL)
         return error_set(err, STATUS_FATAL, "the joint types were not prepared");
-    joint_tables_renew(self);
-    run->entities = arena_alloc(&run->arena, JOINT_ENTITIES_MAX * sizeof *run->entities);
-    run->guarded = arena_alloc(&run->arena, JOINT_ENTITIES_MAX * sizeof *run->guarded);
-    if (run->entities == NULL || run->guarded == NULL)
-        return error_set(err, STATUS_RETRY, "no memory");
-    return self->session->execute(self, "SAVEPOINT keepstep_try", err);
+    enum status status = joint_tables_renew(self, err);
+    return status == STATUS_OK ? self->session->execute(self, "SAVEPOINT keepstep_try", err)
+                               : status;
 }
 
 static void run_done(struct joint_run *run)
@@ -81,19 +80,6 @@ static enum status run_changes(struct joint_run *run, struct error *err)
     return status == STATUS_OK ? store->ops->defer(store, false, err) : status;
 }
 
-enum status joint_entity_add(struct joint_run *run, struct joint_entity entity, struct error *err)
-{
-    if (run->entity_count == JOINT_ENTITIES_MAX)
-        return error_set(err, STATUS_REJECT, "more than %d entities would change",
-                         JOINT_ENTITIES_MAX);
-    entity.entity_type = arena_copy(&run->arena, entity.entity_type);
-    entity.entity_key = arena_copy(&run->arena, entity.entity_key);
-    if (entity.entity_type.data == NULL || entity.entity_key.data == NULL)
-        return error_set(err, STATUS_RETRY, "no memory");
-    run->entities[run->entity_count++] = entity;
-    return STATUS_OK;
-}
-
 int joint_entity_compare(const void *a, const void *b)
 {
     const struct joint_entity *left = a;
@@ -110,19 +96,68 @@ static int operation_rank(char operation)
     return (int)(strchr(ranks, operation) - ranks);
 }
 
+static void run_unite_behind(struct joint_run *run, size_t first)
+{
+    struct joint_entity *items = run->entities.items;
+    size_t count = first;
+    if (run->entities.count > first)
+        qsort(&items[first], run->entities.count - first, sizeof *items, joint_entity_compare);
+    for (size_t i = first; i < run->entities.count; i++) {
+        struct joint_entity *last = count == first ? NULL : &items[count - 1];
+        if (last == NULL || joint_entity_compare(last, &items[i]) != 0)
+            items[count++] = items[i];
+        else if (operation_rank(items[i].operation) > operation_rank(last->operation))
+            last->operation = items[i].operation;
+    }
+    run->entities.count = count;
+}
+
 void joint_run_unite(struct joint_run *run)
 {
-    size_t count = 0;
-    if (run->entity_count > 0)
-        qsort(run->entities, run->entity_count, sizeof *run->entities, joint_entity_compare);
-    for (size_t i = 0; i < run->entity_count; i++) {
-        struct joint_entity *last = count == 0 ? NULL : &run->entities[count - 1];
-        if (last == NULL || joint_entity_compare(last, &run->entities[i]) != 0)
-            run->entities[count++] = run->entities[i];
-        else if (operation_rank(run->entities[i].operation) > operation_rank(last->operation))
-            last->operation = run->entities[i].operation;
+    run_unite_behind(run, 0);
+}
+
+enum status joint_entities_grow(struct joint_run *run, struct joint_entities *entities,
+                                struct error *err)
+{
+    size_t room = entities->room == 0 ? FIRST_ENTITIES : 2 * entities->room;
+    if (entities->count < entities->room)
+        return STATUS_OK;
+    struct joint_entity *items = arena_alloc(&run->arena, room * sizeof *items);
+    if (items == NULL)
+        return error_set(err, STATUS_RETRY, "no memory");
+    if (entities->count > 0)
+        memcpy(items, entities->items, entities->count * sizeof *items);
+    entities->items = items;
+    entities->room = room;
+    return STATUS_OK;
+}
+
+static enum status run_check_count(size_t count, struct error *err)
+{
+    return count <= JOINT_ENTITIES_MAX
+               ? STATUS_OK
+               : error_set(err, STATUS_REJECT, "more than %d entities would change",
+                           JOINT_ENTITIES_MAX);
+}
+
+/* An entity may be written any number of times. */
+enum status joint_entity_add(struct joint_run *run, struct joint_entity entity, struct error *err)
+{
+    struct joint_entities *all = &run->entities;
+    enum status status = joint_entities_grow(run, all, err);
+    if (status == STATUS_OK && all->count - run->written == 2 * JOINT_ENTITIES_MAX) {
+        run_unite_behind(run, run->written);
+        status = run_check_count(all->count - run->written, err);
     }
-    run->entity_count = count;
+    if (status != STATUS_OK)
+        return status;
+    entity.entity_type = arena_copy(&run->arena, entity.entity_type);
+    entity.entity_key = arena_copy(&run->arena, entity.entity_key);
+    if (entity.entity_type.data == NULL || entity.entity_key.data == NULL)
+        return error_set(err, STATUS_RETRY, "no memory");
+    all->items[all->count++] = entity;
+    return STATUS_OK;
 }
 
 enum { WRITTEN_TYPE, WRITTEN_KEY, WRITTEN_EVENT, WRITTEN_PAYLOAD, WRITTEN_CAPTURED };
@@ -205,16 +240,16 @@ static enum status read_touched(void *context, struct store_row *row, struct err
 }
 
 /* The triggers note what they keep others from writing. One that was made before the type was joint
- * does not, nor does one that is switched off. @param written  entities that are to be among those
- * behind them. */
-static enum status run_check_noted(struct joint_run *run, size_t written, struct error *err)
+ * does not, nor does one that is switched off. What was written is to be among what stands behind
+ * it. */
+static enum status run_check_noted(struct joint_run *run, struct error *err)
 {
-    struct joint_entity *noted = &run->entities[written];
-    size_t count = run->entity_count - written;
+    struct joint_entity *noted = &run->entities.items[run->written];
+    size_t count = run->entities.count - run->written;
     if (count > 0)
         qsort(noted, count, sizeof *noted, joint_entity_compare);
-    for (size_t i = 0; i < written; i++) {
-        const struct joint_entity *entity = &run->entities[i];
+    for (size_t i = 0; i < run->written; i++) {
+        const struct joint_entity *entity = &run->entities.items[i];
         bool is_noted = count > 0 &&
                         bsearch(entity, noted, count, sizeof *noted, joint_entity_compare) != NULL;
         if (entity->operation != 'k' && !is_noted)
@@ -226,12 +261,36 @@ static enum status run_check_noted(struct joint_run *run, size_t written, struct
     return STATUS_OK;
 }
 
-static enum status run_read_touched(struct joint_run *run, struct error *err)
+/* Read what the changes wrote, and what the triggers noted; each entity is counted once. */
+static enum status run_read_try(struct joint_run *run, int64_t end, struct error *err)
 {
-    size_t written = run->entity_count;
-    enum status status = store_sql_query(run->store, SQL_CALL_PLAIN(JOINT_TOUCHED), read_touched,
-                                         run, err);
-    return status == STATUS_OK ? run_check_noted(run, written, err) : status;
+    struct store_sql *self = run->store;
+    enum status status = store_sql_query(self, SQL_CALL(JOINT_WRITTEN, parameter_integer(end)),
+                                         read_written, run, err);
+    joint_run_unite(run);
+    run->written = run->entities.count;
+    if (status == STATUS_OK)
+        status = store_sql_query(self, SQL_CALL_PLAIN(JOINT_TOUCHED), read_touched, run, err);
+    if (status == STATUS_OK)
+        status = run_check_noted(run, err);
+    run->written = 0;
+    joint_run_unite(run);
+    return status == STATUS_OK ? run_check_count(run->entities.count, err) : status;
+}
+
+static enum status run_begin_try(struct joint_run *run, int64_t *ret_end, struct error *err)
+{
+    struct store_sql *self = run->store;
+    run->entities.count = 0;
+    run->event_bytes = run->event_count = 0;
+    enum status status = store_sql_send(self, SQL_CALL_PLAIN(JOINT_TOUCHED_CLEAR), err);
+    if (status == STATUS_OK)
+        status = self->session->execute(self, "SAVEPOINT keepstep_look", err);
+    if (status == STATUS_OK)
+        status = store_sql_send(self, SQL_CALL_PLAIN(JOINT_LOOK_AWAY), err);
+    return status == STATUS_OK
+               ? store_sql_number(self, SQL_CALL_PLAIN(JOINT_OUTBOX_END), 0, ret_end, err)
+               : status;
 }
 
 /* Makes the changes for real, reads what they wrote, and takes them back. */
@@ -239,29 +298,17 @@ static enum status run_try_once(struct joint_run *run, struct error *err)
 {
     struct store_sql *self = run->store;
     int64_t end = 0;
-    run->entity_count = 0;
-    run->event_bytes = run->event_count = 0;
-    enum status status = store_sql_run(self, SQL_CALL_PLAIN(JOINT_TOUCHED_CLEAR), err);
-    if (status == STATUS_OK)
-        status = run_execute(run, "SAVEPOINT keepstep_look", err);
-    if (status == STATUS_OK)
-        status = store_sql_run(self, SQL_CALL_PLAIN(JOINT_LOOK_AWAY), err);
-    if (status == STATUS_OK)
-        status = store_sql_number(self, SQL_CALL_PLAIN(JOINT_OUTBOX_END), 0, &end, err);
+    enum status status = run_begin_try(run, &end, err);
     if (status == STATUS_OK)
         status = run_changes(run, err);
     if (status == STATUS_OK)
-        status = store_sql_query(self, SQL_CALL(JOINT_WRITTEN, parameter_integer(end)),
-                                 read_written, run, err);
+        status = run_read_try(run, end, err);
     if (status == STATUS_OK)
-        status = run_read_touched(run, err);
-    if (status == STATUS_OK)
-        status = run_execute(run, "ROLLBACK TO SAVEPOINT keepstep_look", err);
+        status = self->session->execute(self, "ROLLBACK TO SAVEPOINT keepstep_look", err);
     if (status == STATUS_OK)
         status = run_execute(run, "RELEASE SAVEPOINT keepstep_look", err);
     if (status == STATUS_OK)
         status = joint_guard_look_back(run, err); /* triggers on what is reserved are guarded */
-    joint_run_unite(run);
     return status;
 }
 
@@ -301,8 +348,8 @@ static enum status run_cover(struct joint_run *run, const struct joint_entity *e
     if (status != STATUS_OK || table->uncovered[0] == '\0' ||
         (table->only_deletes && entity->operation != 'd'))
         return joint_judge(status, err);
-    (void)snprintf(reason, sizeof reason, "table %s cannot be promised: it %s", table->table->name,
-                   table->uncovered);
+    utf8_format(reason, sizeof reason, "table %s cannot be promised: it %s", table->table->name,
+                table->uncovered);
     return run_refuse(entity, reason, err);
 }
 
@@ -363,10 +410,11 @@ static enum status run_reserve_one(const struct joint_run *run, const struct joi
     return status;
 }
 
+/* Sent without waiting: what comes behind it returns the error. */
 static enum status run_release(const struct joint_run *run, struct error *err)
 {
     const struct joint_name *name = &run->part->name;
-    return store_sql_run(
+    return store_sql_send(
         run->store, SQL_CALL(JOINT_RELEASE, parameter_raw(name->proposer), parameter_raw(name->id)),
         err);
 }
@@ -375,12 +423,12 @@ static enum status run_release(const struct joint_run *run, struct error *err)
 static enum status run_reserve(struct joint_run *run, struct error *err)
 {
     enum status status = run_release(run, err);
-    for (size_t i = 0; status == STATUS_OK && i < run->entity_count; i++)
-        status = run_cover(run, &run->entities[i], err);
-    for (size_t i = 0; status == STATUS_OK && i < run->entity_count; i++)
-        status = run_meet(run, &run->entities[i], err);
-    for (size_t i = 0; status == STATUS_OK && i < run->entity_count; i++)
-        status = run_reserve_one(run, &run->entities[i], err);
+    for (size_t i = 0; status == STATUS_OK && i < run->entities.count; i++)
+        status = run_cover(run, &run->entities.items[i], err);
+    for (size_t i = 0; status == STATUS_OK && i < run->entities.count; i++)
+        status = run_meet(run, &run->entities.items[i], err);
+    for (size_t i = 0; status == STATUS_OK && i < run->entities.count; i++)
+        status = run_reserve_one(run, &run->entities.items[i], err);
     return status == STATUS_OK ? joint_guard_count(run, err) : status;
 }
 

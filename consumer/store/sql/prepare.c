@@ -256,9 +256,9 @@ enum status sql_table_check_columns(struct mapped_table *table, struct error *er
     sql_catalogue_name_append(&name, table->dialect, table->mapping);
     struct parameter parameter = parameter_slice(buffer_slice(&name));
     memset(read.missing, true, sizeof read.missing);
-    enum status status = store_sql_query(self, SQL_CALL(TABLE_READ, parameter), table_read, &read,
-                                         err);
-    if (status == STATUS_OK && read.exists)
+    enum status status = store_sql_ask(self, SQL_CALL(TABLE_READ, parameter), table_read, &read,
+                                       err);
+    if (status == STATUS_OK)
         status = store_sql_query(self, SQL_CALL(TABLE_COLUMNS, parameter), mapped_column_read,
                                  &read, err);
     if (status == STATUS_OK)

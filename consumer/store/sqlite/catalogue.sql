@@ -12,6 +12,9 @@ SELECT t.name IS NOT NULL, c.name IS NOT NULL,
 FROM (SELECT 1) LEFT JOIN sqlite_master t
     ON t.name = ?1 COLLATE NOCASE AND t.type IN ('table', 'view')
 LEFT JOIN pragma_table_xinfo(?1) c ON c.name = ?2 COLLATE NOCASE
+-- Another number once any table, index or trigger was made, altered or dropped.
+-- name: catalogue_version
+PRAGMA schema_version
 -- name: catalogue_deferred
 SELECT 1 FROM sqlite_master WHERE sql LIKE '%DEFERRED%' LIMIT 1
 -- Each column: its name, whether an INSERT must give it, whether it is generated, its type, and

@@ -17,6 +17,7 @@
     X(PENDING_POSITION)                                                                            \
     X(PENDING_LAST)                                                                                \
     X(CATALOGUE_ORDER)                                                                             \
+    X(CATALOGUE_VERSION)                                                                           \
     X(CATALOGUE_DEFERRED)                                                                          \
     X(JOINT_HAS_SETS)                                                                              \
     X(JOINT_NEXT_SET)                                                                              \
@@ -30,6 +31,8 @@ enum sqlite_statement_id {
         STATEMENT_COUNT
 };
 
+#define KEPT_STATEMENTS 32
+
 struct store_sqlite {
     struct store_sql sql;
     sqlite3 *database;
@@ -41,6 +44,8 @@ struct store_sqlite {
     bool has_pragma;                /* defer_foreign_keys is on, within this transaction */
     int busy_ms;
     sqlite3_stmt *statements[STATEMENT_COUNT];
+    sqlite3_stmt *kept[KEPT_STATEMENTS]; /* of texts that are made while it runs; NULL: free */
+    size_t kept_next;                    /* the next to be replaced */
 };
 
 static inline struct store_sqlite *store_sqlite_of(struct store *store)
@@ -55,6 +60,11 @@ enum status store_sqlite_fail(struct store_sqlite *self, int code, const char *d
 /** Run SQL without parameters. */
 enum status store_sqlite_execute(struct store_sqlite *self, const char *sql,
                                  struct error *err) MUST_CHECK;
+
+/** Prepare SQL, or find it among the last KEPT_STATEMENTS texts that were. It stays the session's,
+ * and is valid until the next call; the caller resets it. @return OK; RETRY; FATAL. */
+enum status store_sqlite_keep(struct store_sqlite *self, const char *sql,
+                              sqlite3_stmt **ret_statement, struct error *err) MUST_CHECK;
 
 /** BEGIN IMMEDIATE. */
 enum status store_sqlite_begin(struct store_sqlite *self, struct error *err) MUST_CHECK;

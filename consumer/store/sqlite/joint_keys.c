@@ -22,7 +22,7 @@ static enum status keys_number(struct store_sqlite *self, const char *sql,
                                struct error *err)
 {
     sqlite3_stmt *statement = NULL;
-    enum status status = sqlite_session_prepare(self->database, sql, &statement, err);
+    enum status status = store_sqlite_keep(self, sql, &statement, err);
     if (status != STATUS_OK)
         return status;
     const struct slice texts[] = {
@@ -35,7 +35,8 @@ static enum status keys_number(struct store_sqlite *self, const char *sql,
     *ret_number = code == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
     if (code != SQLITE_ROW && code != SQLITE_DONE)
         status = store_sqlite_fail(self, code, sql, err);
-    (void)sqlite3_finalize(statement);
+    (void)sqlite3_reset(statement);
+    (void)sqlite3_clear_bindings(statement);
     return status;
 }
 

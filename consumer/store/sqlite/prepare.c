@@ -134,6 +134,7 @@ const struct sql_dialect store_sqlite_dialect = {
     .quote = '"',
     .reserved = "sqlite_",
     .order_id = STATEMENT_CATALOGUE_ORDER,
+    .version_id = STATEMENT_CATALOGUE_VERSION,
     .ignores_case = true,
     .append_type = append_type,
     .check_column = check_column,

@@ -2,6 +2,7 @@
 #include "consumer/store/sqlite/internal.h"
 
 #include "common/sqlite_scan.h"
+#include "common/utf8.h"
 #include "consumer_sqlite_sql.h"
 #include "schemas_sql.h"
 
@@ -115,7 +116,7 @@ static bool row_keep(const struct store_row *row, int column, struct arena *aren
 static void row_copy(const struct store_row *row, int column, char *ret_text, size_t size)
 {
     struct slice text = sqlite_session_text(row->result, column);
-    (void)snprintf(ret_text, size, "%.*s", SLICE_ARGS(text));
+    (void)snprintf(ret_text, size, "%.*s", SLICE_ARGS(utf8_cut(text, size - 1)));
 }
 
 static enum status session_send(struct store_sql *sql, const struct sql_call *call,
@@ -202,9 +203,29 @@ static void session_rollback(struct store_sql *sql)
         (void)sqlite3_exec(self->database, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
 }
 
+enum status store_sqlite_keep(struct store_sqlite *self, const char *sql,
+                              sqlite3_stmt **ret_statement, struct error *err)
+{
+    for (size_t i = 0; i < KEPT_STATEMENTS; i++) {
+        *ret_statement = self->kept[i];
+        if (*ret_statement != NULL && strcmp(sqlite3_sql(*ret_statement), sql) == 0)
+            return STATUS_OK;
+    }
+    sqlite3_stmt **place = &self->kept[self->kept_next];
+    (void)sqlite3_finalize(*place);
+    *place = NULL;
+    self->kept_next = (self->kept_next + 1) % KEPT_STATEMENTS;
+    enum status status = sqlite_session_prepare(self->database, sql, place, err);
+    *ret_statement = *place;
+    return status;
+}
+
 static enum status session_query(struct store_sql *sql, struct row_query *query, struct error *err)
 {
-    return sqlite_scan_run(((struct store_sqlite *)sql)->database, query, err);
+    struct store_sqlite *self = (struct store_sqlite *)sql;
+    sqlite3_stmt *statement = NULL;
+    enum status status = store_sqlite_keep(self, query->sql, &statement, err);
+    return status == STATUS_OK ? sqlite_scan_statement(statement, query, err) : status;
 }
 
 static const struct sql_session_ops sqlite_session = {
@@ -290,6 +311,8 @@ void store_sqlite_close(struct store *store)
     store_sqlite_pending_done(self);
     for (size_t i = 0; i < STATEMENT_COUNT; i++)
         (void)sqlite3_finalize(self->statements[i]);
+    for (size_t i = 0; i < KEPT_STATEMENTS; i++)
+        (void)sqlite3_finalize(self->kept[i]);
     store_sql_done(&self->sql);
     (void)sqlite3_close(self->database);
     free(self);
