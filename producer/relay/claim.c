@@ -325,11 +325,11 @@ static enum status relay_claim_data(struct relay *relay, struct error *err)
     struct relay_choice choice = {0};
     const struct outbox_extent extent = relay_extent(relay);
     enum status status = relay_choose(relay, &choice, err);
-    if (status == STATUS_OK && choice.count > 0)
-        status = relay_check_open_sets(relay, &choice, err);
-    if (status == STATUS_OK && choice.count > 0)
-        status = relay_number(relay, &choice, err);
     if (status != STATUS_OK || choice.count == 0)
+        return status;
+    relay_note_unknown_rests(relay, &choice);
+    status = relay_number(relay, &choice, err);
+    if (status != STATUS_OK)
         return status;
     relay->waiting.found_at_us = relay->waiting.loaded_at_us;
     relay_order_ahead(relay, &choice);

@@ -187,6 +187,8 @@ enum status relay_resolve_claim(struct relay *relay, struct error *err)
     if (status == STATUS_OK && relay_is_recovered(relay))
         durable = relay_judge_batch(relay, states, count);
     free(states);
+    if (status == STATUS_OK && relay_is_recovered(relay) && !durable && relay_is_whole(relay))
+        status = relay_find_open_sets(relay, err); /* the claim may have been a set's first part */
     if (status != STATUS_OK || !relay_is_recovered(relay))
         return status;
     log_info("relay", "the claim of %zu rows is %s", relay->batch.claim.row_count,

@@ -4,6 +4,7 @@
 
 #include "producer/capture/watch.h"
 #include "producer/relay/loader.h"
+#include "producer/relay/passed.h"
 #include "producer/relay/record_maker.h"
 #include "producer/relay/relay.h"
 #include "producer/relay/sets.h"
@@ -48,6 +49,7 @@ struct relay_lane {
     uint64_t set_end;                 /* and the last number of one */
     uint64_t open_end; /* where the set ends of which the last rows have no numbers; 0: none has */
     uint64_t open_group; /* digest of its `changeset`; 0: it may have several */
+    uint64_t rest_noted; /* the open_end of which relay_note_unknown_rests() has told */
     size_t large_rows;   /* of the large set: its rows here that have no number */
     uint64_t void_end;   /* where the set ends that had the last void; 0: that was alone */
 };
@@ -103,6 +105,7 @@ struct relay_large {
     int64_t set_aside; /* rows that were set aside when the measuring began; 0: not counted */
     bool merged;       /* fact: what lies between its rows is one set with it, which is cut */
     bool begun;        /* fact: a part of it has its numbers, or may have */
+    bool cut_noted;    /* latch: that something may be cut was counted and logged */
 };
 
 /** The lease (rule 10). All times of the relay are monotonic unless they say "wall clock". */
@@ -241,6 +244,7 @@ struct relay {
     struct relay_joint joint;
     struct relay_ahead ahead;
     struct relay_large large;
+    struct passed passed;     /* what was measured of it, or stays behind it */
     struct relay_batch batch; /* the rows that were claimed last */
     struct record_maker maker;
     int64_t *record_bytes_max; /* the maker's bytes_max */
@@ -400,10 +404,9 @@ void relay_large_again(struct relay *relay);
 enum status relay_find_open_sets(struct relay *relay, struct error *err) MUST_CHECK;
 /** @return whether a lane has such a set. */
 bool relay_has_open_set(const struct relay *relay);
-/** Check, before rows are numbered, that they begin with the rest of each such set whose rows are
- * not known by their `changeset`; large.c sees to the others. @return OK; FATAL. */
-enum status relay_check_open_sets(struct relay *relay, const struct relay_choice *choice,
-                                  struct error *err) MUST_CHECK;
+/** Tell, before rows are numbered, where they get the numbers of such a set although nothing says
+ * that they are its rest: its `changeset` does not, and they are more or fewer. */
+void relay_note_unknown_rests(struct relay *relay, const struct relay_choice *choice);
 /** Refuse to give the numbers of such a set to others. @return FATAL. */
 enum status relay_refuse_other_rest(const struct relay_lane *lane, size_t rows,
                                     struct error *err) MUST_CHECK;

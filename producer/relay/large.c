@@ -24,9 +24,18 @@
 
 #define GROUP_BYTES ((size_t)64 * 1024 * 1024) /* of one load of rows without payloads */
 
+/* A row, and the entity that it changes. */
+struct large_change {
+    uint64_t entity;
+    int64_t position;
+    enum passed_place place;
+};
+
 /* Rows that were loaded together. */
 struct large_window {
-    struct outbox_rows own;    /* of the large set */
+    struct outbox_rows own;       /* of the large set */
+    struct large_change *changes; /* all that was loaded, while it is measured */
+    size_t change_count;
     struct outbox_rows others; /* that go before it */
     int64_t first;             /* position of the first row; 0: there is none */
     int64_t last;              /* and of the last one */
@@ -42,6 +51,7 @@ static void large_set_stage(struct relay *relay, enum relay_large_stage stage)
     bool ends_known = large->stage == LARGE_PARTS && !large->begun;
     large->stage = stage;
     large->after = 0;
+    passed_done(&relay->passed);
     if (stage == LARGE_PARTS)
         return;
     large->rows = 0;
@@ -90,12 +100,24 @@ static bool large_has(const struct relay_large *large, const struct outbox_row *
            digest_64(row->changeset) == large->group;
 }
 
-/* @return whether the large set comes after the row's set. Of what nothing tells apart the rows in
- * front of the large set's end go first. */
-static bool large_comes_after(const struct relay_large *large, const struct outbox_row *row)
+/* Of what nothing tells apart the rows in front of the large set's end go first. Of one that is
+ * merged all rows go by their positions. */
+static enum passed_place large_place_of(const struct relay_large *large,
+                                        const struct outbox_row *row)
 {
+    if (large->merged)
+        return row->position <= large->end ? PLACE_BEFORE : PLACE_BEHIND;
+    if (large_has(large, row))
+        return PLACE_OWN;
     return !large->begun && row->position < large->end &&
-           (row->shared || row->last_of_group < large->end);
+                   (row->shared || row->last_of_group < large->end)
+               ? PLACE_BEFORE
+               : PLACE_BEHIND;
+}
+
+static uint64_t large_entity_of(const struct outbox_row *row)
+{
+    return digest_64(row->entity_type) * 31 + digest_64(row->entity_key);
 }
 
 /* Takes the rows of one window for all that waits of a `changeset` that several transactions may
@@ -120,19 +142,25 @@ static void large_cut_shared(struct large_window *window)
 static enum status large_divide(struct relay *relay, const struct outbox_rows *loaded,
                                 struct large_window *window, struct error *err)
 {
+    const struct relay_large *large = &relay->large;
+    bool checks = large->stage == LARGE_MEASURED && !large->begun && !large->merged;
     size_t size = (loaded->count + 1) * sizeof *loaded->rows;
     window->own.rows = arena_alloc(&relay->sets, size);
     window->others.rows = arena_alloc(&relay->sets, size);
-    if (window->own.rows == NULL || window->others.rows == NULL)
+    window->changes = arena_alloc(&relay->sets, (loaded->count + 1) * sizeof *window->changes);
+    if (window->own.rows == NULL || window->others.rows == NULL || window->changes == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
     for (size_t i = 0; i < loaded->count; i++) {
         struct outbox_row row = loaded->rows[i];
-        bool is_own = large_has(&relay->large, &row);
-        row.shared = row.shared || (is_own && relay->large.merged);
-        if (is_own && !row.shared)
+        enum passed_place place = large_place_of(large, &row);
+        row.shared = row.shared || (large->merged && row.changeset.length > 0);
+        if (place == PLACE_OWN)
             window->own.rows[window->own.count++] = row;
-        else if (large_comes_after(&relay->large, &row))
+        else if (place == PLACE_BEFORE)
             window->others.rows[window->others.count++] = row;
+        if (checks)
+            window->changes[window->change_count++] = (struct large_change){
+                .entity = large_entity_of(&row), .position = row.position, .place = place};
     }
     large_cut_shared(window);
     return STATUS_OK;
@@ -267,8 +295,9 @@ static enum status large_end_measuring(struct relay *relay, struct error *err)
         uint64_t last = lane->state.last_sequence;
         bool is_open = last < lane->open_end;
         bool is_own = is_open && lane->open_group == large->group;
+        bool is_others = is_open && !is_own && lane->open_group != 0;
         if ((is_own && lane->large_rows < lane->open_end - last) ||
-            (is_open && !is_own && lane->large_rows > 0))
+            (is_others && lane->large_rows > 0))
             return relay_refuse_other_rest(lane, lane->large_rows, err);
         if (is_own)
             lane->large_rows = lane->open_end - last;
@@ -314,25 +343,17 @@ static int64_t large_find_reach(struct relay *relay, const struct large_window *
     return 0;
 }
 
-static void large_note_cut(const struct relay *relay)
+static void large_note_cut(struct relay *relay)
 {
+    if (relay->large.cut_noted)
+        return;
+    relay->large.cut_noted = true;
     atomic_fetch_add(&relay->options.metrics->sets_split, 1);
     log_warning("relay",
                 "changes that could not be told apart by transaction lie among those of a "
                 "transaction that is published in parts, up to outbox row %lld: copies may show "
                 "a transaction in two parts",
                 (long long)relay->large.end);
-}
-
-/* A row, and the entity that it changes. */
-struct large_change {
-    uint64_t entity;
-    int64_t position;
-};
-
-static uint64_t large_entity_of(const struct outbox_row *row)
-{
-    return digest_64(row->entity_type) * 31 + digest_64(row->entity_key);
 }
 
 static int large_compare_changes(const void *left, const void *right)
@@ -344,36 +365,34 @@ static int large_compare_changes(const void *left, const void *right)
     return (a->position > b->position) - (a->position < b->position);
 }
 
-/* Looks whether a row that would go before the large set stands behind a row of it that has the
- * same entity. Such sets are merged (rule 52), and a merged one is cut where it is large. */
-static enum status large_find_merged(struct relay *relay, const struct large_window *window,
-                                     bool *ret_merged, struct error *err)
+/* @return whether an entity has a change whose place is in front of an earlier one's. Such sets are
+ * merged (rule 52), and a merged one is cut where it is large. */
+static bool large_is_crossed(const struct relay *relay, struct large_window *window)
 {
-    size_t count = window->own.count;
-    *ret_merged = false;
-    if (count == 0 || window->others.count == 0)
-        return STATUS_OK;
-    struct large_change *own = arena_alloc(&relay->sets, count * sizeof *own);
-    if (own == NULL)
-        return error_set(err, STATUS_RETRY, "no memory");
-    for (size_t i = 0; i < count; i++)
-        own[i] = (struct large_change){large_entity_of(&window->own.rows[i]),
-                                       window->own.rows[i].position};
-    qsort(own, count, sizeof *own, large_compare_changes);
-    for (size_t i = 0; i < window->others.count && !*ret_merged; i++) {
-        const struct outbox_row *row = &window->others.rows[i];
-        uint64_t entity = large_entity_of(row);
-        size_t low = 0;
-        for (size_t high = count; low < high;) {
-            size_t middle = low + (high - low) / 2;
-            if (own[middle].entity < entity)
-                low = middle + 1;
-            else
-                high = middle;
-        }
-        *ret_merged = low < count && own[low].entity == entity && own[low].position < row->position;
+    struct large_change *changes = window->changes;
+    enum passed_place place = PLACE_BEFORE;
+    bool crossed = false;
+    qsort(changes, window->change_count, sizeof *changes, large_compare_changes);
+    for (size_t i = 0; i < window->change_count && !crossed; i++) {
+        if (i == 0 || changes[i].entity != changes[i - 1].entity)
+            place = passed_find(&relay->passed, changes[i].entity);
+        crossed = changes[i].place < place;
+        place = changes[i].place;
     }
-    return STATUS_OK;
+    return crossed;
+}
+
+/* Notes what a window leaves behind, up to a position. */
+static enum status large_pass(struct relay *relay, const struct large_window *window, int64_t to,
+                              struct error *err)
+{
+    bool done = true;
+    for (size_t i = 0; done && i < window->change_count; i++) {
+        const struct large_change *change = &window->changes[i];
+        if (change->position <= to && change->place != PLACE_BEFORE)
+            done = passed_note(&relay->passed, change->entity, change->place);
+    }
+    return done ? STATUS_OK : error_set(err, STATUS_RETRY, "no memory");
 }
 
 /* Counts what is set aside, if any may be.
@@ -424,14 +443,11 @@ static enum status large_measure(struct relay *relay, struct relay_choice *choic
 {
     struct relay_large *large = &relay->large;
     struct large_window window;
-    bool merged = false;
     bool goes_on = false;
     enum status status = large_load_measured(relay, &window, &goes_on, err);
-    if (status == STATUS_OK && goes_on)
-        status = large_find_merged(relay, &window, &merged, err);
     if (status != STATUS_OK || !goes_on)
         return status;
-    if (merged) {
+    if (large_is_crossed(relay, &window)) {
         large->merged = true;
         relay_large_again(relay);
         return STATUS_OK;
@@ -454,6 +470,8 @@ static enum status large_measure(struct relay *relay, struct relay_choice *choic
     if (reach == 0 && window.first != 0)
         return STATUS_OK;
     status = large_count(relay, &window, reach, &goes_on, err);
+    if (status == STATUS_OK && goes_on)
+        status = large_pass(relay, &window, reach, err);
     if (status != STATUS_OK || !goes_on)
         return status;
     bool is_done = window.others.count == 0 && window.is_last;

@@ -147,6 +147,7 @@ void relay_free(struct relay *relay)
     free(relay->capture.findings);
     free(relay->record_bytes_max);
     free(relay->ahead.claimed);
+    passed_done(&relay->passed);
     arena_done(&relay->arena);
     arena_done(&relay->sets);
     arena_done(&relay->headers);

@@ -65,17 +65,6 @@ bool relay_has_open_set(const struct relay *relay)
     return false;
 }
 
-/* @return whether as many rows of a set lie in a lane as the set that is open there lacks. */
-static bool relay_is_rest(struct relay *relay, const struct relay_lane *lane,
-                          const struct relay_choice *choice, const struct change_set *set,
-                          size_t *ret_rows)
-{
-    *ret_rows = 0;
-    for (size_t i = set->first; i < set->first + set->count; i++)
-        *ret_rows += relay_lane_of_set(relay, &choice->rows[i]) == lane;
-    return lane->state.last_sequence + *ret_rows == lane->open_end;
-}
-
 enum status relay_refuse_other_rest(const struct relay_lane *lane, size_t rows, struct error *err)
 {
     return error_set(
@@ -88,25 +77,43 @@ enum status relay_refuse_other_rest(const struct relay_lane *lane, size_t rows, 
         (unsigned long long)lane->state.last_sequence);
 }
 
-/* What was lost waits again, and in the order of sets it is first: all that was before it has its
- * numbers. Only a transaction that came to light later could be before it. */
-enum status relay_check_open_sets(struct relay *relay, const struct relay_choice *choice,
-                                  struct error *err)
+/* @return how many rows the first set has in a lane that has any there. */
+static size_t relay_count_first(struct relay *relay, const struct relay_lane *lane,
+                                const struct relay_choice *choice)
+{
+    size_t rows = 0;
+    for (size_t s = 0; s < choice->set_count && rows == 0; s++) {
+        const struct change_set *set = &choice->sets[s];
+        for (size_t i = set->first; i < set->first + set->count; i++)
+            rows += relay_lane_of_set(relay, &choice->rows[i]) == lane;
+    }
+    return rows;
+}
+
+void relay_note_unknown_rests(struct relay *relay, const struct relay_choice *choice)
 {
     struct relay_cursor at = {0};
-    const struct relay_lane *lane;
+    struct relay_lane *lane;
     while ((lane = relay_next_lane(relay, &at)) != NULL) {
-        size_t rows = 0;
-        bool is_rest = false;
-        if (lane->state.last_sequence >= lane->open_end ||
-            (lane->open_group != 0 && lane->open_group == relay->large.group))
+        uint64_t lacks = lane->open_end - lane->state.last_sequence;
+        if (lane->state.last_sequence >= lane->open_end || lane->open_group != 0 ||
+            lane->rest_noted == lane->open_end)
             continue;
-        for (size_t s = 0; s < choice->set_count && rows == 0; s++)
-            is_rest = relay_is_rest(relay, lane, choice, &choice->sets[s], &rows);
-        if (rows > 0 && !is_rest)
-            return relay_refuse_other_rest(lane, rows, err);
+        size_t rows = relay_count_first(relay, lane, choice);
+        if (rows == 0)
+            continue;
+        lane->rest_noted = lane->open_end;
+        if (rows == lacks)
+            continue;
+        atomic_fetch_add(&relay->options.metrics->sets_split, 1);
+        log_warning("relay",
+                    "%s [%d]: the database has lost which changes had the numbers from %llu to "
+                    "%llu, which end a set: what waits gets them, and copies may show a "
+                    "transaction in two parts",
+                    lane->state.topic, (int)lane->state.partition,
+                    (unsigned long long)lane->state.last_sequence + 1,
+                    (unsigned long long)lane->open_end);
     }
-    return STATUS_OK;
 }
 
 void relay_note_spread(struct relay *relay)
@@ -116,6 +123,21 @@ void relay_note_spread(struct relay *relay)
         log_warning("relay", "a transaction has changes in several partitions: copies show its "
                              "parts one after the other; this is counted, and not logged again");
     relay->spread_logged = true;
+}
+
+/* Where a row's set ends in its lane, of which all rows of this claim have their numbers. Behind
+ * the rest of an earlier set, which nothing told from this one, another set begins. */
+static uint64_t relay_find_end(const struct relay *relay, const struct relay_lane *lane,
+                               uint64_t sequence)
+{
+    uint64_t before = lane->set_end - lane->set_rows; /* the last number in front of the set */
+    uint64_t end = lane->set_end;
+    if (sequence <= lane->open_end)
+        return lane->open_end;
+    if (relay->large.stage == LARGE_PARTS)
+        end += lane->large_rows;
+    before = before < lane->open_end ? lane->open_end : before;
+    return end - before > 1 ? end : 0;
 }
 
 void relay_end_sets(struct relay *relay, const struct relay_choice *choice)
@@ -132,13 +154,16 @@ void relay_end_sets(struct relay *relay, const struct relay_choice *choice)
             lane->set_end = choice->rows[i].sequence;
         }
         for (size_t i = set->first; i < set->first + set->count; i++) {
-            lane = relay_lane_of_set(relay, &choice->rows[i]);
-            bool goes_on = lane != NULL && lane->set_end <= lane->open_end;
-            bool in_set = goes_on || (lane != NULL && lane->set_rows > 1);
-            choice->rows[i].changeset_end = goes_on ? lane->open_end : in_set ? lane->set_end : 0;
+            struct outbox_row *row = &choice->rows[i];
+            lane = relay_lane_of_set(relay, row);
+            row->changeset_end = lane == NULL ? 0 : relay_find_end(relay, lane, row->sequence);
         }
         for (size_t i = set->first; i < set->first + set->count; i++) {
             lane = relay_lane_of(relay, &choice->rows[i]);
+            if (lane->set_rows > 0 && choice->goes_on && lane->set_end > lane->open_end) {
+                lane->open_end = lane->set_end + lane->large_rows;
+                lane->open_group = relay->large.group;
+            }
             lane->set_rows = 0;
         }
         if (lanes > 1 && relay->large.stage != LARGE_PARTS)

@@ -88,11 +88,11 @@ static void the_rest_of_a_lost_set_gets_its_end_each_time_that_it_is_claimed(voi
     struct outbox_row rows[] = {{.topic = "now"}, {.topic = "now"}, {.topic = "now"}};
     struct change_set sets[] = {{.count = 1, .groups = 1}, {.first = 1, .count = 1, .groups = 1}};
     const struct relay_choice choice = {.rows = rows, .count = 2, .sets = sets, .set_count = 2};
-    struct relay relay = {.topics = &topic, .topic_count = 1};
-    struct error err = ERROR_INIT;
+    struct relay_metrics metrics = {0};
+    struct relay relay = {.topics = &topic, .topic_count = 1, .options.metrics = &metrics};
     (void)state;
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(relay_check_open_sets(&relay, &choice, &err), STATUS_OK);
+        relay_note_unknown_rests(&relay, &choice);
         for (size_t r = 0; r < choice.count; r++) {
             rows[r].sequence = 5 + r;
             rows[r].changeset_end = 99;
@@ -101,17 +101,43 @@ static void the_rest_of_a_lost_set_gets_its_end_each_time_that_it_is_claimed(voi
         assert_int_equal(rows[0].changeset_end, 5);
         assert_int_equal(rows[1].changeset_end, 0);
     }
-    sets[0].count = 2; /* once more it would be too many */
-    assert_int_equal(relay_check_open_sets(&relay, &choice, &err), STATUS_FATAL);
-    error_clear(&err);
-    lane.state.last_sequence = 5; /* it is durable now */
-    assert_int_equal(relay_check_open_sets(&relay, &choice, &err), STATUS_OK);
+    assert_int_equal(atomic_load(&metrics.sets_split), 0);
+}
+
+/* The rest has one change, and three come next, as one set or two. */
+static void what_comes_next_gets_the_numbers_of_a_rest_that_is_not_known(void **state)
+{
+    struct config_entry entry = {.topic = (char *)"now", .partitions = 1};
+    struct relay_lane lane = {.state = {.last_sequence = 4}, .open_end = 5};
+    struct relay_topic topic = {.name = "now", .entry = &entry, .lane_count = 1, .lanes = &lane};
+    struct outbox_row rows[] = {{.topic = "now"}, {.topic = "now"}, {.topic = "now"}};
+    struct change_set sets[] = {{.count = 3, .groups = 1}, {.first = 2, .count = 1, .groups = 1}};
+    struct relay_choice choice = {.rows = rows, .count = 3, .sets = sets, .set_count = 1};
+    struct relay_metrics metrics = {0};
+    struct relay relay = {.topics = &topic, .topic_count = 1, .options.metrics = &metrics};
+    (void)state;
+    for (size_t r = 0; r < choice.count; r++)
+        rows[r].sequence = 5 + r;
+    for (int i = 0; i < 2; i++) { /* a claim that is not durable is told of once */
+        relay_note_unknown_rests(&relay, &choice);
+        relay_end_sets(&relay, &choice);
+        assert_int_equal(rows[0].changeset_end, 5);
+        assert_int_equal(rows[1].changeset_end, 7);
+        assert_int_equal(rows[2].changeset_end, 7);
+        assert_int_equal(atomic_load(&metrics.sets_split), 1);
+    }
+    sets[0].count = choice.set_count = 2;
+    relay_end_sets(&relay, &choice);
+    assert_int_equal(rows[0].changeset_end, 5);
+    assert_int_equal(rows[1].changeset_end, 0);
+    assert_int_equal(rows[2].changeset_end, 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_rest_of_a_lost_set_gets_its_end_each_time_that_it_is_claimed),
+        TEST(what_comes_next_gets_the_numbers_of_a_rest_that_is_not_known),
         TEST(a_topic_that_was_left_is_none_that_the_database_has_forgotten),
     };
     return TEST_RUN(tests);

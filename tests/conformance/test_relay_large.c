@@ -1,0 +1,265 @@
+/* A relay with a transaction that is larger than its claims, on each database: what has a part of
+ * its `changeset` numbered, crosses it, or was lost. labels: threads */
+#include "tests/support/database.h"
+#include "tests/support/outbox_case.h"
+#include "tests/support/relay_shop.h"
+
+#include "common/clock.h"
+#include "producer/relay/internal.h"
+
+#include <stdio.h>
+
+#define LIMIT_MS 120000
+#define SIZE     10 /* rows of a small case */
+#define PART     3
+#define ROWS     3000 /* of a large one, in windows of: */
+#define WINDOW   500
+
+#define UNORDERED                                                                                  \
+    "SELECT count(*) FROM (SELECT sequence, lag(sequence) OVER (PARTITION BY aggregateid ORDER "   \
+    "BY position) AS earlier FROM outbox) AS t WHERE sequence < earlier OR sequence IS NULL"
+
+static void expect(const struct relay_shop *shop, const char *sql, const char *rows)
+{
+    if (!database_wait_for(outbox_case_url, sql, rows, LIMIT_MS))
+        test_fail("%s is %s, not %s: %s", sql, outbox_case_ask(sql), rows, shop->err.text);
+}
+
+static void make(struct relay_shop *shop, int events)
+{
+    *shop = (struct relay_shop){.whole = true};
+    outbox_case_whole = true;
+    (void)remove(test_path("outbox.db")); /* of the round before */
+    outbox_case_make();
+    if (strncmp(outbox_case_url, "sqlite:", 7) == 0)
+        shop->path = outbox_case_path(outbox_case_url);
+    relay_shop_prepare(shop, outbox_case_url, 1);
+    shop->config.limits.changeset_events = events;
+}
+
+/* Write rows, each of an entity of its own, with the position's number; `changeset` is an
+ * expression of it. */
+static void write_rows(int count, const char *changeset)
+{
+    const char *product = outbox_case_product->name;
+    const char *numbers =
+        strcmp(product, "mariadb") == 0 ? "SELECT seq AS i FROM seq_1_to_%d"
+        : strcmp(product, "postgresql") == 0
+            ? "SELECT i FROM generate_series(1, %d) AS g(i)"
+            : "WITH RECURSIVE g(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM g WHERE i < %d) "
+              "SELECT i FROM g";
+    (void)outbox_case_ask(test_format(
+        "INSERT INTO outbox (aggregatetype, aggregateid, type, payload) SELECT 'order', "
+        "'{\"id\":' || i || '}', 'order.updated', '{\"op\":\"u\",\"before\":null,\"after\":{"
+        "\"id\":' || i || ',\"name\":\"x\"}}' FROM (%s) AS n ORDER BY i",
+        test_format(numbers, count)));
+    (void)outbox_case_ask(
+        test_format("UPDATE outbox SET id = 'row-' || position, changeset = %s", changeset));
+}
+
+static void give_entity(int position, int of)
+{
+    (void)outbox_case_ask(test_format("UPDATE outbox SET aggregateid = '{\"id\":%d}', payload = "
+                                      "replace(payload, '\"id\":%d,', '\"id\":%d,') "
+                                      "WHERE position = %d",
+                                      of, position, of, position));
+}
+
+/* The database has the numbers of the first rows of a set only. */
+static void number_first(int count, const char *changeset, int end)
+{
+    (void)outbox_case_ask(test_format("UPDATE outbox SET kafka_partition = 0, sequence = position, "
+                                      "changeset_end = %d, changeset = '%s' WHERE position <= %d",
+                                      end, changeset, count));
+    (void)outbox_case_ask("INSERT INTO keepstep_relay_type VALUES ('order', 'order')");
+    (void)outbox_case_ask(test_format("INSERT INTO keepstep_relay_partition VALUES ('order', 0, "
+                                      "%d, 'row-%d', 0, -1, '')",
+                                      count, count));
+}
+
+#define ENDS                                                                                       \
+    "SELECT min(sequence), max(sequence), count(*), coalesce(changeset_end, 0) FROM outbox "       \
+    "GROUP BY changeset_end ORDER BY min(sequence)"
+
+/* What waits besides the rest of a set that nothing tells from it: more of its kind, and a large
+ * transaction; of it all, or its last row alone, are behind the rest. */
+static void numbers_that_nothing_tells_whose_they_were_go_to_what_waits(void)
+{
+    static const struct {
+        const char *changeset;
+        int end;
+        const char *ends;
+    } cases[] = {
+        {"'-'", 5, "1|5|5|5\n6|10|2|0\n7|9|3|9\n"},
+        {"'a'", 5, "1|5|5|5\n6|10|5|10\n"},
+        {"'a'", 4, "1|4|4|4\n5|10|6|10\n"},
+        {"'a'", 9, "1|9|9|9\n10|10|1|0\n"},
+        {"CASE WHEN position = 10 THEN 'b' ELSE 'a' END", 8, "1|8|8|8\n9|10|2|0\n"},
+        {"''", 5, "1|5|5|5\n6|10|5|0\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct relay_shop shop;
+        make(&shop, PART);
+        write_rows(SIZE, cases[i].changeset);
+        number_first(PART, "-", cases[i].end);
+        relay_shop_start(&shop);
+        expect(&shop, "SELECT acknowledged_sequence FROM keepstep_relay_partition", "10\n");
+        relay_shop_stop(&shop);
+        assert_string_equal(outbox_case_ask(ENDS), cases[i].ends);
+        assert_true(atomic_load(&shop.metrics.sets_split) > 0);
+        relay_shop_done(&shop);
+        arena_done(&outbox_case_arena);
+    }
+    arena_init(&outbox_case_arena, 1);
+}
+
+/* The numbers wait for rows, which come later. */
+static void numbers_that_nothing_waits_for_are_given_once_something_does(void)
+{
+    struct relay_shop shop;
+    make(&shop, PART);
+    write_rows(4, "''");
+    number_first(PART, "-", 6);
+    relay_shop_start(&shop);
+    expect(&shop, "SELECT acknowledged_sequence FROM keepstep_relay_partition", "4\n");
+    (void)outbox_case_ask("INSERT INTO outbox (aggregatetype, aggregateid, type, payload, "
+                          "changeset) SELECT aggregatetype, aggregateid, type, payload, '' FROM "
+                          "outbox WHERE position <= 3");
+    expect(&shop, "SELECT acknowledged_sequence FROM keepstep_relay_partition", "7\n");
+    relay_shop_stop(&shop);
+    expect(&shop, "SELECT count(*), max(sequence) FROM outbox WHERE changeset_end = 6", "6|6\n");
+    relay_shop_done(&shop);
+}
+
+static const struct outbox_ops *real_ops;
+static int claims;
+
+/* The first claim is lost. By the next one a row cannot be published any more. */
+static enum status lose_first_claim(struct outbox *outbox, const struct lease *lease,
+                                    const struct outbox_claim *claim, struct error *err)
+{
+    if (claims++ > 0)
+        return real_ops->claim(outbox, lease, claim, err);
+    (void)outbox_case_ask("UPDATE outbox SET payload = replace(payload, '\"x\"', '7') "
+                          "WHERE position = 8");
+    return error_set(err, STATUS_RETRY, "the COMMIT was lost");
+}
+
+static void *run_relay(void *context)
+{
+    struct relay_shop *shop = context;
+    const struct entity_schema *schemas[] = {shop->schema, NULL};
+    const struct relay_options options = {
+        .config = &shop->config, .schemas = schemas, .metrics = &shop->metrics};
+    struct relay *relay = NULL;
+    struct outbox_ops ops;
+    shop->status = relay_new(&options, &relay, &shop->err);
+    if (shop->status == STATUS_OK) {
+        relay->outbox = outbox_case_open("1");
+        real_ops = relay->outbox->ops;
+        ops = *real_ops;
+        ops.claim = lose_first_claim;
+        relay->outbox->ops = &ops;
+        relay_set_state(relay, RELAY_WITHOUT_LEASE);
+        shop->status = relay_run(relay, &shop->stop, &shop->err);
+    }
+    relay_free(relay);
+    return NULL;
+}
+
+/* It has no number, so it is set aside like any other. */
+static void a_large_transaction_whose_first_claim_was_lost_is_as_if_it_had_not_begun(void)
+{
+    struct relay_shop shop;
+    make(&shop, PART);
+    write_rows(SIZE, "'a'");
+    claims = 0;
+    assert_int_equal(pthread_create(&shop.thread, NULL, run_relay, &shop), 0);
+    expect(&shop, "SELECT count(*) FROM outbox WHERE set_aside IS NOT NULL", "10\n");
+    relay_shop_stop(&shop);
+    assert_int_equal(claims, 1);
+    relay_shop_done(&shop);
+}
+
+/* Two changes of one entity, `first` and `second`, of sets that can only be told apart wrongly: a
+ * transaction's last change would stand behind all that it depends on. */
+struct crossing {
+    const char *changeset;
+    int first;
+    int second;
+};
+
+/* `a` is large and ends at 2990; `b` ends before, `c` behind it. */
+#define AMONG(b, c1, c2)                                                                           \
+    "CASE WHEN position IN (" b ") THEN 'b' WHEN position IN (" c1 ", " c2                         \
+    ") THEN 'c' WHEN position > 2990 THEN '' ELSE 'a' END"
+#define BY_TURNS "CASE WHEN position % 2 = 0 THEN 'a' ELSE 'b' END"
+
+static const struct crossing crossings[] = {
+    {AMONG("2402", "1", "2999"), 13, 2402},  /* a, then b, windows apart */
+    {AMONG("402", "1", "2999"), 13, 402},    /* in one window */
+    {AMONG("0", "13", "2999"), 13, 2402},    /* c, then a */
+    {AMONG("0", "13", "2999"), 13, 402},     /* in one window */
+    {AMONG("2402", "13", "2999"), 13, 2402}, /* c, then b, with a between them */
+    {AMONG("402", "13", "2999"), 13, 402},   /* in one window */
+    {BY_TURNS, 12, 2401},                    /* both large: a, which ends last, then b */
+    {BY_TURNS, 12, 411},                     /* in one window */
+};
+
+static void publish(struct relay_shop *shop)
+{
+    relay_shop_start(shop);
+    expect(shop, "SELECT acknowledged_sequence FROM keepstep_relay_partition",
+           test_format("%d\n", ROWS));
+    relay_shop_stop(shop);
+    assert_string_equal(outbox_case_ask(UNORDERED), "0\n");
+    assert_int_equal(atomic_load(&shop->metrics.sets_set_aside), 0);
+}
+
+/* Without the second change of an entity nothing crosses, and all are whole. */
+static void an_entity_keeps_its_order_where_sets_cross_over_windows(void)
+{
+    for (size_t i = 0; i < sizeof crossings / sizeof *crossings; i++) {
+        for (int crosses = 0; crosses <= 1; crosses++) {
+            struct relay_shop shop;
+            make(&shop, WINDOW);
+            write_rows(ROWS, crossings[i].changeset);
+            if (crosses)
+                give_entity(crossings[i].second, crossings[i].first);
+            publish(&shop);
+            if (crosses != (atomic_load(&shop.metrics.sets_split) > 0))
+                test_fail("crossing %zu, %d: split", i, crosses);
+            if (!crosses)
+                expect(&shop,
+                       "SELECT count(*) FROM (SELECT changeset FROM outbox WHERE changeset <> '' "
+                       "GROUP BY changeset HAVING max(sequence) - min(sequence) + 1 <> count(*) "
+                       "OR count(*) > 1 AND min(changeset_end) <> max(sequence)) AS t",
+                       "0\n");
+            relay_shop_done(&shop);
+            arena_done(&outbox_case_arena);
+        }
+    }
+    arena_init(&outbox_case_arena, 1);
+}
+
+CASE(an_entity_keeps_its_order_where_sets_cross_over_windows)
+CASE(numbers_that_nothing_tells_whose_they_were_go_to_what_waits)
+CASE(numbers_that_nothing_waits_for_are_given_once_something_does)
+CASE(a_large_transaction_whose_first_claim_was_lost_is_as_if_it_had_not_begun)
+
+#define LIMITED(function) TEST_WITH_LIMIT(function, 300)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        LIMITED(an_entity_keeps_its_order_where_sets_cross_over_windows_sqlite),
+        LIMITED(an_entity_keeps_its_order_where_sets_cross_over_windows_postgresql),
+        LIMITED(an_entity_keeps_its_order_where_sets_cross_over_windows_mariadb),
+        LIMITED(numbers_that_nothing_tells_whose_they_were_go_to_what_waits_sqlite),
+        LIMITED(numbers_that_nothing_tells_whose_they_were_go_to_what_waits_postgresql),
+        LIMITED(numbers_that_nothing_tells_whose_they_were_go_to_what_waits_mariadb),
+        ALL(numbers_that_nothing_waits_for_are_given_once_something_does),
+        ALL(a_large_transaction_whose_first_claim_was_lost_is_as_if_it_had_not_begun),
+    };
+    return TEST_RUN(tests);
+}
