@@ -18,6 +18,7 @@ struct forward {
     const struct config *config;
     struct arena arena; /* of one record */
     struct forward_sets sets;
+    bool again; /* large sets are read again, which are known to be whole */
 };
 
 static bool forward_applies(const struct config *config, const struct config_entry *entry)
@@ -108,7 +109,11 @@ static enum status forward_visit(void *context, struct log_range *range,
         if (slice_is(change.record.headers[i].name, "ce_time"))
             note.created_at = change.record.headers[i].value;
     }
-    const struct forward_record noted = {.partition = range, .change = &change, .note = note};
+    const struct forward_record noted = {
+        .partition = range, .offset = record->offset, .change = &change, .note = note};
+    if (forward->again)
+        return forward_sets_has(&forward->sets, &noted) ? forward_note(forward->origin, &note, err)
+                                                        : STATUS_OK;
     return forward_sets_add(&forward->sets, &noted, forward_note, forward->origin, err);
 }
 
@@ -160,6 +165,21 @@ static enum status forward_topics(const struct config *config, struct error *err
     return status;
 }
 
+/* Reads what was not kept because a set is large. A partition without any has nothing to read. */
+static enum status forward_read_again(struct forward *forward, const struct log_reading *reading,
+                                      struct error *err)
+{
+    if (forward->sets.span_count == 0)
+        return STATUS_OK;
+    forward->again = true;
+    for (size_t i = 0; i < reading->count; i++) {
+        struct log_range *range = &reading->ranges[i];
+        if (!forward_sets_span(&forward->sets, range, &range->from, &range->until))
+            range->from = range->until = range->bounds.end;
+    }
+    return kafka_log_read(reading, err);
+}
+
 static enum status forward_read_log(struct forward *forward, struct error *err)
 {
     const struct config *config = forward->config;
@@ -185,6 +205,8 @@ static enum status forward_read_log(struct forward *forward, struct error *err)
     enum status status = kafka_log_read(&reading, err);
     if (status == STATUS_OK)
         status = forward_note_ends(forward->origin, config, ranges, count, err);
+    if (status == STATUS_OK)
+        status = forward_read_again(forward, &reading, err);
     free(ranges);
     return status;
 }
@@ -192,7 +214,11 @@ static enum status forward_read_log(struct forward *forward, struct error *err)
 enum status init_forward_read(struct origin *origin, const struct config *config,
                               const struct init_options *options, struct error *err)
 {
-    struct forward forward = {.origin = origin, .config = config};
+    struct forward forward = {
+        .origin = origin,
+        .config = config,
+        .sets.kept_max = (size_t)config->limits.changeset_events,
+    };
     struct origin_lease lease = {0};
     bool initialised = false;
     enum status status = origin->ops->lease(origin, &initialised, &lease, err);

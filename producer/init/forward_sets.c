@@ -1,4 +1,5 @@
-/* Keeps the records of a set until its last one comes. */
+/* Keeps what the records of a set say until its last one comes. Of a set that is too large only its
+ * place is kept. */
 #include "producer/init/forward_sets.h"
 
 #include <stdlib.h>
@@ -21,14 +22,33 @@ struct forward_set {
     char incarnation[INCARNATION_SIZE_MAX];
     uint64_t end;      /* the sequence of its last record */
     bool is_abandoned; /* a newer incarnation has begun: what comes of it up to there is passed */
+    bool is_large;     /* its events are not kept */
+    int64_t first;     /* offset of its first record */
     struct kept_note *notes;
     size_t count;
     size_t size;
 };
 
+/* A whole set that was not kept. */
+struct forward_span {
+    const void *partition;
+    char incarnation[INCARNATION_SIZE_MAX];
+    uint64_t end;
+    int64_t first; /* offsets */
+    int64_t last;
+};
+
+static void sets_forget_notes(struct forward_sets *sets, struct forward_set *set)
+{
+    sets->kept -= set->count;
+    free(set->notes);
+    set->notes = NULL;
+    set->count = set->size = 0;
+}
+
 static void sets_remove(struct forward_sets *sets, size_t index)
 {
-    free(sets->sets[index].notes);
+    sets_forget_notes(sets, &sets->sets[index]);
     sets->sets[index] = sets->sets[--sets->count];
 }
 
@@ -37,7 +57,8 @@ void forward_sets_done(struct forward_sets *sets)
     while (sets->count > 0)
         sets_remove(sets, 0);
     free(sets->sets);
-    *sets = (struct forward_sets){0};
+    free(sets->spans);
+    *sets = (struct forward_sets){.kept_max = sets->kept_max};
 }
 
 static int compare_incarnations(struct slice one, const char *other)
@@ -80,14 +101,27 @@ static struct forward_set *sets_open(struct forward_sets *sets, const struct for
         return NULL;
     sets->sets = more;
     more[sets->count] = (struct forward_set){.partition = record->partition,
-                                             .end = record->change->changeset_end};
+                                             .end = record->change->changeset_end,
+                                             .first = record->offset};
     (void)copy_text(record->change->incarnation, more[sets->count].incarnation,
                     INCARNATION_SIZE_MAX);
     return &more[sets->count++];
 }
 
-static bool set_keep(struct forward_set *set, const struct origin_note *note)
+static void sets_drop_largest(struct forward_sets *sets)
 {
+    struct forward_set *largest = &sets->sets[0];
+    for (size_t i = 1; i < sets->count; i++)
+        largest = sets->sets[i].count > largest->count ? &sets->sets[i] : largest;
+    largest->is_large = true;
+    sets_forget_notes(sets, largest);
+}
+
+static bool sets_keep(struct forward_sets *sets, struct forward_set *set,
+                      const struct origin_note *note)
+{
+    if (set->is_large)
+        return true;
     if (set->count == set->size) {
         size_t size = set->size == 0 ? 16 : set->size * 2;
         struct kept_note *more = realloc(set->notes, size * sizeof *more);
@@ -103,7 +137,49 @@ static bool set_keep(struct forward_set *set, const struct origin_note *note)
         !copy_text(note->created_at, kept->created_at, TIME_SIZE_MAX))
         return true;
     set->count++;
+    if (++sets->kept > sets->kept_max)
+        sets_drop_largest(sets);
     return true;
+}
+
+static bool sets_note_span(struct forward_sets *sets, const struct forward_set *set, int64_t last)
+{
+    struct forward_span *more = realloc(sets->spans, (sets->span_count + 1) * sizeof *more);
+    if (more == NULL)
+        return false;
+    sets->spans = more;
+    more[sets->span_count] = (struct forward_span){
+        .partition = set->partition, .end = set->end, .first = set->first, .last = last};
+    memcpy(more[sets->span_count++].incarnation, set->incarnation, sizeof set->incarnation);
+    return true;
+}
+
+bool forward_sets_span(const struct forward_sets *sets, const void *partition, int64_t *ret_from,
+                       int64_t *ret_until)
+{
+    bool found = false;
+    for (size_t i = 0; i < sets->span_count; i++) {
+        const struct forward_span *span = &sets->spans[i];
+        if (span->partition != partition)
+            continue;
+        *ret_from = !found || span->first < *ret_from ? span->first : *ret_from;
+        *ret_until = !found || span->last > *ret_until ? span->last : *ret_until;
+        found = true;
+    }
+    return found;
+}
+
+bool forward_sets_has(const struct forward_sets *sets, const struct forward_record *record)
+{
+    const struct change *change = record->change;
+    for (size_t i = 0; i < sets->span_count; i++) {
+        const struct forward_span *span = &sets->spans[i];
+        if (span->partition == record->partition && record->offset >= span->first &&
+            record->offset < span->last && change->changeset_end == span->end &&
+            change->sequence < span->end && slice_is(change->incarnation, span->incarnation))
+            return true;
+    }
+    return false;
 }
 
 static enum status set_take_all(const struct forward_set *set, forward_take *take, void *context,
@@ -140,19 +216,24 @@ enum status forward_sets_add(struct forward_sets *sets, const struct forward_rec
     if (is_before) /* late copies of an earlier set, which was whole, end nothing */
         return take(context, &record->note, err);
     if (is_open && set != NULL && set->end != change->changeset_end) {
-        set->count = 0;
+        sets_forget_notes(sets, set);
+        set->is_large = false;
         set->end = change->changeset_end;
+        set->first = record->offset;
     }
     if (is_open && change->incarnation.length >= INCARNATION_SIZE_MAX)
         return STATUS_OK; /* no relay wrote it */
     if (is_open) {
         set = set == NULL ? sets_open(sets, record) : set;
-        return set != NULL && set_keep(set, &record->note)
+        return set != NULL && sets_keep(sets, set, &record->note)
                    ? STATUS_OK
                    : error_set(err, STATUS_RETRY, "no memory");
     }
     if (set != NULL && set->end == change->sequence)
         status = set_take_all(set, take, context, err);
+    if (set != NULL && set->end == change->sequence && set->is_large &&
+        !sets_note_span(sets, set, record->offset))
+        status = error_set(err, STATUS_RETRY, "no memory");
     if (set != NULL)
         sets_remove(sets, (size_t)(set - sets->sets));
     return status == STATUS_OK ? take(context, &record->note, err) : status;

@@ -1,5 +1,6 @@
 /* A relay that publishes a transaction in parts: what goes before it, what a relay does that takes
  * over between two parts, and what ends it. labels: threads */
+#include "producer/init/init.h"
 #include "tests/support/relay_log.h"
 
 #include <stdio.h>
@@ -314,6 +315,32 @@ static void a_large_transaction_goes_on_behind_a_rest_that_nobody_knows(void **s
     relay_shop_done(&shop);
 }
 
+/* No event of a set that is larger than what is kept of the log is published once more. */
+static void a_new_history_finds_all_of_a_large_transaction_in_the_log(void **state)
+{
+    struct relay_shop shop;
+    (void)state;
+    make(&shop, 1);
+    write_ten(&shop, X);
+    relay_shop_start(&shop);
+    relay_shop_expect_acknowledged(&shop, SIZE);
+    relay_shop_stop(&shop);
+    /* A backup is restored. */
+    (void)sqlite_text(shop.path, "UPDATE outbox SET kafka_partition = NULL, sequence = NULL, "
+                                 "changeset_end = NULL; DELETE FROM keepstep_relay_partition");
+    relay_log_write(&shop, (const struct relay_write[]){{"b", 11, X}, {"b", 12, X}}, 2);
+    FILE *out = fopen(test_path("init.txt"), "w");
+    const struct init_options init = {.new_incarnation = true, .existing_rows = true, .out = out};
+    const struct entity_schema *schemas[] = {shop.schema};
+    assert_non_null(out);
+    if (init_service(&shop.config, schemas, &init, &shop.err) != STATUS_OK)
+        test_fail("%s", shop.err.text);
+    (void)fclose(out);
+    relay_shop_expect(&shop, "SELECT group_concat(aggregateid) FROM outbox",
+                      "{\"id\":11},{\"id\":12}\n");
+    relay_shop_done(&shop);
+}
+
 #define NOT_WHOLE                                                                                  \
     "SELECT count(*) FROM (SELECT changeset FROM outbox WHERE changeset <> '' GROUP BY "           \
     "changeset, "                                                                                  \
@@ -412,6 +439,7 @@ int main(void)
         TEST(a_row_of_the_rest_that_cannot_be_published_ends_the_relay_until_it_is_mended),
         TEST(rows_of_the_rest_that_were_deleted_end_the_relay),
         TEST(a_large_transaction_goes_on_behind_a_rest_that_nobody_knows),
+        TEST(a_new_history_finds_all_of_a_large_transaction_in_the_log),
         LIMITED(a_large_transaction_in_several_partitions_is_a_set_in_each),
         LIMITED(random_transactions_of_all_sizes_are_whole_and_in_the_order_of_their_ends),
     };
