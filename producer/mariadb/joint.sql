@@ -144,14 +144,28 @@ BEGIN
   END IF;
 END
 
--- The agent writes what stands first in the log; what is old is emptied.
+-- The agent writes what stands first in the log; what is old is emptied. What was decided stays so,
+-- whoever writes the row, and also by ON DUPLICATE KEY UPDATE.
 -- name: create_joint_kept
 CREATE OR REPLACE TRIGGER keepstep_joint_kept BEFORE UPDATE ON keepstep_joint FOR EACH ROW
 BEGIN
-  IF NEW.id <> OLD.id OR NEW.proposer <> OLD.proposer OR (NEW.changes <> OLD.changes
-      AND NEW.changes <> '' AND NOT (OLD.proposal_offset IS NULL AND NEW.proposal_offset IS NOT NULL))
+  IF NEW.id <> OLD.id OR NEW.proposer <> OLD.proposer
+      OR ((NEW.changes <> OLD.changes OR NEW.timeout_ms <> OLD.timeout_ms)
+        AND NOT (OLD.state = 'proposed' AND NEW.state <> 'proposed')
+        AND NOT (NEW.changes = '' AND NEW.timeout_ms = OLD.timeout_ms
+          AND NEW.state IN ('committed', 'aborted', 'elsewhere')))
   THEN
     SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'keepstep: what was asked for cannot be changed: ask for another transaction, under another id';
+  END IF;
+  IF OLD.state <> 'proposed' AND (NOT (NEW.proposal_offset <=> OLD.proposal_offset)
+      OR (NOT (NEW.decision_offset <=> OLD.decision_offset) AND OLD.decision_offset IS NOT NULL)
+      OR (NEW.state <> OLD.state AND (NEW.state = 'proposed' OR CASE OLD.state
+        WHEN 'committing' THEN NEW.state NOT IN ('held', 'committed')
+        WHEN 'held' THEN NEW.state <> 'committed'
+        WHEN 'aborting' THEN NEW.state <> 'aborted'
+        ELSE OLD.state IN ('committed', 'aborted', 'elsewhere') END)))
+  THEN
+    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'keepstep: what the log has said of a joint transaction cannot be changed: ask for another transaction, under another id';
   END IF;
 END
 

@@ -185,7 +185,8 @@ CREATE OR REPLACE TRIGGER keepstep_joint_propose AFTER INSERT ON keepstep_joint
 ALTER TABLE keepstep_joint ENABLE ALWAYS TRIGGER keepstep_joint_propose;
 COMMENT ON TRIGGER keepstep_joint_propose ON keepstep_joint IS 'Keepstep 1'
 
--- The agent writes what stands first in the log; what is old is emptied. A name is used once, for ever.
+-- The agent writes what stands first in the log; what is old is emptied. A name is used once, for ever,
+-- and what was decided stays so, whoever writes the row, and also by ON CONFLICT DO UPDATE.
 -- name: create_joint_kept
 CREATE OR REPLACE FUNCTION keepstep_joint_kept() RETURNS trigger LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $keepstep$
@@ -194,17 +195,31 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = 'keepstep: rows of keepstep_joint '
       'stay, because an id is used once; limits.joint_retention_s empties old ones';
   END IF;
-  IF NEW.id <> OLD.id OR NEW.proposer <> OLD.proposer OR (NEW.changes <> OLD.changes
-      AND NEW.changes <> '' AND NOT (OLD.proposal_offset IS NULL AND NEW.proposal_offset IS NOT NULL))
+  IF NEW.id <> OLD.id OR NEW.proposer <> OLD.proposer
+      OR ((NEW.changes <> OLD.changes OR NEW.timeout_ms <> OLD.timeout_ms)
+        AND NOT (OLD.state = 'proposed' AND NEW.state <> 'proposed')
+        AND NOT (NEW.changes = '' AND NEW.timeout_ms = OLD.timeout_ms
+          AND NEW.state IN ('committed', 'aborted', 'elsewhere')))
   THEN
     RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = 'keepstep: what was asked for cannot '
       'be changed: ask for another transaction, under another id';
+  END IF;
+  IF OLD.state <> 'proposed' AND (NEW.proposal_offset IS DISTINCT FROM OLD.proposal_offset
+      OR (NEW.decision_offset IS DISTINCT FROM OLD.decision_offset AND OLD.decision_offset IS NOT NULL)
+      OR (NEW.state <> OLD.state AND (NEW.state = 'proposed' OR CASE OLD.state
+        WHEN 'committing' THEN NEW.state NOT IN ('held', 'committed')
+        WHEN 'held' THEN NEW.state <> 'committed'
+        WHEN 'aborting' THEN NEW.state <> 'aborted'
+        ELSE OLD.state IN ('committed', 'aborted', 'elsewhere') END)))
+  THEN
+    RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = 'keepstep: what the log has said of '
+      'a joint transaction cannot be changed: ask for another transaction, under another id';
   END IF;
   RETURN NEW;
 END
 $keepstep$;
 {seal keepstep_joint_kept()}
-COMMENT ON FUNCTION keepstep_joint_kept() IS 'Keepstep 1'
+COMMENT ON FUNCTION keepstep_joint_kept() IS 'Keepstep 2'
 
 -- name: create_joint_kept_trigger
 CREATE OR REPLACE TRIGGER keepstep_joint_kept BEFORE UPDATE OR DELETE ON keepstep_joint

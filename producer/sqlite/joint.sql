@@ -119,15 +119,35 @@ BEGIN
 END
 
 -- The trigger above names the proposer; the agent writes what stands first in the log; what is old is
--- emptied.
+-- emptied. What was decided stays so, whoever writes the row.
 -- name: create_joint_kept
 DROP TRIGGER IF EXISTS keepstep_joint_kept;
-CREATE TRIGGER keepstep_joint_kept BEFORE UPDATE OF proposer, id, changes ON keepstep_joint
-WHEN NEW.id IS NOT OLD.id OR (NEW.proposer IS NOT OLD.proposer AND OLD.proposer <> '')
-  OR (NEW.changes IS NOT OLD.changes AND NEW.changes <> ''
-    AND NOT (OLD.proposal_offset IS NULL AND NEW.proposal_offset IS NOT NULL))
+CREATE TRIGGER keepstep_joint_kept BEFORE UPDATE ON keepstep_joint
 BEGIN
-  SELECT RAISE(ABORT, 'keepstep: what was asked for cannot be changed: ask for another transaction, under another id');
+  SELECT RAISE(ABORT, 'keepstep: what was asked for cannot be changed: ask for another transaction, under another id')
+    WHERE NEW.id IS NOT OLD.id OR (NEW.proposer IS NOT OLD.proposer AND OLD.proposer <> '')
+      OR ((NEW.changes IS NOT OLD.changes OR NEW.timeout_ms IS NOT OLD.timeout_ms)
+        AND NOT (OLD.state = 'proposed' AND NEW.state <> 'proposed')
+        AND NOT (NEW.changes = '' AND NEW.timeout_ms = OLD.timeout_ms
+          AND NEW.state IN ('committed', 'aborted', 'elsewhere')));
+  SELECT RAISE(ABORT, 'keepstep: what the log has said of a joint transaction cannot be changed: ask for another transaction, under another id')
+    WHERE OLD.state <> 'proposed' AND (NEW.proposal_offset IS NOT OLD.proposal_offset
+      OR (NEW.decision_offset IS NOT OLD.decision_offset AND OLD.decision_offset IS NOT NULL)
+      OR (NEW.state IS NOT OLD.state AND (NEW.state = 'proposed' OR CASE OLD.state
+        WHEN 'committing' THEN NEW.state NOT IN ('held', 'committed')
+        WHEN 'held' THEN NEW.state <> 'committed'
+        WHEN 'aborting' THEN NEW.state <> 'aborted'
+        ELSE OLD.state IN ('committed', 'aborted', 'elsewhere') END)));
+END
+
+-- OR REPLACE fires no trigger for the row that it takes away. The agent writes none that was read.
+-- name: create_joint_used
+DROP TRIGGER IF EXISTS keepstep_joint_used;
+CREATE TRIGGER keepstep_joint_used BEFORE INSERT ON keepstep_joint WHEN NEW.state <> 'proposed'
+BEGIN
+  SELECT RAISE(ABORT, 'keepstep: this id was used before: a joint transaction is asked for once, and keepstep_joint.state tells what became of it')
+    WHERE EXISTS (SELECT 1 FROM keepstep_joint AS used
+      WHERE used.proposer = NEW.proposer AND used.id = NEW.id AND used.state <> 'proposed');
 END
 
 -- A name is used once, for ever.

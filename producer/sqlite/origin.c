@@ -50,6 +50,7 @@ static const struct origin_object JOINT_OBJECTS[] = {
     ORIGIN_JOINT("trigger", "keepstep_joint_propose", SQL_CREATE_JOINT_PROPOSE),
     ORIGIN_JOINT("trigger", "keepstep_joint_kept", SQL_CREATE_JOINT_KEPT),
     ORIGIN_JOINT("trigger", "keepstep_joint_stays", SQL_CREATE_JOINT_STAYS),
+    ORIGIN_JOINT("trigger", "keepstep_joint_used", SQL_CREATE_JOINT_USED),
 };
 
 static const char *const STATEMENTS[ORIGIN_STATEMENT_COUNT] = {

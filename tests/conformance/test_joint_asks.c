@@ -122,6 +122,113 @@ static void an_id_is_used_once_and_what_was_asked_for_stays(void)
     joint_case_done();
 }
 
+#define AGAIN(verb, of) verb " INTO keepstep_joint (id, changes) VALUES ('a', '" of "')"
+#define DECIDED                                                                                    \
+    "(proposer, id, changes, state, proposal_offset) VALUES ('shop', 'a', '[]', 'committed', 9)"
+#define OTHER "[" CHANGE("\"op\":\"d\"") "]"
+
+/* How each database writes a row that may be there already. */
+static const char *const overwrites[][6] = {
+    [DATABASE_SQLITE] = {AGAIN("INSERT OR IGNORE", OTHER), AGAIN("REPLACE", OTHER),
+                         AGAIN("INSERT", OTHER)
+                         " ON CONFLICT (proposer, id) DO UPDATE SET state = 'proposed', "
+                         "changes = excluded.changes, proposal_offset = NULL",
+                         "REPLACE INTO keepstep_joint " DECIDED,
+                         "INSERT INTO keepstep_joint " DECIDED
+                         " ON CONFLICT (proposer, id) DO UPDATE SET state = 'committed'"},
+    [DATABASE_POSTGRESQL] = {AGAIN("INSERT", OTHER) " ON CONFLICT DO NOTHING",
+                             AGAIN("INSERT", OTHER)
+                             " ON CONFLICT (proposer, id) DO UPDATE SET state = 'proposed', "
+                             "changes = excluded.changes, proposal_offset = NULL",
+                             "INSERT INTO keepstep_joint " DECIDED
+                             " ON CONFLICT (proposer, id) DO UPDATE SET state = 'committed'",
+                             "MERGE INTO keepstep_joint USING (VALUES ('a')) AS v (k) ON id = k "
+                             "WHEN MATCHED THEN UPDATE SET timeout_ms = 5",
+                             "MERGE INTO keepstep_joint USING (VALUES ('a')) AS v (k) ON id = k "
+                             "WHEN MATCHED THEN DELETE"},
+    [DATABASE_MARIADB] = {AGAIN("INSERT IGNORE", OTHER), AGAIN("REPLACE", OTHER),
+                          AGAIN("INSERT", OTHER) " ON DUPLICATE KEY UPDATE state = 'proposed', "
+                                                 "changes = VALUES(changes), proposal_offset = NULL",
+                          AGAIN("INSERT", OTHER) " ON DUPLICATE KEY UPDATE timeout_ms = 5",
+                          "REPLACE INTO keepstep_joint " DECIDED,
+                          "INSERT INTO keepstep_joint " DECIDED
+                          " ON DUPLICATE KEY UPDATE state = 'committed'"},
+};
+
+/* What any of them accepts alike. */
+static const char *const rewrites[] = {
+    "UPDATE keepstep_joint SET state = 'proposed', proposal_offset = NULL",
+    "UPDATE keepstep_joint SET state = 'committed', proposal_offset = 9",
+    "UPDATE keepstep_joint SET state = 'queued', proposal_offset = 9",
+    "UPDATE keepstep_joint SET decision_offset = 10",
+    "UPDATE keepstep_joint SET timeout_ms = 5",
+};
+
+static void assert_stays(const char *sql)
+{
+    static const char ROWS[] = "SELECT proposer, id, changes, timeout_ms, state, proposal_offset, "
+                               "decision_offset FROM keepstep_joint";
+    const char *before = joint_case_text(ROWS);
+    struct session *session = session_open(joint_case_url);
+    (void)session_try(session, sql, NULL);
+    session_close(session);
+    if (strcmp(joint_case_text(ROWS), before) != 0)
+        test_fail("%s: %s", sql, joint_case_text(ROWS));
+    assert_string_equal(joint_case_text("SELECT count(*) FROM outbox"), "1\n");
+}
+
+/* A used name is an error, or passed over; the log has said what became of it. */
+static void what_was_decided_stays_whatever_writes_the_row(void)
+{
+    const char *const *statements = overwrites[database_case_kind];
+    joint_case_begin_test();
+    (void)joint_case_text(ask("a", ONE));
+    for (size_t i = 0; i < 3; i++) /* none of these pretends to have read it */
+        assert_stays(statements[i]);
+    (void)joint_case_text("UPDATE keepstep_joint SET state = 'queued', proposal_offset = 7");
+    (void)joint_case_text("UPDATE keepstep_joint SET state = 'aborted', decision_offset = 8");
+    for (size_t i = 0; i < 6 && statements[i] != NULL; i++)
+        assert_stays(statements[i]);
+    for (size_t i = 0; i < sizeof rewrites / sizeof *rewrites; i++)
+        assert_stays(rewrites[i]);
+    (void)joint_case_text("UPDATE keepstep_joint SET changes = '', votes = ''");
+    assert_stays(statements[0]);
+    joint_case_done();
+}
+
+/* Nor does it become open again on its way. */
+static void what_is_decided_becomes_nothing_else(void)
+{
+    static const struct {
+        const char *from;
+        const char *to;
+        bool taken;
+    } steps[] = {{"reserved", "proposed", false},    {"reserved", "committing", true},
+                 {"committing", "queued", false},    {"committing", "aborting", false},
+                 {"committing", "aborted", false},   {"committing", "held", true},
+                 {"held", "aborted", false},         {"held", "committed", true},
+                 {"aborting", "committed", false},   {"aborting", "aborted", true},
+                 {"refused", "aborted", true},       {"committed", "aborted", false},
+                 {"elsewhere", "committed", false}};
+    joint_case_begin_test();
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        struct session *session = session_open(joint_case_url);
+        session_run(session,
+                    test_format("INSERT INTO keepstep_joint (proposer, id, changes, state, "
+                                "proposal_offset) VALUES ('web', '%zu', '[]', '%s', 7)",
+                                i, steps[i].from),
+                    NULL);
+        const char *error = session_try(
+            session, test_format("UPDATE keepstep_joint SET state = '%s' WHERE id = '%zu'",
+                                 steps[i].to, i),
+            NULL);
+        if ((error == NULL) != steps[i].taken)
+            test_fail("%s to %s: %s", steps[i].from, steps[i].to, error == NULL ? "taken" : error);
+        session_close(session);
+    }
+    joint_case_done();
+}
+
 static void a_login_of_the_service_asks_without_any_right_on_the_outbox(void)
 {
     joint_case_begin_test();
@@ -147,6 +254,8 @@ int main(void)
         DATABASE_CASE_SERVERS(what_is_no_proposal_is_refused_and_writes_no_record),
         DATABASE_CASE_SERVERS(the_largest_proposal_is_taken),
         DATABASE_CASE_SERVERS(an_id_is_used_once_and_what_was_asked_for_stays),
+        DATABASE_CASE(what_was_decided_stays_whatever_writes_the_row),
+        DATABASE_CASE(what_is_decided_becomes_nothing_else),
         DATABASE_CASE_SERVERS(a_login_of_the_service_asks_without_any_right_on_the_outbox),
     };
     return database_case_run_where(cases, sizeof cases / sizeof *cases, joint_case_has);

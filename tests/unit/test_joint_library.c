@@ -166,6 +166,7 @@ static void its_state_is_what_the_database_says(void **state)
     (void)sqlite_text(test_path("shop.db"),
                       "INSERT INTO keepstep_joint(proposer,id,changes,state,reason,proposal_offset)"
                       " VALUES('bank','order-1','[]','aborted','of the bank',1)");
+    (void)sqlite_text(test_path("shop.db"), "DROP TRIGGER keepstep_joint_kept");
     for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
         set_state(states[i].state, "why");
         assert_int_equal(keepstep_joint_state(database, "order-1", &found, error, sizeof error),
