@@ -5,6 +5,9 @@
 #ifndef SCHEMAS_JOINT_RECORD_H
 #define SCHEMAS_JOINT_RECORD_H
 
+/** Behind what schemas/joint_unfit.sql says. */
+#define JOINT_UNFIT_ADVICE "move it to one of UTF8, or take `joint:` out of publish:"
+
 #include "common/arena.h"
 #include "common/buffer.h"
 #include "schemas/change.h"

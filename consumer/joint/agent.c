@@ -58,6 +58,7 @@ static void joint_drop(struct joint_agent *agent)
     agent->state = (struct partition_state){0};
     agent->record_count = 0;
     agent->has_said_again = false;
+    agent->has_recounted = false;
     arena_reset(&agent->arena);
 }
 
@@ -166,6 +167,8 @@ static enum status joint_take(struct joint_agent *agent, struct feed_position *p
     agent->read_first = bounds.end;
     agent->read_to = state->next_offset;
     agent->hinted_offset = -1;
+    if (agent->prune_at_us == 0)
+        agent->prune_at_us = clock_monotonic_us() + JOINT_PRUNE_US;
     agent->is_owned = true;
     position->offset = is_anchored ? state->anchor_offset : state->next_offset;
     log_info("joint", "%s goes on at %" PRId64 " of %" PRId64 ", %zu transactions are open",
@@ -298,11 +301,12 @@ static void joint_measure(struct joint_agent *agent)
 
 /* Nobody waits for what is old to be emptied, so a trigger of the service's that refuses it stops
  * nothing. */
-static enum status joint_prune_rows(struct joint_agent *agent, int64_t before_us,
-                                    size_t *ret_pruned, struct error *err)
+static enum status joint_prune_rows(struct joint_agent *agent, size_t limit, size_t *ret_pruned,
+                                    struct error *err)
 {
-    enum status status = agent->ops->joint->prune(agent->store, before_us, JOINT_PRUNE_ROWS,
-                                                  ret_pruned, err);
+    int64_t before_us = clock_wall_us() -
+                        agent->options.config->limits.joint_retention_s * US_OF_A_SECOND;
+    enum status status = agent->ops->joint->prune(agent->store, before_us, limit, ret_pruned, err);
     if (status != STATUS_REJECT)
         return status;
     log_warning("joint", "old rows of keepstep_joint are not emptied: %s", err->text);
@@ -311,20 +315,26 @@ static enum status joint_prune_rows(struct joint_agent *agent, int64_t before_us
     return STATUS_OK;
 }
 
+/* Before anything is tried what a promise rests on is set right; what is old comes later. A lock
+ * that is not had then is waited for until the next time: the partition is not to blame. */
 static enum status joint_prune(struct joint_agent *agent, struct error *err)
 {
     size_t pruned = 0;
     int64_t now_us = clock_monotonic_us();
-    int64_t before_us = clock_wall_us() -
-                        agent->options.config->limits.joint_retention_s * US_OF_A_SECOND;
-    if (now_us < agent->prune_at_us)
+    bool empties = now_us >= agent->prune_at_us;
+    if (agent->has_recounted && !empties)
         return STATUS_OK;
     enum status status = joint_begin(agent, agent->state.next_offset, NULL, err);
     if (status == STATUS_OK)
-        status = joint_prune_rows(agent, before_us, &pruned, err);
+        status = joint_prune_rows(agent, empties ? JOINT_PRUNE_ROWS : 0, &pruned, err);
     status = joint_end(agent, status, true, err);
-    if (status == STATUS_OK && pruned < JOINT_PRUNE_ROWS)
+    if (empties && pruned < JOINT_PRUNE_ROWS)
         agent->prune_at_us = now_us + JOINT_PRUNE_US;
+    if (status == STATUS_RETRY && !err->connection_lost && agent->has_recounted) {
+        error_clear(err);
+        return STATUS_OK;
+    }
+    agent->has_recounted = agent->has_recounted || status == STATUS_OK;
     return status;
 }
 

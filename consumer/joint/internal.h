@@ -10,7 +10,8 @@
 #include "schemas/joint_decide.h"
 
 #define JOINT_BATCH_RECORDS 64
-#define JOINT_READ_BYTES    ((size_t)32 * 1024 * 1024) /* of the records of a batch */
+#define JOINT_ROW_US        (INT64_C(60) * 1000 * 1000) /* the longest timeout: others are decided */
+#define JOINT_READ_BYTES    ((size_t)32 * 1024 * 1024)  /* of the records of a batch */
 
 struct joint_agent {
     struct joint_options options;
@@ -32,6 +33,7 @@ struct joint_agent {
     int64_t hinted_offset; /* that the group was told last; -1: none since the assignment */
     int64_t hint_at_us;    /* monotonic: the next one */
     bool has_said_again;   /* what was lost behind a gap of this service's own records */
+    bool has_recounted;    /* what guards the reserved entities was set right */
     int64_t anchor_offset; /* of the record that is to be compared first; -1: none */
     struct joint_log log;  /* the undecided, and the decided that are not settled */
     struct joint_opens opens;
@@ -64,7 +66,8 @@ void joint_send_hint(struct joint_agent *agent);
 
 /* row.c */
 
-/** Write what is known of an open transaction into its row. */
+/** Write what is known of an open transaction into its row. @return as joint_row_write(); REJECT
+ * of a last state alone. */
 enum status joint_mark(struct joint_agent *agent, const struct joint_open *open,
                        struct error *err) MUST_CHECK;
 

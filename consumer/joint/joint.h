@@ -158,8 +158,9 @@ struct joint_ops {
 
     /** Empty changes and votes of at most `limit` settled rows that were decided before a time
      * (wall clock). Proposer, id, state and reason stay for ever: a name is used once. Triggers of
-     * the service's do not run, where the database can. Also set right what guards the reserved
-     * entities.
+     * the service's do not run, where the database can. A row that somebody holds stays as it is
+     * until the next time. Also set right what guards the reserved entities; with a limit of 0,
+     * that alone.
      * @return OK; REJECT (a trigger refuses it); RETRY; FATAL. */
     enum status (*prune)(struct store *store, int64_t decided_before_us, size_t limit,
                          size_t *ret_pruned, struct error *err);

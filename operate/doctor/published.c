@@ -2,6 +2,7 @@
 #include "common/clock.h"
 #include "operate/doctor/doctor.h"
 #include "producer/capture/watch.h"
+#include "schemas/joint_record.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -24,6 +25,15 @@ static void published_entry(struct doctor *doctor, const struct config_entry *en
     }
 }
 
+/* The triggers are whole all the same: what was promised is kept. */
+static void published_joint(struct doctor *doctor)
+{
+    if (!config_is_joint(doctor->service.config) || doctor->look.joint_unfit[0] == '\0')
+        return;
+    doctor_say(doctor, DOCTOR_WARN, "%s", doctor->look.joint_unfit);
+    doctor_advise(doctor, JOINT_UNFIT_ADVICE);
+}
+
 void doctor_check_capture(struct doctor *doctor)
 {
     const struct config *config = doctor->service.config;
@@ -36,6 +46,7 @@ void doctor_check_capture(struct doctor *doctor)
                           NULL, NULL, findings);
     for (size_t i = 0; i < config->publish_count; i++)
         published_entry(doctor, &config->publish[i], &findings[i]);
+    published_joint(doctor);
     free(findings);
 }
 

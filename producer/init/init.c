@@ -6,6 +6,7 @@
 #include "producer/init/columns.h"
 #include "producer/init/fill.h"
 #include "producer/init/forward.h"
+#include "producer/init/joint.h"
 #include "producer/init/origin.h"
 #include "producer/registry.h"
 
@@ -16,7 +17,6 @@
 #define CHUNK_US           (INT64_C(250) * 1000) /* longer: the next chunk is smaller */
 #define CHUNK_DIVISOR      10
 #define CAPTURE_SIZE_MAX   ((size_t)64 * 1024 * 1024)
-#define NAMES_SIZE_MAX     ((size_t)1024 * 1024)
 #define GRANTS_SIZE_MAX    ((size_t)1024 * 1024)
 #define BUSY_MAX_US        (INT64_C(300) * 1000 * 1000)
 #define BUSY_PAUSE_US      (INT64_C(100) * 1000)
@@ -301,62 +301,12 @@ static enum status init_check_names(const struct init *init, struct error *err)
     return STATUS_OK;
 }
 
-/* Nobody would keep the service's own writes off what is reserved of a type that is not joint any
- * more, and nobody could make the changes. */
-static enum status init_check_reserved(const struct init *init, struct error *err)
-{
-    const struct config *config = init->config;
-    char type[ORIGIN_NAME_SIZE] = "";
-    struct buffer types;
-    enum status status = STATUS_RETRY;
-    buffer_init(&types, NAMES_SIZE_MAX);
-    buffer_append_text(&types, "[");
-    for (size_t i = 0; i < config->publish_count; i++) {
-        if (!config->publish[i].is_joint)
-            continue;
-        buffer_append_text(&types, types.length > 1 ? "," : "");
-        buffer_append_json(&types, slice_of(config->publish[i].entity_type));
-    }
-    buffer_append_text(&types, "]");
-    if (types.failed)
-        (void)error_set(err, status, "no memory");
-    else
-        status = init->origin->ops->find_reserved(init->origin, buffer_text(&types), type, err);
-    buffer_done(&types);
-    return status != STATUS_OK || type[0] == '\0'
-               ? status
-               : error_set(error_config(err), STATUS_FATAL,
-                           "publish.%s: joint transactions reserve entities of the type: keep its "
-                           "`joint:` until keepstep_reserved has none of it",
-                           type);
-}
-
-/* Nobody would read what becomes of it. */
-static enum status init_check_unsettled(const struct init *init, struct error *err)
-{
-    char text[ORIGIN_UNSETTLED_SIZE] = "";
-    enum status status = config_is_joint(init->config)
-                             ? STATUS_OK
-                             : init->origin->ops->find_unsettled(init->origin, text, err);
-    return status != STATUS_OK || text[0] == '\0'
-               ? status
-               : error_set(error_config(err), STATUS_FATAL,
-                           "publish: joint transaction %s here: keep `joint:` and let `keepstep "
-                           "run` settle it; `keepstep joint list` names all of them",
-                           text);
-}
-
-static enum status init_check_joint(const struct init *init, struct error *err)
-{
-    enum status status = init_check_reserved(init, err);
-    return status == STATUS_OK ? init_check_unsettled(init, err) : status;
-}
-
 static enum status init_check(struct init *init, struct error *err)
 {
     enum status status = init_check_names(init, err);
     if (status == STATUS_OK)
-        status = init_check_joint(init, err);
+        status = init_check_joint(init->origin, init->config, init->options->print_sql,
+                                  init->options->out, err);
     for (size_t i = 0; status == STATUS_OK && i < init->config->publish_count; i++) {
         const struct config_entry *entry = &init->config->publish[i];
         if (entry->table != NULL)
@@ -529,13 +479,18 @@ enum status init_roles(const struct config *config, const struct entity_schema *
     return sql->failed ? error_set(err, STATUS_FATAL, "the grants grow too large") : STATUS_OK;
 }
 
-/* Everything that init_run() creates; identity and present rows are data, not objects. */
+/* Everything that init_run() creates; identity and present rows are data, not objects. A function
+ * that has the owner's rights is nobody else's to call at any time. */
 static enum status init_print_all(struct init *init, struct error *err)
 {
     struct buffer grants;
+    const struct origin_ops *ops = init->origin->ops;
     enum status status = init_check(init, err);
-    if (status == STATUS_OK)
-        status = init_objects(init, err);
+    if (status != STATUS_OK)
+        return status;
+    (void)fputs(ops->client_begin != NULL ? ops->client_begin : "", init->options->out);
+    status = init_objects(init, err);
+    (void)fputs(ops->client_commit != NULL ? ops->client_commit : "", init->options->out);
     for (size_t i = 0; status == STATUS_OK && i < init->config->publish_count; i++) {
         if (init->config->publish[i].table != NULL)
             status = init_capture(init, i, err);

@@ -125,6 +125,8 @@ struct origin_look {
     char journal[ORIGIN_NAME_SIZE];     /* the settings that say when a commit is on the disk */
     char not_durable[ORIGIN_NAME_SIZE]; /* as in struct lease (producer/outbox/outbox.h) */
     char read_only[ORIGIN_NAME_SIZE];   /* why nobody can write */
+    char joint_unfit[ORIGIN_NAME_SIZE]; /* why nothing can be promised in joint transactions */
+    bool joint_ready;                   /* it has their tables */
     int64_t clock_us;                   /* 0: it has no clock of its own */
     int64_t connections;                /* open ones */
     int64_t connections_max;            /* that a plain login can use; 0: there is no limit */

@@ -25,6 +25,19 @@ static void look_note(struct sql_session *session, struct origin_look *look)
     }
 }
 
+/* A text where there is something to say; other databases have no such statement. */
+static enum status look_text(struct sql_session *session, unsigned statement,
+                             char text[ORIGIN_NAME_SIZE], struct error *err)
+{
+    if (sql_statement_text(session, statement) == NULL)
+        return STATUS_OK;
+    enum status status = sql_first(session, statement, NULL, 0, err);
+    if (session->has_row)
+        sql_column_copy(session, 0, text, ORIGIN_NAME_SIZE);
+    session->ops->finish(session);
+    return status;
+}
+
 enum status origin_sql_look(struct origin *origin, struct origin_look *ret_look, struct error *err)
 {
     struct sql_session *session = origin_sql_of(origin)->session;
@@ -35,11 +48,11 @@ enum status origin_sql_look(struct origin *origin, struct origin_look *ret_look,
         status = session->ops->next(session, err);
     }
     session->ops->finish(session);
-    if (status != STATUS_OK || sql_statement_text(session, STATEMENT_NOT_DURABLE) == NULL)
-        return status;
-    status = sql_first(session, STATEMENT_NOT_DURABLE, NULL, 0, err);
-    if (session->has_row)
-        sql_column_copy(session, 0, ret_look->not_durable, sizeof ret_look->not_durable);
-    session->ops->finish(session);
-    return status;
+    if (status == STATUS_OK)
+        status = look_text(session, STATEMENT_NOT_DURABLE, ret_look->not_durable, err);
+    if (status == STATUS_OK)
+        status = look_text(session, STATEMENT_JOINT_UNFIT, ret_look->joint_unfit, err);
+    return status == STATUS_OK
+               ? sql_is_true(session, STATEMENT_HAS_RESERVED, &ret_look->joint_ready, err)
+               : status;
 }

@@ -62,6 +62,7 @@ enum origin_statement {
     STATEMENT_REFUSE_HIDDEN_ROWS, /* PostgreSQL: of policies */
     STATEMENT_READ_PLACE,         /* MariaDB: the key to go on behind */
     STATEMENT_WRITE_PLACE,        /* MariaDB */
+    STATEMENT_JOINT_UNFIT,        /* PostgreSQL: struct origin_look */
     STATEMENT_HAS_RIGHT,          /* PostgreSQL: whether this login has one; NULL: no such object */
     STATEMENT_SHOW_DATABASE,      /* MariaDB: its name */
     STATEMENT_SHOW_RIGHTS,        /* MariaDB: what this login may do, as statements */

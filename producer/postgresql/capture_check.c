@@ -102,11 +102,6 @@ static enum status capture_judge_table(const struct check *check, const PGresult
         return check_refuse(check, err,
                             "is in a database of encoding SQL_ASCII, whose bytes mean nothing; "
                             "move it to one of UTF8");
-    if (check->entry->is_joint && !capture_says(found, 4, "UTF8"))
-        return check_refuse(check, err,
-                            "is in a database whose encoding is not UTF8, where what other "
-                            "services write into joint transactions may have no letters; move it "
-                            "to one of UTF8, or take `joint:` away");
     if ((!check->watching && capture_says(found, 5, "t")) || capture_says(found, 6, "t"))
         return check_refuse(check, err,
                             "has row security that hides rows from this role or from its owner: "

@@ -237,12 +237,17 @@ COMMENT ON TRIGGER keepstep_joint_stays ON keepstep_joint IS 'Keepstep 1'
 -- writes it without that trigger. Only the table's owner can switch one off, so this has the owner's
 -- rights, for that table alone. The agent asks twice in one transaction; others who write the table wait
 -- meanwhile. How each trigger stood is kept in the transaction's settings, which the agent could write
--- too: so no more is believed of them than how a trigger of the service's stood that is off now.
+-- too: so no more is believed of them than how a trigger of the service's stood that is off now. Those
+-- that no INSERT or UPDATE fires are left alone. It waits for who writes the table, and not as long as
+-- deadlock_timeout, which is 1 s; whoever waits must know for whom.
 -- name: create_joint_silence
 CREATE OR REPLACE FUNCTION keepstep_joint_silence(target regclass, silent boolean) RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $keepstep$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '500ms'
+AS $keepstep$
 DECLARE
   kept jsonb := coalesce(nullif(current_setting('keepstep.joint_triggers', true), ''), '{}')::jsonb;
+  held boolean := false;
+  writers text;
   trigger record;
 BEGIN
   PERFORM FROM pg_class WHERE oid = target AND relname = 'keepstep_joint'
@@ -259,9 +264,26 @@ BEGIN
   FOR trigger IN SELECT t.tgname AS name, k.value AS mode
     FROM pg_trigger AS t JOIN jsonb_each_text(kept) AS k ON k.key = t.tgname
     WHERE t.tgrelid = target AND NOT t.tgisinternal AND (t.tgenabled <> 'D') = silent
+      AND (t.tgtype::integer & 20) <> 0
       AND k.value IN ('O', 'R', 'A') AND t.tgname NOT IN ('keepstep_joint_check',
         'keepstep_joint_propose', 'keepstep_joint_kept', 'keepstep_joint_stays')
   LOOP
+    IF NOT held THEN
+      BEGIN
+        EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', target);
+        held := true;
+      EXCEPTION WHEN lock_not_available THEN
+        SELECT string_agg(format('process %s of login %s%s', l.pid, a.usename,
+            coalesce(' (' || nullif(a.application_name, '') || ')', '')), ', ' ORDER BY l.pid)
+          INTO writers FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
+          WHERE l.locktype = 'relation' AND l.relation = target AND l.granted
+            AND l.mode NOT IN ('AccessShareLock', 'RowShareLock') AND l.pid <> pg_backend_pid()
+            AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
+        RAISE EXCEPTION USING ERRCODE = 'lock_not_available', MESSAGE = format('keepstep: the '
+          'triggers on keepstep_joint cannot be switched while %s writes the table: let that '
+          'transaction end, or end it by pg_terminate_backend()', coalesce(writers, 'somebody'));
+      END;
+    END IF;
     EXECUTE format('ALTER TABLE %s %s TRIGGER %I', target, CASE WHEN silent THEN 'DISABLE'
       WHEN trigger.mode = 'A' THEN 'ENABLE ALWAYS' WHEN trigger.mode = 'R' THEN 'ENABLE REPLICA'
       ELSE 'ENABLE' END, trigger.name);
@@ -270,7 +292,7 @@ BEGIN
 END
 $keepstep$;
 {seal keepstep_joint_silence(regclass, boolean)}
-COMMENT ON FUNCTION keepstep_joint_silence(regclass, boolean) IS 'Keepstep 1'
+COMMENT ON FUNCTION keepstep_joint_silence(regclass, boolean) IS 'Keepstep 2'
 
 -- Behind each function, in the transaction that makes it: it belongs to the table's owner, and nobody
 -- else calls it or hangs it on a table, but the agent what it is granted. In it `{seal F}` stands for F.

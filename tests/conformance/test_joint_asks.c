@@ -130,25 +130,27 @@ static void an_id_is_used_once_and_what_was_asked_for_stays(void)
 /* How each database writes a row that may be there already. */
 static const char *const overwrites[][6] = {
     [DATABASE_SQLITE] = {AGAIN("INSERT OR IGNORE", OTHER), AGAIN("REPLACE", OTHER),
-                         AGAIN("INSERT", OTHER)
-                         " ON CONFLICT (proposer, id) DO UPDATE SET state = 'proposed', "
-                         "changes = excluded.changes, proposal_offset = NULL",
+                         AGAIN(
+                             "INSERT",
+                             OTHER) " ON CONFLICT (proposer, id) DO UPDATE SET state = 'proposed', "
+                                    "changes = excluded.changes, proposal_offset = NULL",
                          "REPLACE INTO keepstep_joint " DECIDED,
                          "INSERT INTO keepstep_joint " DECIDED
                          " ON CONFLICT (proposer, id) DO UPDATE SET state = 'committed'"},
-    [DATABASE_POSTGRESQL] = {AGAIN("INSERT", OTHER) " ON CONFLICT DO NOTHING",
-                             AGAIN("INSERT", OTHER)
-                             " ON CONFLICT (proposer, id) DO UPDATE SET state = 'proposed', "
-                             "changes = excluded.changes, proposal_offset = NULL",
-                             "INSERT INTO keepstep_joint " DECIDED
-                             " ON CONFLICT (proposer, id) DO UPDATE SET state = 'committed'",
-                             "MERGE INTO keepstep_joint USING (VALUES ('a')) AS v (k) ON id = k "
-                             "WHEN MATCHED THEN UPDATE SET timeout_ms = 5",
-                             "MERGE INTO keepstep_joint USING (VALUES ('a')) AS v (k) ON id = k "
-                             "WHEN MATCHED THEN DELETE"},
+    [DATABASE_POSTGRESQL] =
+        {AGAIN("INSERT", OTHER) " ON CONFLICT DO NOTHING",
+         AGAIN("INSERT", OTHER) " ON CONFLICT (proposer, id) DO UPDATE SET state = 'proposed', "
+                                "changes = excluded.changes, proposal_offset = NULL",
+         "INSERT INTO keepstep_joint " DECIDED
+         " ON CONFLICT (proposer, id) DO UPDATE SET state = 'committed'",
+         "MERGE INTO keepstep_joint USING (VALUES ('a')) AS v (k) ON id = k "
+         "WHEN MATCHED THEN UPDATE SET timeout_ms = 5",
+         "MERGE INTO keepstep_joint USING (VALUES ('a')) AS v (k) ON id = k "
+         "WHEN MATCHED THEN DELETE"},
     [DATABASE_MARIADB] = {AGAIN("INSERT IGNORE", OTHER), AGAIN("REPLACE", OTHER),
-                          AGAIN("INSERT", OTHER) " ON DUPLICATE KEY UPDATE state = 'proposed', "
-                                                 "changes = VALUES(changes), proposal_offset = NULL",
+                          AGAIN("INSERT",
+                                OTHER) " ON DUPLICATE KEY UPDATE state = 'proposed', changes = "
+                                       "VALUES(changes), proposal_offset = NULL",
                           AGAIN("INSERT", OTHER) " ON DUPLICATE KEY UPDATE timeout_ms = 5",
                           "REPLACE INTO keepstep_joint " DECIDED,
                           "INSERT INTO keepstep_joint " DECIDED
@@ -203,12 +205,12 @@ static void what_is_decided_becomes_nothing_else(void)
         const char *from;
         const char *to;
         bool taken;
-    } steps[] = {{"reserved", "proposed", false},    {"reserved", "committing", true},
-                 {"committing", "queued", false},    {"committing", "aborting", false},
-                 {"committing", "aborted", false},   {"committing", "held", true},
-                 {"held", "aborted", false},         {"held", "committed", true},
-                 {"aborting", "committed", false},   {"aborting", "aborted", true},
-                 {"refused", "aborted", true},       {"committed", "aborted", false},
+    } steps[] = {{"reserved", "proposed", false},  {"reserved", "committing", true},
+                 {"committing", "queued", false},  {"committing", "aborting", false},
+                 {"committing", "aborted", false}, {"committing", "held", true},
+                 {"held", "aborted", false},       {"held", "committed", true},
+                 {"aborting", "committed", false}, {"aborting", "aborted", true},
+                 {"refused", "aborted", true},     {"committed", "aborted", false},
                  {"elsewhere", "committed", false}};
     joint_case_begin_test();
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
@@ -219,13 +221,67 @@ static void what_is_decided_becomes_nothing_else(void)
                                 i, steps[i].from),
                     NULL);
         const char *error = session_try(
-            session, test_format("UPDATE keepstep_joint SET state = '%s' WHERE id = '%zu'",
-                                 steps[i].to, i),
+            session,
+            test_format("UPDATE keepstep_joint SET state = '%s' WHERE id = '%zu'", steps[i].to, i),
             NULL);
         if ((error == NULL) != steps[i].taken)
             test_fail("%s to %s: %s", steps[i].from, steps[i].to, error == NULL ? "taken" : error);
         session_close(session);
     }
+    joint_case_done();
+}
+
+static enum status propose(const char *id)
+{
+    const struct joint_wish wish = {
+        .id = slice_of(id), .timeout_ms = 1000, .changes = slice_of(ONE)};
+    error_clear(&joint_case_err);
+    return joint_case_ops->propose(joint_case_store, &wish, &joint_case_err);
+}
+
+/* Rules of the service's that a database asks at COMMIT, and what they say. */
+static const struct {
+    enum database_kind kind;
+    const char *make;
+    const char *drop;
+    const char *words;
+} late_rules[] = {
+    {DATABASE_SQLITE,
+     "CREATE TABLE child (id TEXT REFERENCES audit (id) DEFERRABLE INITIALLY DEFERRED); CREATE "
+     "TRIGGER x AFTER INSERT ON keepstep_joint BEGIN INSERT INTO child VALUES ('z'); END",
+     "DROP TRIGGER x", "foreign key"},
+    {DATABASE_POSTGRESQL,
+     "CREATE FUNCTION x() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'my veto'; "
+     "END $$; CREATE CONSTRAINT TRIGGER x AFTER INSERT ON keepstep_joint DEFERRABLE INITIALLY "
+     "DEFERRED FOR EACH ROW EXECUTE FUNCTION x()",
+     "DROP TRIGGER x ON keepstep_joint", "my veto"},
+    {DATABASE_POSTGRESQL,
+     "CREATE CONSTRAINT TRIGGER x AFTER INSERT ON outbox DEFERRABLE INITIALLY DEFERRED FOR EACH "
+     "ROW EXECUTE FUNCTION x(); CREATE CONSTRAINT TRIGGER y AFTER INSERT ON keepstep_joint "
+     "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION y()",
+     "DROP TRIGGER x ON outbox; DROP TRIGGER y ON keepstep_joint", "my veto"},
+};
+
+/* Where nobody asked by then, COMMIT itself would fail, and who asked would try again for ever. */
+static void a_rule_that_waits_for_the_commit_refuses_what_is_proposed(void)
+{
+    joint_case_begin_test();
+    if (database_case_kind == DATABASE_POSTGRESQL)
+        (void)joint_case_text("CREATE FUNCTION y() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                              "SET CONSTRAINTS ALL DEFERRED; INSERT INTO outbox (aggregatetype, "
+                              "aggregateid, type, payload) VALUES ('a', 'b', 'c', '{}'); RETURN "
+                              "NULL; END $$; GRANT INSERT ON outbox TO keepstep_agent");
+    for (size_t i = 0; i < sizeof late_rules / sizeof *late_rules; i++) {
+        if (late_rules[i].kind != database_case_kind)
+            continue;
+        (void)joint_case_text(late_rules[i].make);
+        joint_case_assert_no(propose("a"), late_rules[i].words, late_rules[i].make);
+        assert_non_null(strstr(joint_case_err.text, "a rule of the service's own"));
+        (void)joint_case_text(late_rules[i].drop);
+        assert_string_equal(joint_case_text("SELECT count(*) FROM keepstep_joint"), "0\n");
+        assert_string_equal(joint_case_text("SELECT count(*) FROM outbox"), "0\n");
+    }
+    joint_case_assert_yes(propose("a"), "without them");
     joint_case_done();
 }
 
@@ -256,6 +312,7 @@ int main(void)
         DATABASE_CASE_SERVERS(an_id_is_used_once_and_what_was_asked_for_stays),
         DATABASE_CASE(what_was_decided_stays_whatever_writes_the_row),
         DATABASE_CASE(what_is_decided_becomes_nothing_else),
+        DATABASE_CASE(a_rule_that_waits_for_the_commit_refuses_what_is_proposed),
         DATABASE_CASE_SERVERS(a_login_of_the_service_asks_without_any_right_on_the_outbox),
     };
     return database_case_run_where(cases, sizeof cases / sizeof *cases, joint_case_has);

@@ -4,7 +4,10 @@
 #include "tests/support/joint_case.h"
 #include "tests/support/roles.h"
 
+#include "common/clock.h"
 #include "consumer/joint/row.h"
+
+#include <pthread.h>
 
 static struct joint_row row_of(const char *id, enum joint_state state)
 {
@@ -257,6 +260,63 @@ static void a_row_that_is_written_without_triggers_waits_for_writers(void)
     joint_case_done();
 }
 
+#define ASK    "INSERT INTO keepstep_joint (id, changes) VALUES ('a', '" MINUS(3) "')"
+#define A_TURN INT64_C(200000) /* longer than an agent waits for a row */
+
+/* Notes a row that is settled, and makes a trigger that refuses its UPDATE. */
+static void note_old(const char *id, const char *when)
+{
+    const struct joint_row row = row_of(id, JOINT_STATE_COMMITTED);
+    joint_case_begin();
+    joint_case_assert_yes(write_row(&row, true), id);
+    joint_case_commit();
+    if (when != NULL)
+        joint_case_trigger("x", when, "keepstep_joint", joint_case_texts->raise("no"));
+}
+
+/* A session of the service's that has asked for a transaction and not committed. */
+static struct session *writer_begin(void)
+{
+    struct session *writer = session_open(joint_case_url);
+    session_run(writer, "BEGIN", NULL);
+    session_run(writer, ASK, NULL);
+    return writer;
+}
+
+static void *writer_commits(void *context)
+{
+    clock_sleep_us(A_TURN);
+    session_run(context, "COMMIT", NULL);
+    return NULL;
+}
+
+static void whoever_writes_the_table_is_waited_for_a_moment_and_then_named(void)
+{
+    struct joint_row row = row_of("t", JOINT_STATE_COMMITTED);
+    pthread_t thread;
+    if (database_case_kind != DATABASE_POSTGRESQL)
+        return;
+    joint_case_begin_test();
+    note_old("t", "BEFORE UPDATE");
+    struct session *writer = writer_begin();
+    session_run(writer, "SET application_name = 'till'", NULL);
+    joint_case_begin();
+    int64_t since_us = clock_monotonic_us();
+    assert_int_equal(write_row(&row, false), STATUS_RETRY);
+    assert_in_range(clock_monotonic_us() - since_us, A_TURN, 5 * A_TURN);
+    assert_non_null(
+        strstr(joint_case_err.text, "(till) writes the table: let that transaction end"));
+    joint_case_store->ops->rollback(joint_case_store);
+    assert_int_equal(pthread_create(&thread, NULL, writer_commits, writer), 0);
+    joint_case_begin();
+    enum status status = write_row(&row, false);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    session_close(writer);
+    joint_case_assert_yes(status, "mark");
+    joint_case_commit();
+    joint_case_done();
+}
+
 static enum status prune(size_t *ret_pruned)
 {
     joint_case_begin();
@@ -290,6 +350,73 @@ static void what_is_old_is_emptied_behind_the_back_of_triggers(void)
     joint_case_done();
 }
 
+/* It fails alone, and the partition is not taken anew for it. */
+static void what_somebody_holds_is_emptied_later(void)
+{
+    size_t pruned = 9;
+    bool skips = database_case_kind == DATABASE_POSTGRESQL;
+    joint_case_begin_test();
+    note_old("held", NULL);
+    note_old("free", NULL);
+    struct session *writer = session_open(joint_case_url);
+    session_run(writer, "BEGIN", NULL);
+    session_run(writer, "SELECT state FROM keepstep_joint WHERE id = 'held' FOR UPDATE", NULL);
+    joint_case_assert_yes(prune(&pruned), "prune");
+    assert_int_equal(pruned, skips ? 1 : 0);
+    session_run(writer, "COMMIT", NULL);
+    session_close(writer);
+    joint_case_assert_yes(prune(&pruned), "prune");
+    assert_int_equal(pruned, skips ? 1 : 2);
+    joint_case_done();
+}
+
+/* One that acts on the state does not see it, so nobody who asks for a transaction waits. */
+static void only_triggers_that_would_see_it_are_switched_for_what_is_old(void)
+{
+    size_t pruned = 9;
+    if (database_case_kind != DATABASE_POSTGRESQL)
+        return;
+    joint_case_begin_test();
+    note_old("old", "AFTER UPDATE OF state");
+    struct session *writer = writer_begin();
+    joint_case_assert_yes(prune(&pruned), "prune");
+    assert_int_equal(pruned, 1);
+    session_run(writer, "COMMIT", NULL);
+    session_close(writer);
+    joint_case_done();
+}
+
+static void *prunes(void *context)
+{
+    joint_case_assert_yes(prune(context), "prune");
+    return NULL;
+}
+
+/* Whoever has written the table goes on to a bucket, and must not meet there who waits for him. */
+static void the_table_is_held_before_a_bucket_is(void)
+{
+    size_t pruned = 9;
+    pthread_t thread;
+    if (database_case_kind != DATABASE_POSTGRESQL)
+        return;
+    joint_case_begin_test();
+    note_old("old", "BEFORE UPDATE");
+    (void)joint_case_text("UPDATE keepstep_guard SET reserved = 7 WHERE bucket = 3");
+    struct session *writer = writer_begin();
+    session_run(writer, "SET LOCAL lock_timeout = '50ms'", NULL);
+    assert_int_equal(pthread_create(&thread, NULL, prunes, &pruned), 0);
+    clock_sleep_us(A_TURN);
+    session_run(writer, "SELECT 1 FROM keepstep_guard WHERE bucket = 3 FOR SHARE", NULL);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(pruned, 0);
+    session_run(writer, "COMMIT", NULL);
+    session_close(writer);
+    joint_case_assert_yes(prune(&pruned), "prune");
+    assert_int_equal(pruned, 1);
+    assert_string_equal(joint_case_text("SELECT sum(reserved) FROM keepstep_guard"), "0\n");
+    joint_case_done();
+}
+
 int main(void)
 {
     static const struct database_case cases[] = {
@@ -301,6 +428,10 @@ int main(void)
         DATABASE_CASE_SERVERS(
             triggers_stand_as_they_stood_whatever_the_agent_sets_and_however_often_it_asks),
         DATABASE_CASE_SERVERS(a_row_that_is_written_without_triggers_waits_for_writers),
+        DATABASE_CASE_SERVERS(whoever_writes_the_table_is_waited_for_a_moment_and_then_named),
+        DATABASE_CASE_SERVERS(what_somebody_holds_is_emptied_later),
+        DATABASE_CASE_SERVERS(only_triggers_that_would_see_it_are_switched_for_what_is_old),
+        DATABASE_CASE_SERVERS(the_table_is_held_before_a_bucket_is),
     };
     return database_case_run_where(cases, sizeof cases / sizeof *cases, joint_case_has);
 }

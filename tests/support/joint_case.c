@@ -1,7 +1,10 @@
 /* Makes a service of joint transactions, and calls the slots of struct joint_ops. */
 #include "tests/support/joint_case.h"
 
+#include "producer/capture/watch.h"
 #include "producer/init/init.h"
+#include "producer/init/origin.h"
+#include "producer/registry.h"
 #include "tests/support/database_case.h"
 #include "tests/support/roles.h"
 #include "tests/support/shop.h"
@@ -77,6 +80,34 @@ void joint_case_init(void)
         init_service(&config, (const struct entity_schema *const *)schemas, &init, &joint_case_err),
         "init");
     (void)fclose(init.out);
+}
+
+const char *joint_case_print(void)
+{
+    struct init_options init = {.out = fopen(test_path("print.sql"), "w"), .print_sql = true};
+    check(
+        init_service(&config, (const struct entity_schema *const *)schemas, &init, &joint_case_err),
+        "print");
+    (void)fclose(init.out);
+    return test_read_file(test_path("print.sql"));
+}
+
+size_t joint_case_watch(void)
+{
+    struct capture_finding findings[TYPES];
+    return capture_compare(&config, (const struct entity_schema *const *)schemas, NULL, NULL,
+                           findings);
+}
+
+const char *joint_case_look(void)
+{
+    const struct origin_ops *ops = origin_find(joint_case_url);
+    struct origin *origin = NULL;
+    struct origin_look look;
+    check(ops->open(&config, ORIGIN_WATCH, &origin, &joint_case_err), "watch");
+    check(ops->look(origin, &look, &joint_case_err), "look");
+    ops->close(origin);
+    return test_format("%s", look.joint_unfit);
 }
 
 enum status joint_case_init_in(const char *url)

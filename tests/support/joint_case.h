@@ -46,6 +46,13 @@ void joint_case_init_without(const char *type);
 void joint_case_init(void);
 void joint_case_grant(void);
 
+/** @return what `keepstep init --print-sql` prints of the outbox and the triggers. */
+const char *joint_case_print(void);
+
+/** @return how many types the watch finds not captured; why nothing can be promised, or "". */
+size_t joint_case_watch(void);
+const char *joint_case_look(void);
+
 /** Prepare the same service in another database of a server. */
 enum status joint_case_init_in(const char *url);
 

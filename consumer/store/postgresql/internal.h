@@ -15,7 +15,9 @@
     X(KEY_READ)                                                                                    \
     X(JOINT_TRIGGERS)                                                                              \
     X(JOINT_MAY_TRY)                                                                               \
+    X(JOINT_UNFIT)                                                                                 \
     X(JOINT_HAS_OLD)                                                                               \
+    X(JOINT_SEES_OLD)                                                                              \
     X(APPLYING_SET)                                                                                \
     X(CATALOGUE_LOCK)                                                                              \
     X(CATALOGUE_ORDER)

@@ -84,55 +84,93 @@ static enum status joint_postgresql_triggers(struct store *store, bool run, stru
     return status;
 }
 
-/* Whoever writes the table holds its triggers: what is old can wait for him. */
-static enum status prune_silently(struct store *store, int64_t decided_before_us, size_t limit,
-                                  size_t *ret_pruned, struct error *err)
+/** How what is old is emptied. */
+struct prune_old {
+    int64_t decided_before_us;
+    size_t limit;
+    bool is_seen; /* by a trigger of the service's */
+    bool is_held; /* somebody writes the table: what is old can wait for him */
+    size_t pruned;
+};
+
+static enum status prune_find(struct store *store, struct prune_old *prune, struct error *err)
+{
+    struct store_sql *self = store_sql_of(store);
+    int64_t has_old = 0;
+    int64_t is_seen = 0;
+    if (prune->limit == 0)
+        return STATUS_OK;
+    enum status status = store_sql_number(
+        self, SQL_CALL(JOINT_HAS_OLD, parameter_integer(prune->decided_before_us)), 0, &has_old,
+        err);
+    if (status == STATUS_OK && has_old != 0)
+        status = store_sql_number(self, SQL_CALL_PLAIN(JOINT_SEES_OLD), 0, &is_seen, err);
+    prune->is_seen = is_seen != 0;
+    prune->limit = has_old != 0 ? prune->limit : 0;
+    return status;
+}
+
+/* The table is held before any bucket is, because its writers wait for buckets while they hold it.
+ */
+static enum status prune_try(struct store *store, struct prune_old *prune, struct error *err)
 {
     struct error held = ERROR_INIT;
     enum status status = row_begin(store, err);
     if (status != STATUS_OK)
         return status;
-    status = joint_postgresql_triggers(store, false, &held);
+    if (prune->is_seen)
+        status = joint_postgresql_triggers(store, false, &held);
+    prune->is_held = prune->is_seen && status == STATUS_RETRY && !held.connection_lost;
     if (status == STATUS_OK)
-        status = joint_sql_empty_old(store, decided_before_us, limit, ret_pruned, &held);
-    if (status == STATUS_OK)
+        status = joint_sql_prune(store, prune->decided_before_us, prune->limit, &prune->pruned,
+                                 &held);
+    if (status == STATUS_OK && prune->is_seen)
         status = joint_postgresql_triggers(store, true, &held);
     if (status == STATUS_OK)
         return row_keep(store, err);
-    *ret_pruned = 0;
-    if (status == STATUS_RETRY && !held.connection_lost)
+    prune->pruned = 0;
+    if (prune->is_held)
         return row_undo(store, err);
     *err = held;
     return row_end(store, status, err);
 }
 
+/* The counts are set right whatever becomes of what is old. */
 static enum status joint_postgresql_prune(struct store *store, int64_t decided_before_us,
                                           size_t limit, size_t *ret_pruned, struct error *err)
 {
-    int64_t has_old = 0;
-    *ret_pruned = 0;
-    enum status status = joint_guard_recount(store_sql_of(store), err);
+    struct prune_old prune = {.decided_before_us = decided_before_us, .limit = limit};
+    struct error miscounted = ERROR_INIT;
+    size_t none = 0;
+    enum status status = prune_find(store, &prune, err);
     if (status == STATUS_OK)
-        status = store_sql_number(store_sql_of(store),
-                                  SQL_CALL(JOINT_HAS_OLD, parameter_integer(decided_before_us)), 0,
-                                  &has_old, err);
-    return status == STATUS_OK && has_old != 0
-               ? prune_silently(store, decided_before_us, limit, ret_pruned, err)
-               : status;
+        status = prune_try(store, &prune, err);
+    *ret_pruned = prune.pruned;
+    if (status != STATUS_REJECT && !prune.is_held)
+        return status;
+    enum status counted = joint_sql_prune(store, decided_before_us, 0, &none, &miscounted);
+    if (counted == STATUS_OK)
+        return status;
+    *err = miscounted;
+    return counted;
 }
 
-/* What it stores must be text in any language, as it was written. What is reserved already can
- * still be settled. */
-static enum status check_encoding(struct store *store, struct error *err)
+static enum status read_unfit(void *context, struct store_row *row, struct error *err)
 {
-    const char *encoding = PQparameterStatus(store_postgresql_of(store)->connection,
-                                             "server_encoding");
-    if (encoding != NULL && strcmp(encoding, "UTF8") == 0)
-        return STATUS_OK;
-    return error_set(err, STATUS_REJECT,
-                     "joint transactions need a database of encoding UTF8, and this one has %s: "
-                     "move it to one of UTF8, or take `joint:` out of publish:",
-                     encoding == NULL ? "none" : encoding);
+    (void)err;
+    row->copy(row, 0, context, ERROR_TEXT_SIZE / 2);
+    return STATUS_OK;
+}
+
+/* What is reserved already can still be settled. */
+static enum status check_fit(struct store *store, struct error *err)
+{
+    char unfit[ERROR_TEXT_SIZE / 2] = "";
+    enum status status = store_sql_query(store_sql_of(store), SQL_CALL_PLAIN(JOINT_UNFIT),
+                                         read_unfit, unfit, err);
+    return status != STATUS_OK || unfit[0] == '\0'
+               ? status
+               : error_set(err, STATUS_REJECT, "%s: " JOINT_UNFIT_ADVICE, unfit);
 }
 
 /* By it the triggers know that a try is the agent's. */
@@ -154,7 +192,7 @@ static enum status check_rights(struct store *store, struct error *err)
 static enum status joint_postgresql_attempt(struct store *store, const struct joint_part *part,
                                             struct error *err)
 {
-    enum status status = check_encoding(store, err);
+    enum status status = check_fit(store, err);
     if (status == STATUS_OK)
         status = check_rights(store, err);
     return status == STATUS_OK ? joint_sql_attempt(store, part, err) : status;

@@ -65,6 +65,13 @@ INSERT INTO keepstep_joint (id, changes, timeout_ms) VALUES ($1, $2, $3)
 SELECT count(*) FROM (SELECT FROM keepstep_joint
     WHERE changes <> '' AND state IN ('committed', 'aborted', 'elsewhere') AND decided_at < $1
     LIMIT 1) AS old
+-- Whether a trigger of the service's would see that.
+-- name: joint_sees_old
+SELECT count(*) FROM pg_trigger AS t WHERE t.tgrelid = to_regclass('keepstep_joint')
+    AND NOT t.tgisinternal AND t.tgenabled <> 'D' AND (t.tgtype::integer & 16) <> 0
+    AND t.tgname NOT LIKE 'keepstep\_joint\_%'
+    AND (t.tgattr::text = '' OR EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = t.tgrelid
+        AND a.attnum = ANY (t.tgattr) AND a.attname IN ('changes', 'votes')))
 -- Whether the service's triggers on keepstep_joint are switched off, in this transaction.
 -- name: joint_triggers
 SELECT 1 FROM keepstep_joint_silence(to_regclass('keepstep_joint'), $1::bigint <> 0)
@@ -72,7 +79,7 @@ SELECT 1 FROM keepstep_joint_silence(to_regclass('keepstep_joint'), $1::bigint <
 UPDATE keepstep_joint SET changes = '', votes = '' WHERE (proposer, id) IN (
     SELECT proposer, id FROM keepstep_joint
     WHERE changes <> '' AND state IN ('committed', 'aborted', 'elsewhere') AND decided_at < $1
-    ORDER BY decided_at LIMIT $2)
+    ORDER BY decided_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)
 -- Whether triggers take this login's try for one.
 -- name: joint_may_try
 SELECT has_table_privilege(session_user, 'keepstep_touched', 'DELETE')::int

@@ -199,25 +199,32 @@ enum status joint_sql_say(struct store *store, const struct joint_saying *saying
     return status;
 }
 
-enum status joint_sql_empty_old(struct store *store, int64_t decided_before_us, size_t limit,
-                                size_t *ret_pruned, struct error *err)
+/* A row that somebody holds can wait for him. */
+static enum status prune_rows(struct store_sql *self, int64_t decided_before_us, size_t limit,
+                              size_t *ret_pruned, struct error *err)
 {
     int64_t pruned = 0;
+    struct error held = ERROR_INIT;
     struct sql_call call = SQL_CALL(JOINT_PRUNE, parameter_integer(decided_before_us),
                                     parameter_integer((int64_t)limit));
     call.changes = &pruned;
-    enum status status = store_sql_run(store_sql_of(store), call, err);
+    enum status status = store_sql_run(self, call, &held);
+    if (status == STATUS_RETRY && !held.connection_lost && self->base.ops->refuses_alone)
+        return STATUS_OK; /* the statement failed alone */
     *ret_pruned = (size_t)pruned;
+    if (status != STATUS_OK)
+        *err = held;
     return status;
 }
 
 enum status joint_sql_prune(struct store *store, int64_t decided_before_us, size_t limit,
                             size_t *ret_pruned, struct error *err)
 {
-    enum status status = joint_guard_recount(store_sql_of(store), err);
+    struct store_sql *self = store_sql_of(store);
+    enum status status = joint_guard_recount(self, err);
     *ret_pruned = 0;
-    return status == STATUS_OK
-               ? joint_sql_empty_old(store, decided_before_us, limit, ret_pruned, err)
+    return status == STATUS_OK && limit > 0
+               ? prune_rows(self, decided_before_us, limit, ret_pruned, err)
                : status;
 }
 
@@ -227,6 +234,18 @@ enum status joint_sql_prune(struct store *store, int64_t decided_before_us, size
 enum status joint_sql_propose_again(struct store *store, struct error *err)
 {
     return store_sql_run(store_sql_of(store), SQL_CALL_PLAIN(JOINT_PROPOSE_AGAIN), err);
+}
+
+/* What the service's triggers and constraints defer would be asked at COMMIT; a trigger may put it
+ * off once more. */
+static enum status propose_finish(struct store_sql *self, struct error *err)
+{
+    enum status status = joint_judge(self->base.ops->defer(&self->base, false, err), err);
+    if (status == STATUS_OK)
+        status = joint_judge(store_sql_finish(self, err), err);
+    if (status == STATUS_REJECT)
+        error_prefix(err, "a rule of the service's own, which waits for the COMMIT, refuses it");
+    return status;
 }
 
 enum status joint_sql_propose(struct store *store, const struct joint_wish *wish, struct error *err)
@@ -240,12 +259,11 @@ enum status joint_sql_propose(struct store *store, const struct joint_wish *wish
                                     parameter_raw(wish->changes),
                                     parameter_integer(wish->timeout_ms)),
                            err);
-    if (status == STATUS_OK)
-        status = store_sql_wait(self, err);
     status = joint_judge(status, err);
     if (status == STATUS_OK)
-        return store_sql_finish(self, err);
-    store->ops->rollback(store);
+        status = propose_finish(self, err);
+    if (status != STATUS_OK)
+        store->ops->rollback(store);
     return status;
 }
 

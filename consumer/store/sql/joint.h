@@ -141,9 +141,6 @@ enum status joint_sql_attempt(struct store *store, const struct joint_part *part
 enum status joint_sql_settle(struct store *store, const struct joint_part *part, struct error *err);
 enum status joint_sql_prune(struct store *store, int64_t decided_before_us, size_t limit,
                             size_t *ret_pruned, struct error *err);
-/** Prune without setting the counts of the guard right before. */
-enum status joint_sql_empty_old(struct store *store, int64_t decided_before_us, size_t limit,
-                                size_t *ret_pruned, struct error *err);
 enum status joint_sql_propose_again(struct store *store, struct error *err);
 enum status joint_sql_propose(struct store *store, const struct joint_wish *wish,
                               struct error *err);
