@@ -10,7 +10,7 @@
 #include "schemas/joint_decide.h"
 
 #define JOINT_BATCH_RECORDS 64
-#define JOINT_ROW_US        (INT64_C(60) * 1000 * 1000) /* the longest timeout: others are decided */
+#define JOINT_ROW_US        (INT64_C(60) * 1000 * 1000) /* the longest timeout */
 #define JOINT_READ_BYTES    ((size_t)32 * 1024 * 1024)  /* of the records of a batch */
 
 struct joint_agent {

@@ -27,6 +27,9 @@ struct joint_open {
     int64_t next_us; /* monotonic: it is tried or settled again then */
     int64_t backoff_us;
     bool is_told; /* that it has been waiting for long */
+    /* Monotonic: until then its last state waits for what is reserved where a trigger of the
+     * service's writes it; 0: it has met nothing. */
+    int64_t row_until_us;
 };
 
 struct joint_opens {

@@ -127,6 +127,16 @@ static void open_decide(struct joint_agent *agent, struct joint_open *open)
     } else {
         open->state = is_reserved ? JOINT_STATE_ABORTING : JOINT_STATE_ABORTED;
     }
+    if (is_made) /* it is not settled by a step, which would make it */
+        open->row_until_us = clock_monotonic_us();
+}
+
+/* A trigger that acts on the outcome writes what another transaction reserves. The log is read on,
+ * or that one would never be decided; a step of its own settles this one, with nothing to make. */
+static void open_step_back(struct joint_open *open)
+{
+    open->state = open->tally->outcome == JOINT_COMMITTED ? JOINT_STATE_COMMITTING
+                                                          : JOINT_STATE_ABORTING;
 }
 
 static enum status joint_count(struct joint_agent *agent, struct joint_tally *tally,
@@ -144,6 +154,11 @@ static enum status joint_count(struct joint_agent *agent, struct joint_tally *ta
         batch->decided++;
     }
     status = joint_mark(agent, open, err);
+    if (status == STATUS_REJECT) {
+        error_clear(err);
+        open_step_back(open);
+        status = joint_mark(agent, open, err);
+    }
     if (status == STATUS_OK && joint_state_is_settled(open->state)) {
         atomic_fetch_add(open->state == JOINT_STATE_COMMITTED ? &agent->options.metrics->committed
                                                               : &agent->options.metrics->aborted,

@@ -2,6 +2,7 @@
  * its transactions; one that refuses a row refuses nothing, because the log has decided. */
 #include "consumer/joint/internal.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 
 static enum status row_write(struct store *store, const struct joint_row_writing *writing,
@@ -50,6 +51,10 @@ enum status joint_row_write(struct store *store, const struct joint_row_writing 
     bool is_refused = status == STATUS_REJECT || (status == STATUS_FATAL && !can_be_silent);
     if (status == STATUS_OK)
         return status;
+    if (writing->waits && strstr(refused.text, ERROR_TRY_AGAIN) != NULL && is_refused) {
+        *err = refused;
+        return status;
+    }
     if (!is_refused || !can_be_silent) {
         *err = refused;
         return is_refused ? row_stands(writing->row, err) : status;
@@ -100,12 +105,19 @@ static struct joint_row open_row(const struct joint_open *open, struct buffer *v
     };
 }
 
+/* A trigger acts on the outcome, which is not written until that is done. */
+static bool open_row_waits(const struct joint_open *open)
+{
+    return joint_state_is_settled(open->state) &&
+           (open->row_until_us == 0 || clock_monotonic_us() < open->row_until_us);
+}
+
 enum status joint_mark(struct joint_agent *agent, const struct joint_open *open, struct error *err)
 {
     struct buffer votes;
     buffer_init(&votes, JOINT_BYTES_MAX);
     const struct joint_row row = open_row(open, &votes);
-    const struct joint_row_writing writing = {.row = &row};
+    const struct joint_row_writing writing = {.row = &row, .waits = open_row_waits(open)};
     enum status status = votes.failed
                              ? error_set(err, STATUS_RETRY, "no memory for a joint transaction")
                              : agent_write_row(agent, &writing, err);
@@ -120,7 +132,7 @@ enum status joint_row_note(struct joint_agent *agent, const struct joint_open *o
     buffer_init(&votes, JOINT_BYTES_MAX);
     struct joint_row row = open_row(open, &votes);
     row.changes = changes;
-    const struct joint_row_writing writing = {&row, ret_noted};
+    const struct joint_row_writing writing = {.row = &row, .noted = ret_noted};
     enum status status = votes.failed
                              ? error_set(err, STATUS_RETRY, "no memory for a joint transaction")
                              : agent_write_row(agent, &writing, err);

@@ -284,8 +284,12 @@ static enum status step_settle_part(struct joint_agent *agent, struct joint_open
         *err = *why;
         return err->status = STATUS_RETRY;
     }
-    return verdict == STATUS_OK || verdict == STATUS_REJECT ? joint_mark(agent, &settled, err)
-                                                            : verdict;
+    if (verdict != STATUS_OK && verdict != STATUS_REJECT)
+        return verdict;
+    verdict = joint_mark(agent, &settled, err);
+    if (verdict == STATUS_REJECT && open->row_until_us == 0)
+        open->row_until_us = clock_monotonic_us() + JOINT_ROW_US;
+    return verdict == STATUS_REJECT ? (err->status = STATUS_RETRY) : verdict;
 }
 
 static void step_note_settled(struct joint_agent *agent, struct joint_open *open, bool committed)

@@ -210,7 +210,7 @@ END
 -- name: create_uncovered
 CREATE OR REPLACE FUNCTION keepstep_uncovered(wanted VARCHAR(64) CHARACTER SET utf8mb4)
 RETURNS LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
-READS SQL DATA SQL SECURITY DEFINER COMMENT 'keepstep uncovered 3'
+READS SQL DATA SQL SECURITY DEFINER COMMENT 'keepstep uncovered 4'
 RETURN CONCAT(
   '[', (SELECT COALESCE(GROUP_CONCAT(JSON_ARRAY(CONCAT('has the unique index ', index_name), 0)), '[]')
     FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = wanted
@@ -220,7 +220,8 @@ RETURN CONCAT(
     FROM information_schema.referential_constraints
     WHERE constraint_schema = DATABASE() AND table_name = wanted),
   ',', (SELECT COALESCE(GROUP_CONCAT(JSON_ARRAY(
-      CONCAT('is named by a foreign key of table ', table_name), 1)), '[]')
+      CONCAT('is named by a foreign key of table ', IF(constraint_schema = DATABASE(), '',
+        CONCAT(constraint_schema, '.')), table_name), 1)), '[]')
     FROM information_schema.referential_constraints
     WHERE unique_constraint_schema = DATABASE() AND referenced_table_name = wanted
       AND LEFT(table_name, 9) <> 'keepstep_'),

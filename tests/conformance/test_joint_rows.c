@@ -30,7 +30,7 @@ static bool has_silence(void)
 static enum status write_row(const struct joint_row *row, bool notes)
 {
     struct joint_noted noted = {.known = true};
-    const struct joint_row_writing writing = {row, notes ? &noted : NULL};
+    const struct joint_row_writing writing = {.row = row, .noted = notes ? &noted : NULL};
     error_clear(&joint_case_err);
     return joint_row_write(joint_case_store, &writing, false, &joint_case_err);
 }
@@ -127,6 +127,45 @@ static void no_trigger_on_a_row_ends_the_transaction(void)
         joint_case_commit();
     }
     assert_string_equal(joint_case_text(ROW), BEFORE);
+    joint_case_done();
+}
+
+/* Notes a row that is settled, and makes a trigger that refuses its UPDATE. */
+static void note_old(const char *id, const char *when)
+{
+    const struct joint_row row = row_of(id, JOINT_STATE_COMMITTED);
+    joint_case_begin();
+    joint_case_assert_yes(write_row(&row, true), id);
+    joint_case_commit();
+    if (when != NULL)
+        joint_case_trigger("x", when, "keepstep_joint", joint_case_texts->raise("no"));
+}
+
+/* What another transaction reserves is free again soon: the trigger that acts on the outcome is not
+ * passed over for it, and what was done before it in the transaction stays. */
+static void what_a_trigger_meets_that_is_reserved_is_waited_for(void)
+{
+    const struct joint_row row = row_of("first", JOINT_STATE_COMMITTED);
+    const struct joint_row_writing writing = {.row = &row, .waits = true};
+    const struct joint_saying saying = {
+        .name = row.name, .kind = JOINT_VOTE, .value = slice_of("{}")};
+    joint_case_begin_test();
+    note_old("first", NULL);
+    joint_case_assert_yes(joint_case_attempt("other", 7, MINUS(3)), "attempt");
+    joint_case_trigger("x", "AFTER UPDATE", "keepstep_joint",
+                       "UPDATE stock SET note = 'seen' WHERE sku = 'A'");
+    joint_case_begin();
+    joint_case_assert_yes(joint_case_ops->say(joint_case_store, &saying, &joint_case_err), "say");
+    joint_case_assert_no(joint_row_write(joint_case_store, &writing, false, &joint_case_err),
+                         "reserved by a joint transaction", "mark");
+    joint_case_commit();
+    assert_string_equal(joint_case_text("SELECT count(*) FROM outbox"), "1\n");
+    joint_case_assert_yes(joint_case_settle("other", MINUS(3), false), "settle");
+    joint_case_begin();
+    joint_case_assert_yes(joint_row_write(joint_case_store, &writing, false, &joint_case_err),
+                          "mark");
+    joint_case_commit();
+    assert_string_equal(joint_case_text("SELECT note FROM stock WHERE sku = 'A'"), "seen\n");
     joint_case_done();
 }
 
@@ -262,17 +301,6 @@ static void a_row_that_is_written_without_triggers_waits_for_writers(void)
 
 #define ASK    "INSERT INTO keepstep_joint (id, changes) VALUES ('a', '" MINUS(3) "')"
 #define A_TURN INT64_C(200000) /* longer than an agent waits for a row */
-
-/* Notes a row that is settled, and makes a trigger that refuses its UPDATE. */
-static void note_old(const char *id, const char *when)
-{
-    const struct joint_row row = row_of(id, JOINT_STATE_COMMITTED);
-    joint_case_begin();
-    joint_case_assert_yes(write_row(&row, true), id);
-    joint_case_commit();
-    if (when != NULL)
-        joint_case_trigger("x", when, "keepstep_joint", joint_case_texts->raise("no"));
-}
 
 /* A session of the service's that has asked for a transaction and not committed. */
 static struct session *writer_begin(void)
@@ -422,6 +450,7 @@ int main(void)
     static const struct database_case cases[] = {
         DATABASE_CASE(no_trigger_on_a_row_ends_the_transaction),
         DATABASE_CASE(what_is_old_is_emptied_behind_the_back_of_triggers),
+        DATABASE_CASE(what_a_trigger_meets_that_is_reserved_is_waited_for),
         DATABASE_CASE_SERVERS(a_trigger_that_waits_for_the_commit_does_not_wait_with_the_agent),
         DATABASE_CASE_SERVERS(a_trigger_stands_as_it_stood_after_a_row_was_written_without_it),
         DATABASE_CASE_SERVERS(only_the_agent_switches_triggers_and_those_of_keepstep_joint_alone),

@@ -159,21 +159,21 @@ static void nothing_is_promised_of_a_table_with_a_partition_that_init_has_not_se
 /* Whoever may call a function, or hangs it on a table, has the owner's rights by it. */
 static void no_printed_function_is_anybodys_for_a_moment(void)
 {
-    const char *at;
+    const char *line;
     size_t functions = 0;
     bool is_open = false;
     if (is_mariadb())
         return;
     joint_case_begin_test();
-    for (at = joint_case_print(); at != NULL; at = strchr(at + 1, '\n')) {
-        at += *at == '\n';
-        if (strncmp(at, "BEGIN;", 6) == 0 || strncmp(at, "COMMIT;", 7) == 0)
-            is_open = *at == 'B';
-        else if (strncmp(at, "CREATE OR REPLACE FUNCTION", 26) != 0)
-            continue;
-        functions += *at == 'C' && at[1] == 'R';
-        if (*at == 'C' && at[1] == 'R' && !is_open)
-            test_fail("%.80s", at);
+    for (line = joint_case_print(); *line != '\0'; line += strspn(line, "\n")) {
+        if (strncmp(line, "BEGIN;", 6) == 0 || strncmp(line, "COMMIT;", 7) == 0)
+            is_open = *line == 'B';
+        if (strncmp(line, "CREATE OR REPLACE FUNCTION", 26) == 0) {
+            functions++;
+            if (!is_open)
+                test_fail("%.80s", line);
+        }
+        line += strcspn(line, "\n");
     }
     assert_true(functions > 8);
     joint_case_done();

@@ -50,10 +50,59 @@ static void a_trigger_that_refuses_rows_of_keepstep_joint_ends_nothing(void **st
     joint_world_stop_all(&world);
 }
 
+/* Each service adds one to its row 2 where a transaction is committed. */
+static const char *const actors[JOINT_SERVICES] = {
+    "CREATE FUNCTION x() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE items SET amount = "
+    "amount + 1 WHERE id = 2; RETURN NULL; END $$; CREATE TRIGGER x AFTER UPDATE ON keepstep_joint "
+    "FOR EACH ROW WHEN (NEW.state = 'committed') EXECUTE FUNCTION x()",
+    "CREATE TRIGGER x AFTER UPDATE ON keepstep_joint FOR EACH ROW IF NEW.state = 'committed' THEN "
+    "UPDATE extras SET amount = amount + 1 WHERE id = 2; END IF",
+    "CREATE TRIGGER x AFTER UPDATE ON keepstep_joint WHEN NEW.state = 'committed' BEGIN UPDATE "
+    "items SET amount = amount + 1 WHERE id = 2; END"};
+
+#define KEEPS(service, type)                                                                       \
+    "{\"service\":\"" service "\",\"type\":\"" type "\",\"key\":{\"id\":2},\"op\":\"k\"},"
+#define OPEN_MS 8000
+
+/* What it writes is reserved by a transaction that is open for as long as nobody of that name
+ * votes. It is not passed over meanwhile, also not where the service has no part. */
+static void a_trigger_that_acts_on_the_outcome_waits_for_what_is_reserved(void **state)
+{
+    static const enum database_kind kinds[JOINT_SERVICES] = {DATABASE_POSTGRESQL, DATABASE_MARIADB,
+                                                             DATABASE_SQLITE};
+    struct joint_world world;
+    (void)state;
+    joint_world_begin(&world, kinds, "");
+    for (size_t i = 0; i < JOINT_SERVICES; i++)
+        (void)database_text(world.all[i].url, actors[i]);
+    joint_world_start_all(&world);
+    joint_world_propose_text(
+        &world, "open", JOINT_SHOP, OPEN_MS,
+        "[" KEEPS("shop", "item") KEEPS("bank", "extra")
+            KEEPS("web", "item") "{\"service\":\"nobody\",\"type\":\"item\",\"key\":{\"id\":1},"
+                                 "\"op\":\"k\"}]");
+    for (size_t i = 0; i < JOINT_SERVICES; i++)
+        joint_world_expect(&world, i, "open", "reserved");
+    propose(&world, "all", -30, 20, 10);
+    propose(&world, "bank alone", 0, 5, 0);
+    joint_world_expect_everywhere(&world, "open", "aborted");
+    joint_world_expect_everywhere(&world, "all", "committed");
+    joint_world_expect(&world, JOINT_SHOP, "bank alone", "committed");
+    joint_world_expect(&world, JOINT_BANK, "bank alone", "committed");
+    joint_world_expect_amounts(&world, (const int[]){70, 125, 110});
+    for (size_t i = 0; i < JOINT_SERVICES; i++)
+        assert_int_equal(joint_world_number(&world, i,
+                                            test_format("SELECT amount FROM %s WHERE id = 2",
+                                                        joint_world_tables[i])),
+                         i == JOINT_WEB ? 101 : 102);
+    joint_world_stop_all(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(a_trigger_that_refuses_rows_of_keepstep_joint_ends_nothing, 400),
+        TEST_WITH_LIMIT(a_trigger_that_acts_on_the_outcome_waits_for_what_is_reserved, 400),
     };
     return TEST_RUN(tests);
 }

@@ -162,10 +162,14 @@ static enum status read_unfit(void *context, struct store_row *row, struct error
     return STATUS_OK;
 }
 
-/* What is reserved already can still be settled. */
+/* What is reserved already can still be settled. The server has said its encoding by itself. */
 static enum status check_fit(struct store *store, struct error *err)
 {
     char unfit[ERROR_TEXT_SIZE / 2] = "";
+    const char *encoding = PQparameterStatus(store_postgresql_of(store)->connection,
+                                             "server_encoding");
+    if (encoding != NULL && strcmp(encoding, "UTF8") == 0)
+        return STATUS_OK;
     enum status status = store_sql_query(store_sql_of(store), SQL_CALL_PLAIN(JOINT_UNFIT),
                                          read_unfit, unfit, err);
     return status != STATUS_OK || unfit[0] == '\0'
