@@ -121,6 +121,26 @@ static const char *answer(const char *name, const char *page)
     return PROCESS_RUN("bash", "-c", script).output;
 }
 
+struct page {
+    const char *container;
+    const char *path;
+    const char *said;
+};
+
+static bool page_is_well(void *context)
+{
+    struct page *page = context;
+    page->said = answer(page->container, page->path);
+    return strstr(page->said, " 200 ") != NULL;
+}
+
+static void wait_for_page(const char *container, const char *path)
+{
+    struct page page = {container, path, ""};
+    if (!test_wait(page_is_well, &page, HEALTHY_MS))
+        test_fail("%s says: %s", container, page.said);
+}
+
 static bool is_ready(void *context)
 {
     const char *sidecar = context;
@@ -149,16 +169,14 @@ static void up_starts_everything_and_says_where(void **state)
         const char *name = containers[i].name;
         const char *page = containers[i].page;
         const char *address = address_of(name);
-        assert_string_equal(docker_inspect(name, "{{.State.Health.Status}}"), "healthy");
+        docker_wait_health(name, "healthy", HEALTHY_MS); /* also where one look came late */
         assert_int_equal(strncmp(address, "127.0.0.1:", 10) == 0, containers[i].has_port);
         assert_true(containers[i].has_port || *address == '\0');
         if (page == NULL)
             continue;
         if (strstr(printed, test_format("http://%s/\n", address)) == NULL)
             test_fail("the address of %s is not among: %s", name, printed);
-        const char *said = answer(name, page);
-        if (strstr(said, " 200 ") == NULL)
-            test_fail("%s says: %s", name, said);
+        wait_for_page(name, page);
     }
     for (size_t i = 0; i < SERVICE_COUNT; i++)
         printf("note: %s needs %s\n", sidecar_of(services[i]),

@@ -30,17 +30,37 @@ static void begin(struct services *services)
     sidecar_assert_equal(&services->shop, &services->billing, "items", 30000);
 }
 
-/* 10 s without an acknowledgement make the sidecar unhealthy. */
-static void expect_seen(const struct sidecar *shop)
+static bool is_unhealthy(void *context)
 {
-    struct process_result check = sidecar_run(shop, "healthcheck", NULL, NULL);
-    if (check.exit_code != 1 || strstr(check.output, "2 events are under way") == NULL)
-        test_fail("%d: %s%s", check.exit_code, check.output, check.errors);
+    struct process_result check = sidecar_run(context, "healthcheck", NULL, NULL);
+    return check.exit_code == 1 && strstr(check.output, "2 events are under way") != NULL;
+}
+
+/* 10 s without an acknowledgement make the sidecar unhealthy. */
+static void expect_seen(struct sidecar *shop)
+{
+    static const char reached[] = "Broker    NOT REACHED for ";
+    if (!test_wait(is_unhealthy, shop, 30000))
+        test_fail("%s", sidecar_run(shop, "healthcheck", NULL, NULL).output);
     struct process_result status = sidecar_run(shop, "status", NULL, NULL);
+    const char *broker = strstr(status.output, reached);
     if (strstr(status.output, "2 under way, 0 set aside; the oldest waits for") == NULL ||
-        strstr(status.output, "Broker    NOT REACHED for 1") == NULL ||
+        broker == NULL || strtol(broker + strlen(reached), NULL, 10) < 10 ||
         strstr(status.output, "nothing to do") != NULL)
         test_fail("%s%s", status.output, status.errors);
+}
+
+struct page {
+    int port;
+    const char *line;
+    const char *body;
+};
+
+static bool page_has_line(void *context)
+{
+    struct page *page = context;
+    page->body = http_send_request(page->port, "GET", "/metrics", "").body;
+    return strstr(page->body, page->line) != NULL;
 }
 
 /* Relay and agent each tell it on their own page. */
@@ -48,10 +68,11 @@ static void expect_broker_down(const struct services *services)
 {
     static const char *const names[] = {"shop", "billing"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        struct http_reply page = http_send_request(services->ports[i], "GET", "/metrics", "");
-        const char *line = test_format("\nkeepstep_broker_up{service=\"%s\"} 0\n", names[i]);
-        if (strstr(page.body, line) == NULL)
-            test_fail("no line%s%s", line, page.body);
+        struct page page = {
+            .port = services->ports[i],
+            .line = test_format("\nkeepstep_broker_up{service=\"%s\"} 0\n", names[i])};
+        if (!test_wait(page_has_line, &page, 30000))
+            test_fail("no line%s%s", page.line, page.body);
     }
 }
 
