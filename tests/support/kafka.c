@@ -43,7 +43,8 @@ static struct process *kafka_start_process(const struct kafka *kafka, const char
                                            const char *const argv[])
 {
     const char *const environment[] = {
-        test_format("TEST_KAFKA_CONFIG=%s", kafka->line == NULL ? "" : kafka->line), NULL};
+        test_format("TEST_KAFKA_CONFIG=%s", kafka->line == NULL ? "" : kafka->line),
+        test_format("TEST_KAFKA_CONTROLLER=%d", kafka->controller_port), NULL};
     unsigned int left = alarm(0); /* a start is not the test's time */
     struct process *process = process_start(name, argv, environment);
     if (!process_wait_for(process, "Kafka Server started", KAFKA_START_MS)) {
@@ -88,6 +89,7 @@ struct kafka *kafka_start_at(int port)
     if (shared.directory == NULL) {
         shared.directory = test_directory_shared();
         shared.port = port;
+        shared.controller_port = process_free_port();
         shared.bootstrap = test_format("127.0.0.1:%d", shared.port);
         shared.owner = getpid();
         (void)atexit(kafka_done);

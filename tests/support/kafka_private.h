@@ -15,6 +15,7 @@ struct kafka {
     const char *bootstrap;
     const char *line; /* from kafka_configure() */
     int port;
+    int controller_port;
     pid_t owner;
     rd_kafka_t *transaction; /* the producer of the open one */
     rd_kafka_t *client;      /* producer and admin client, made at the first use */

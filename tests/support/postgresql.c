@@ -3,15 +3,14 @@
 
 #include "common/buffer.h"
 #include "common/postgresql_session.h"
+#include "tests/support/process.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,18 +34,6 @@ static int run(const char *command)
         line = test_format("setpriv --reuid=postgres --regid=postgres --clear-groups sh -c '%s'",
                            line);
     return system(line);
-}
-
-static int free_port(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
-    if (listener < 0 || bind(listener, (struct sockaddr *)&address, size) != 0 ||
-        getsockname(listener, (struct sockaddr *)&address, &size) != 0)
-        test_fail("no free port");
-    (void)close(listener);
-    return ntohs(address.sin_port);
 }
 
 static bool find_programs(void)
@@ -154,7 +141,7 @@ static void create_server(void)
     (void)atexit(end_server);
     give_to_server_user();
     start_watch();
-    port = free_port();
+    port = process_free_port();
     if (run(test_format("%s/initdb -N -D %s/data -U postgres -A trust -E UTF8 --locale=C.UTF-8",
                         programs, directory)) != 0)
         test_fail("initdb failed: see %s/log", directory);

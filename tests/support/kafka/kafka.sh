@@ -10,6 +10,7 @@
 #                             run a further broker of a cluster whose controller has that port
 #   kafka.sh admin CLASS ...  run a tool: topics, configs, groups, acls
 #
+# TEST_KAFKA_CONTROLLER   the port of a new node's controller; otherwise one on which nobody listens
 # KAFKA_JVM=own   run the broker with the flags of Kafka's own kafka-server-start.sh. Without it the
 #                 flags are for tests: a small heap, a start within seconds.
 set -euo pipefail
@@ -52,7 +53,7 @@ configure() { # DIR PORT [CONTROLLER NODE]
     local controller=${3:-} node=${4:-1} roles=broker,controller listeners=PLAINTEXT://127.0.0.1:$2
     mkdir -p "$1"
     [ -n "$controller" ] || controller=$(sed -n 's/^controller.quorum.voters=.*://p' "$1/server.properties" 2>/dev/null || true)
-    [ -n "$controller" ] || controller=$(free_port)
+    [ -n "$controller" ] || controller=${TEST_KAFKA_CONTROLLER:-$(free_port)}
     if [ "$node" -eq 1 ]; then
         listeners+=,CONTROLLER://127.0.0.1:$controller
     else
