@@ -191,14 +191,15 @@ run_all() { # PROGRAM...: lines of programs_of()
         } &
     done < <(printf '%s\n' "$@" | grep '^early'; printf '%s\n' "$@" | grep '^normal')
     wait
+    printf '%s\n' "$@" | grep -q '^alone' || return 0
     exec 6>"${results:-$logs}/alone"
+    flock 6 # two that each have some of the places would wait for each other
+    take_places "$jobs" # once: whoever runs must end first, and meanwhile nobody else begins
     while read -r order tier name program; do
-        flock 6 # two that each have some of the places would wait for each other
-        take_places "$jobs"
         run_one "$tier" "$name" "$program"
-        leave_places "$jobs"
-        flock -u 6
     done < <(printf '%s\n' "$@" | grep '^alone')
+    leave_places "$jobs"
+    flock -u 6
 }
 
 sum_up() { # TIER

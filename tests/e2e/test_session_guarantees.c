@@ -2,7 +2,7 @@
  * a ticket and then a token, waits at the two others until keepstep_applied() says 1, and reads
  * there what it wrote. Meanwhile others write, and sidecars are killed. The same reads without the
  * token are stale. TEST_LOAD_SECONDS is the length, and TEST_SESSION_READS how many reads there
- * must be: it goes on until there are. labels: alone */
+ * must be: it goes on until there are. labels: early */
 #include "tests/support/load.h"
 #include "tests/support/session.h"
 #include "tests/support/verify_tables.h"

@@ -1,6 +1,6 @@
 /* `keepstep verify` all the time, by itself and with --every, while three databases are written and
  * sidecars are killed: it raises no false alarm, and it misses no row that was changed by hand.
- * TEST_LOAD_SECONDS is the length. labels: alone */
+ * TEST_LOAD_SECONDS is the length. labels: early */
 #include "tests/support/load.h"
 #include "tests/support/plants.h"
 #include "tests/support/verify.h"

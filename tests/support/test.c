@@ -27,6 +27,11 @@
 /* The thread sanitizer makes a program about ten times slower. */
 #define LIMIT_FACTOR (TEST_SANITIZES_THREADS ? 10U : 1U)
 
+/* Limits are those of a machine that has little else to do. TEST_PATIENCE says how many times as
+ * long they are on another one. A shorter wait than this is for what must not happen, so it stays.
+ */
+#define WAIT_PATIENT_MS 5000
+
 /* What lives until the program ends. A list of it also tells the leak checker that nothing
  * leaked. */
 struct test_kept {
@@ -86,6 +91,13 @@ static void test_remove_kept(void)
     }
 }
 
+static unsigned int test_patience(void)
+{
+    const char *text = getenv("TEST_PATIENCE");
+    unsigned long patience = text == NULL ? 1 : strtoul(text, NULL, 10);
+    return patience < 1 ? 1 : patience > 10 ? 10 : (unsigned int)patience;
+}
+
 static void test_on_alarm(int signal_number)
 {
     static const char start[] = "[  FAILED  ] ";
@@ -143,7 +155,7 @@ int test_begin(void **state)
     threads_before = threads_running();
     ended_early = false;
     was_skipped = false;
-    (void)alarm(running->limit_seconds * LIMIT_FACTOR);
+    (void)alarm(running->limit_seconds * LIMIT_FACTOR * test_patience());
     return 0;
 }
 
@@ -318,9 +330,10 @@ const char *test_protocol_example(void)
 bool test_wait(bool (*holds)(void *context), void *context, int64_t limit_ms)
 {
     int64_t begun_us = clock_monotonic_us();
+    int64_t limit_us = limit_ms * 1000 * (limit_ms < WAIT_PATIENT_MS ? 1 : test_patience());
     while (!holds(context)) {
         int64_t waited_us = clock_monotonic_us() - begun_us;
-        if (waited_us > limit_ms * 1000)
+        if (waited_us > limit_us)
             return false;
         int64_t pause_us = waited_us / WAIT_PARTS;
         clock_sleep_us(pause_us < WAIT_LEAST_US  ? WAIT_LEAST_US

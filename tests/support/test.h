@@ -110,7 +110,9 @@ void test_assert_document(const char *name, const char *text);
 /** @return the first C program in docs/PROTOCOL.md, valid until the program ends. */
 const char *test_protocol_example(void);
 
-/** Poll until `holds(context)` is true, or until the limit. @return whether it became true. */
+/** Poll until `holds(context)` is true, or until the limit. TEST_PATIENCE in the environment makes
+ * limits of 5 s and more, and those of tests, so many times as long. @return whether it became
+ * true. */
 bool test_wait(bool (*holds)(void *context), void *context, int64_t limit_ms);
 
 #endif
