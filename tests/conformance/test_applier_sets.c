@@ -1,48 +1,13 @@
 /* A change set at a peer (rule 57), in each database: it is applied whole, or parked, tried again
  * and skipped whole. */
-#include "tests/support/copy.h"
+#include "tests/support/set_case.h"
 
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A check refuses b = 'bad'; a needs a parent where it is not NULL. */
-static const char *const tables[] = {
-    [DATABASE_SQLITE] =
-        "CREATE TABLE parents(name text PRIMARY KEY);"
-        "CREATE TABLE orders(id integer PRIMARY KEY, a text REFERENCES parents(name),"
-        " b text CHECK (b <> 'bad'));"
-        "CREATE TABLE order_lines(id integer PRIMARY KEY, a text, b text CHECK (b <> 'bad'))",
-    [DATABASE_POSTGRESQL] =
-        "CREATE TABLE parents(name text PRIMARY KEY);"
-        "CREATE TABLE orders(id bigint PRIMARY KEY, a text REFERENCES parents(name),"
-        " b text CHECK (b <> 'bad'));"
-        "CREATE TABLE order_lines(id bigint PRIMARY KEY, a text, b text CHECK (b <> 'bad'))",
-    [DATABASE_MARIADB] =
-        "CREATE TABLE parents(name varchar(100) PRIMARY KEY);"
-        "CREATE TABLE orders(id bigint PRIMARY KEY, a varchar(100), b varchar(100)"
-        " CHECK (b <> 'bad'), FOREIGN KEY (a) REFERENCES parents(name));"
-        "CREATE TABLE order_lines(id bigint PRIMARY KEY, a varchar(100), b varchar(100)"
-        " CHECK (b <> 'bad'))",
-};
-
-#define FINE   COPY_A_NULL COPY_B("fine")
-#define BAD    COPY_A_NULL COPY_B("bad")
-#define ORPHAN COPY_ROW("p", "orphan")
-#define PARENT "INSERT INTO parents VALUES ('p')"
-#define SETS   30
-
-/* The next `count` records are one set. */
-static void begin_set(struct copy *copy, int first, int count)
-{
-    copy->changeset_end = first + count - 1;
-}
-
-static void end_set(struct copy *copy)
-{
-    copy->changeset_end = 0;
-}
+#define SETS 30
 
 static const char *offset_column(const struct copy *copy)
 {
@@ -106,12 +71,12 @@ static void assert_whole(struct copy *copy)
 /* Order 1 and order 2 are fine alone; a set of three of which one is bad stands between them. */
 static struct copy *apply_with_bad(int bad)
 {
-    struct copy *copy = copy_begin_two(tables);
+    struct copy *copy = copy_begin_two(set_tables);
     copy_add(copy, 1, 1, "c", FINE);
-    begin_set(copy, 2, 3);
+    set_begin(copy, 2, 3);
     for (int i = 0; i < 3; i++)
         copy_add(copy, 2 + i, 10 + i, "c", i == bad ? BAD : FINE);
-    end_set(copy);
+    set_end(copy);
     copy_add(copy, 5, 2, "c", FINE);
     copy_apply(copy);
     return copy;
@@ -139,10 +104,10 @@ static void each_entity_of_a_parked_set_blocks_and_so_does_what_waits_for_it(voi
 {
     struct copy *copy = apply_with_bad(1);
     copy_add(copy, 6, 12, "u", COPY_B("later")); /* of the set's last entity */
-    begin_set(copy, 7, 2);
+    set_begin(copy, 7, 2);
     copy_add(copy, 7, 20, "c", FINE);
     copy_add(copy, 8, 10, "u", COPY_B("later")); /* of its first one */
-    end_set(copy);
+    set_end(copy);
     copy_add(copy, 9, 20, "u", COPY_B("later")); /* of the second set */
     copy_add(copy, 10, 1, "u", COPY_B("free"));
     copy_apply(copy);
@@ -155,13 +120,13 @@ static void each_entity_of_a_parked_set_blocks_and_so_does_what_waits_for_it(voi
 
 static void a_set_behind_a_parked_event_of_the_same_batch_is_parked_whole(void)
 {
-    struct copy *copy = copy_begin_two(tables);
+    struct copy *copy = copy_begin_two(set_tables);
     copy_add(copy, 1, 1, "c", BAD);
-    begin_set(copy, 2, 3);
+    set_begin(copy, 2, 3);
     copy_add(copy, 2, 2, "c", FINE);
     copy_add(copy, 3, 1, "u", COPY_B("fine"));
     copy_add(copy, 4, 3, "c", FINE);
-    end_set(copy);
+    set_end(copy);
     copy_add(copy, 5, 3, "u", COPY_B("later"));
     copy_add(copy, 6, 4, "c", FINE);
     copy_apply(copy);
@@ -174,13 +139,13 @@ static void a_set_behind_a_parked_event_of_the_same_batch_is_parked_whole(void)
 /* The value of its second record is no row: that is known before the transaction begins. */
 static void a_set_with_a_record_that_cannot_be_read_is_parked_whole(void)
 {
-    struct copy *copy = copy_begin_two(tables);
-    begin_set(copy, 1, 3);
+    struct copy *copy = copy_begin_two(set_tables);
+    set_begin(copy, 1, 3);
     copy_add(copy, 1, 1, "c", FINE);
     copy_add_from(copy, "shop", 2, "e2", "e1", NULL, 2,
                   "{\"op\":\"c\",\"before\":null,\"after\":{\"id\":2,\"a\":7}}");
     copy_add(copy, 3, 3, "c", FINE);
-    end_set(copy);
+    set_end(copy);
     copy_add(copy, 4, 1, "u", COPY_B("later"));
     copy_add(copy, 5, 5, "c", FINE);
     copy_add_from(copy, "other", 0, "x1", NULL, NULL, 6, /* its key is claimed */
@@ -196,12 +161,12 @@ static void a_set_with_a_record_that_cannot_be_read_is_parked_whole(void)
 /* {A}, {A, B}, {B}: B's change in the waiting set is not overtaken. */
 static void what_waits_for_each_other_is_released_in_its_order(void)
 {
-    struct copy *copy = copy_begin_two(tables);
+    struct copy *copy = copy_begin_two(set_tables);
     copy_add(copy, 1, 1, "c", ORPHAN);
-    begin_set(copy, 2, 2);
+    set_begin(copy, 2, 2);
     copy_add(copy, 2, 1, "u", COPY_B("second"));
     copy_add(copy, 3, 2, "c", COPY_A_NULL COPY_B("second"));
-    end_set(copy);
+    set_end(copy);
     copy_add(copy, 4, 2, "u", COPY_B("third"));
     copy_apply(copy);
     assert_string_equal(states(copy), "0|1\n1|2\n2|2\n3|2\n");
@@ -213,7 +178,7 @@ static void what_waits_for_each_other_is_released_in_its_order(void)
     assert_string_equal(copy_rows(copy), "1|p|second\n2|NULL|third\n");
     assert_whole(copy);
     copy_add(copy, 5, 1, "u", COPY_B("free"));
-    begin_set(copy, 6, 2);
+    set_begin(copy, 6, 2);
     copy_add(copy, 6, 2, "u", COPY_B("free"));
     copy_add(copy, 7, 3, "c", FINE);
     copy_apply(copy);
@@ -224,14 +189,14 @@ static void what_waits_for_each_other_is_released_in_its_order(void)
 /* The first one is rejected for good. A person mends it; the set behind is rejected then. */
 static void a_set_that_is_mended_and_retried_lets_the_next_one_have_its_turn(void)
 {
-    struct copy *copy = copy_begin_two(tables);
-    begin_set(copy, 1, 2);
+    struct copy *copy = copy_begin_two(set_tables);
+    set_begin(copy, 1, 2);
     copy_add(copy, 1, 1, "c", BAD);
     copy_add(copy, 2, 2, "c", FINE);
-    begin_set(copy, 3, 2);
+    set_begin(copy, 3, 2);
     copy_add(copy, 3, 2, "u", ORPHAN);
     copy_add(copy, 4, 3, "c", FINE);
-    end_set(copy);
+    set_end(copy);
     copy_apply(copy);
     assert_string_equal(states(copy), "0|0\n1|2\n2|2\n3|2\n");
     copy_retry_later(copy, INT64_MAX);
@@ -258,15 +223,15 @@ static void a_set_that_is_mended_and_retried_lets_the_next_one_have_its_turn(voi
 
 static void a_set_is_skipped_whole_and_what_waits_for_it_goes_on(void)
 {
-    struct copy *copy = copy_begin_two(tables);
-    begin_set(copy, 1, 2);
+    struct copy *copy = copy_begin_two(set_tables);
+    set_begin(copy, 1, 2);
     copy_add(copy, 1, 1, "c", BAD);
     copy_add(copy, 2, 2, "c", FINE);
     copy_apply(copy);
-    begin_set(copy, 3, 2);
+    set_begin(copy, 3, 2);
     copy_add(copy, 3, 2, "c", COPY_A_NULL COPY_B("second"));
     copy_add(copy, 4, 3, "c", FINE);
-    end_set(copy);
+    set_end(copy);
     copy_add(copy, 5, 1, "c", COPY_A_NULL COPY_B("third"));
     copy_apply(copy);
     assert_int_equal(copy_parked(copy), 5);
@@ -282,14 +247,14 @@ static void a_set_is_skipped_whole_and_what_waits_for_it_goes_on(void)
 /* {A, B} and {B, A}: each entity is in both. */
 static void two_sets_that_cross_are_released_one_after_the_other(void)
 {
-    struct copy *copy = copy_begin_two(tables);
-    begin_set(copy, 1, 2);
+    struct copy *copy = copy_begin_two(set_tables);
+    set_begin(copy, 1, 2);
     copy_add(copy, 1, 1, "c", ORPHAN);
     copy_add(copy, 2, 2, "c", COPY_A_NULL COPY_B("first"));
-    begin_set(copy, 3, 2);
+    set_begin(copy, 3, 2);
     copy_add(copy, 3, 2, "u", COPY_B("second"));
     copy_add(copy, 4, 1, "u", COPY_ROW("p", "second"));
-    end_set(copy);
+    set_end(copy);
     copy_apply(copy);
     assert_string_equal(states(copy), "0|1\n1|2\n2|2\n3|2\n");
     copy_retry_later(copy, INT64_MAX);
@@ -304,11 +269,11 @@ static void two_sets_that_cross_are_released_one_after_the_other(void)
 /* Alone, a later image would replace what waits. */
 static void no_later_image_replaces_a_part_of_a_set(void)
 {
-    struct copy *copy = copy_begin_two(tables);
-    begin_set(copy, 1, 2);
+    struct copy *copy = copy_begin_two(set_tables);
+    set_begin(copy, 1, 2);
     copy_add(copy, 1, 1, "c", ORPHAN);
     copy_add(copy, 2, 2, "c", FINE);
-    end_set(copy);
+    set_end(copy);
     copy_apply(copy);
     copy_add(copy, 3, 1, "d", "");
     copy_apply(copy);
@@ -317,10 +282,10 @@ static void no_later_image_replaces_a_part_of_a_set(void)
     assert_string_equal(copy_rows(copy), "");
     copy_add(copy, 4, 10, "c", ORPHAN); /* and before a set nothing jumps over it */
     copy_apply(copy);
-    begin_set(copy, 5, 2);
+    set_begin(copy, 5, 2);
     copy_add(copy, 5, 10, "u", COPY_B("set"));
     copy_add(copy, 6, 11, "c", FINE);
-    end_set(copy);
+    set_end(copy);
     copy_add(copy, 7, 10, "d", "");
     copy_apply(copy);
     copy_retry_later(copy, INT64_MAX);
@@ -335,12 +300,12 @@ static void no_later_image_replaces_a_part_of_a_set(void)
 
 static void a_set_over_two_entity_types_is_parked_and_released_whole(void)
 {
-    struct copy *copy = copy_begin_two(tables);
-    begin_set(copy, 1, 3);
+    struct copy *copy = copy_begin_two(set_tables);
+    set_begin(copy, 1, 3);
     copy_add_line(copy, 1, 1, "c", FINE);
     copy_add(copy, 2, 1, "c", ORPHAN);
     copy_add_line(copy, 3, 2, "c", FINE);
-    end_set(copy);
+    set_end(copy);
     copy_add_line(copy, 4, 2, "u", COPY_B("later"));
     copy_add_line(copy, 5, 3, "c", FINE);
     copy_apply(copy);
@@ -357,12 +322,12 @@ static void a_set_over_two_entity_types_is_parked_and_released_whole(void)
 static void a_set_of_any_size_is_parked_and_released(void)
 {
     for (int size = 1; size <= 1000; size = size == 1 ? 5 : 200 * size) {
-        struct copy *copy = copy_begin_two(tables);
+        struct copy *copy = copy_begin_two(set_tables);
         if (size > 1) /* one alone does not say that it is a set */
-            begin_set(copy, 1, size);
+            set_begin(copy, 1, size);
         for (int k = 1; k <= size; k++)
             copy_add(copy, k, k, "c", k == size ? ORPHAN : FINE);
-        end_set(copy);
+        set_end(copy);
         copy_apply(copy);
         assert_int_equal(copy_parked(copy), size);
         assert_whole(copy);
@@ -392,10 +357,10 @@ static const char *const deferrable[] = {
 
 static void add_line_and_order(struct copy *copy, int first, int id)
 {
-    begin_set(copy, first, 2);
+    set_begin(copy, first, 2);
     copy_add_line(copy, first, id, "c", test_format(COPY_ROW("o%d", "line"), id));
     copy_add(copy, first + 1, id, "c", test_format(COPY_ROW("o%d", "order"), id));
-    end_set(copy);
+    set_end(copy);
 }
 
 /* Alone, the line would have to wait for its order. */
@@ -418,10 +383,10 @@ static void a_child_may_stand_before_its_parent_in_a_set(void)
 static void a_set_whose_deferred_constraint_is_violated_at_its_end_waits_whole(void)
 {
     struct copy *copy = copy_begin_two(deferrable);
-    begin_set(copy, 1, 2);
+    set_begin(copy, 1, 2);
     copy_add_line(copy, 1, 1, "c", COPY_ROW("o2", "line"));
     copy_add(copy, 2, 1, "c", COPY_ROW("o1", "order"));
-    end_set(copy);
+    set_end(copy);
     copy_add(copy, 3, 3, "c", COPY_ROW("o3", "order"));
     copy_apply(copy);
     assert_string_equal(line_rows(copy), "");
@@ -443,10 +408,10 @@ static void a_set_that_swaps_unique_values_is_released_by_making_its_rows_anew(v
     copy_add(copy, 1, 1, "c", COPY_ROW("x", "first"));
     copy_add(copy, 2, 2, "c", COPY_ROW("y", "first"));
     copy_apply(copy);
-    begin_set(copy, 3, 2);
+    set_begin(copy, 3, 2);
     copy_add(copy, 3, 1, "u", COPY_ROW("y", "second"));
     copy_add(copy, 4, 2, "u", COPY_ROW("x", "second"));
-    end_set(copy);
+    set_end(copy);
     copy_apply(copy);
     retry_until(copy, 0);
     assert_string_equal(copy_rows(copy), "1|y|second\n2|x|second\n");
@@ -456,13 +421,13 @@ static void a_set_that_swaps_unique_values_is_released_by_making_its_rows_anew(v
 
 static void a_chain_of_many_sets_that_share_an_entity_is_released_in_order(void)
 {
-    struct copy *copy = copy_begin_two(tables);
+    struct copy *copy = copy_begin_two(set_tables);
     for (int i = 0; i < SETS; i++) {
-        begin_set(copy, 1 + 2 * i, 2);
+        set_begin(copy, 1 + 2 * i, 2);
         copy_add(copy, 1 + 2 * i, 1, i == 0 ? "c" : "u", test_format(COPY_ROW("p", "%d"), i));
         copy_add_line(copy, 2 + 2 * i, 1 + i, "c", FINE);
     }
-    end_set(copy);
+    set_end(copy);
     copy_apply(copy);
     assert_int_equal(copy_parked(copy), 2 * SETS);
     (void)copy_text(copy, PARENT);
@@ -512,12 +477,12 @@ static void do_retry(struct copy *copy)
 /* @return a copy with an orphan and two more in the batch, which is not applied yet. */
 static struct copy *begin_with_orphan(void)
 {
-    struct copy *copy = copy_begin_two(tables);
-    begin_set(copy, 1, 3);
+    struct copy *copy = copy_begin_two(set_tables);
+    set_begin(copy, 1, 3);
     copy_add(copy, 1, 1, "c", FINE);
     copy_add(copy, 2, 2, "c", ORPHAN);
     copy_add_line(copy, 3, 3, "c", FINE);
-    end_set(copy);
+    set_end(copy);
     return copy;
 }
 

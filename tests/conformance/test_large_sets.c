@@ -1,12 +1,11 @@
 /* A change set that is not kept in memory (rule 58), in each database: it is read to its end, read
  * again and applied in parts of one transaction, or nothing of it is written. */
-#include "tests/support/copy.h"
+#include "tests/support/set_case.h"
 
 #include "consumer/apply/large.h"
 
 #define PART 7
 #define SIZE 50
-#define FINE COPY_A_NULL COPY_B("fine")
 
 static const char table_sql[] =
     "CREATE TABLE orders(id bigint NOT NULL PRIMARY KEY, a varchar(100), b varchar(100)"

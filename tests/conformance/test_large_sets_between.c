@@ -1,24 +1,12 @@
 /* What stands between the records of a change set that is not kept in memory, and what such a set
  * waits for (rule 58), in each database: it is as in a smaller set. */
-#include "tests/support/copy.h"
+#include "tests/support/set_case.h"
 
 #include "consumer/apply/large.h"
 
 #define PART   7
 #define SIZE   50
-#define FINE   COPY_A_NULL COPY_B("fine")
 #define CREATE "{\"op\":\"c\",\"before\":null,\"after\":{\"id\":%d,\"a\":null,\"b\":\"%s\"}}"
-
-/* A check refuses b = 'bad'; a needs a parent where it is not NULL. */
-static const char table_sql[] =
-    "CREATE TABLE parents(name varchar(100) PRIMARY KEY);"
-    "CREATE TABLE orders(id bigint NOT NULL PRIMARY KEY, a varchar(100), b varchar(100)"
-    " CHECK (b <> 'bad'), FOREIGN KEY (a) REFERENCES parents(name));"
-    "CREATE TABLE order_lines(id bigint NOT NULL PRIMARY KEY, a varchar(100), b varchar(100))";
-
-static const char *const tables[] = {[DATABASE_SQLITE] = table_sql,
-                                     [DATABASE_POSTGRESQL] = table_sql,
-                                     [DATABASE_MARIADB] = table_sql};
 
 static const char unique_sql[] =
     "CREATE TABLE orders(id bigint NOT NULL PRIMARY KEY, a varchar(100) UNIQUE, b varchar(100));"
@@ -88,7 +76,7 @@ static void add_alone(struct copy *copy, const char *id, int key, const char *b)
 /* The set's partition stopped for ever: two writers, it said. */
 static void sets_of_an_earlier_incarnation_that_come_late_are_judged_as_in_a_smaller_set(void)
 {
-    struct copy *copy = copy_begin_two(tables);
+    struct copy *copy = copy_begin_two(set_tables);
     copy_add(copy, 1, 100, "c", FINE);
     copy_apply(copy);
     for (int n = 1; n <= SIZE; n++) {
@@ -118,7 +106,7 @@ static void sets_of_an_earlier_incarnation_that_come_late_are_judged_as_in_a_sma
 
 static void a_void_in_an_earlier_incarnations_late_set_voids_that_one_alone(void)
 {
-    struct copy *copy = copy_begin_two(tables);
+    struct copy *copy = copy_begin_two(set_tables);
     copy_add(copy, 1, 100, "c", FINE);
     copy_apply(copy);
     for (int n = 1; n <= SIZE; n++) {
@@ -141,7 +129,7 @@ static void a_void_in_an_earlier_incarnations_late_set_voids_that_one_alone(void
 /* The whole set was refused for it. */
 static void what_is_refused_between_the_records_of_a_large_set_is_parked_alone(void)
 {
-    struct copy *copy = copy_begin_two(tables);
+    struct copy *copy = copy_begin_two(set_tables);
     add_alone(copy, "k1", 70, "first");
     copy_apply(copy);
     copy->changeset_end = SIZE;
@@ -174,7 +162,7 @@ static void what_is_refused_between_the_records_of_a_large_set_is_parked_alone(v
 static void a_parked_record_that_comes_twice_within_a_large_set_is_a_duplicate(void)
 {
     static const char unreadable[] = "{\"op\":\"c\",\"before\":null,\"after\":{\"id\":70,\"a\":7}}";
-    struct copy *copy = copy_begin_two(tables);
+    struct copy *copy = copy_begin_two(set_tables);
     copy_add_from(copy, "tool", 0, "k1", "", NULL, 70, unreadable);
     copy_apply(copy);
     assert_int_equal(copy_parked(copy), 1);
@@ -195,7 +183,7 @@ static void a_parked_record_that_comes_twice_within_a_large_set_is_a_duplicate(v
 /* That ended the agent too. */
 static void a_large_set_between_whose_records_too_much_is_parked_is_refused(void)
 {
-    struct copy *copy = copy_begin_two(tables);
+    struct copy *copy = copy_begin_two(set_tables);
     struct large_set set;
     copy->config.limits.parked_records = 2;
     copy->changeset_end = SIZE;
@@ -216,7 +204,7 @@ static void a_large_set_between_whose_records_too_much_is_parked_is_refused(void
 
 static void a_refused_large_set_says_whether_it_may_heal(void)
 {
-    struct copy *copy = copy_begin_two(tables);
+    struct copy *copy = copy_begin_two(set_tables);
     struct large_set set;
     copy->changeset_end = SIZE;
     for (int n = 1; n <= SIZE; n++)
@@ -283,7 +271,7 @@ static void a_row_that_a_large_set_begins_with_a_sparse_image_of_is_not_made_ane
 /* Retention or compaction took its last record between the two readings: that ended the agent. */
 static void a_large_set_whose_end_the_log_has_lost_is_read_anew(void)
 {
-    struct copy *copy = copy_begin_two(tables);
+    struct copy *copy = copy_begin_two(set_tables);
     struct large_set set;
     copy->changeset_end = SIZE;
     for (int n = 1; n <= SIZE; n++)

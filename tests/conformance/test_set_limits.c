@@ -1,38 +1,12 @@
 /* How large a change set may be that is parked, and how one that is larger than memory is released
  * (rule 57), in each database. */
-#include "tests/support/copy.h"
+#include "tests/support/set_case.h"
 
 #include "consumer/apply/internal.h"
 
 #include <stdlib.h>
 
 #define LONG_ROWS 400
-#define FINE      COPY_A_NULL COPY_B("fine")
-#define BAD       COPY_A_NULL COPY_B("bad")
-#define ORPHAN    COPY_ROW("p", "orphan")
-
-/* A check refuses b = 'bad'; a needs a parent where it is not NULL. */
-static const char table_sql[] =
-    "CREATE TABLE parents(name varchar(100) PRIMARY KEY);"
-    "CREATE TABLE orders(id bigint NOT NULL PRIMARY KEY, a varchar(100), b varchar(100)"
-    " CHECK (b <> 'bad'), FOREIGN KEY (a) REFERENCES parents(name));"
-    "CREATE TABLE order_lines(id bigint NOT NULL PRIMARY KEY, a varchar(4000), b varchar(100)"
-    " CHECK (b <> 'bad'))";
-
-static const char *const tables[] = {[DATABASE_SQLITE] = table_sql,
-                                     [DATABASE_POSTGRESQL] = table_sql,
-                                     [DATABASE_MARIADB] = table_sql};
-
-/* The next `count` records are one set. */
-static void begin_set(struct copy *copy, int first, int count)
-{
-    copy->changeset_end = first + count - 1;
-}
-
-static void end_set(struct copy *copy)
-{
-    copy->changeset_end = 0;
-}
 
 /* @return an expression of the parked record that speaks for its set. */
 static const char *head(const struct copy *copy, const char *expression)
@@ -45,17 +19,17 @@ static const char *head(const struct copy *copy, const char *expression)
 /* A set is one thing to park: it counts as its first record does. */
 static void a_set_beyond_a_limit_stops_its_partition_in_front_of_it(void)
 {
-    struct copy *copy = copy_begin_two(tables);
+    struct copy *copy = copy_begin_two(set_tables);
     copy->config.limits.parked_records = 2;
     copy_add(copy, 1, 1, "c", FINE);
-    begin_set(copy, 2, 2);
+    set_begin(copy, 2, 2);
     copy_add(copy, 2, 2, "c", FINE);
     copy_add(copy, 3, 3, "c", BAD);
-    begin_set(copy, 4, 3);
+    set_begin(copy, 4, 3);
     copy_add(copy, 4, 4, "c", FINE);
     copy_add(copy, 5, 5, "c", FINE);
     copy_add(copy, 6, 6, "c", BAD);
-    end_set(copy);
+    set_end(copy);
     copy_add(copy, 7, 7, "c", FINE);
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|NULL|fine\n");
@@ -67,13 +41,13 @@ static void a_set_beyond_a_limit_stops_its_partition_in_front_of_it(void)
 
 static void a_set_larger_than_the_limits_of_single_records_is_parked_whole(void)
 {
-    struct copy *copy = copy_begin_two(tables);
+    struct copy *copy = copy_begin_two(set_tables);
     copy->config.limits.parked_records = 4;
     copy->config.limits.parked_entities = 4;
-    begin_set(copy, 1, 10);
+    set_begin(copy, 1, 10);
     for (int i = 1; i <= 10; i++) /* what cannot be read is parked before the others are */
         copy_add(copy, i, i, "c", i == 5 || i == 8 ? ",\"a\":7" : FINE);
-    end_set(copy);
+    set_end(copy);
     copy_add(copy, 11, 11, "c", FINE);
     copy_apply(copy);
     assert_string_equal(copy_where(copy)->stopped, "");
@@ -89,12 +63,12 @@ static void a_set_larger_than_the_limits_of_single_records_is_parked_whole(void)
 
 static void a_set_that_would_exceed_the_parked_bytes_stops_its_partition(void)
 {
-    struct copy *copy = copy_begin_two(tables);
+    struct copy *copy = copy_begin_two(set_tables);
     copy->config.limits.parked_bytes = 1000;
-    begin_set(copy, 1, 10);
+    set_begin(copy, 1, 10);
     for (int i = 1; i <= 10; i++)
         copy_add(copy, i, i, "c", i == 5 ? BAD : FINE);
-    end_set(copy);
+    set_end(copy);
     copy_apply(copy);
     assert_non_null(strstr(copy_where(copy)->stopped, "limits.parked_bytes"));
     assert_int_equal(copy_parked(copy), 0);
@@ -106,17 +80,17 @@ static void a_set_that_would_exceed_the_parked_bytes_stops_its_partition(void)
 static struct copy *park_long_set(bool is_bad)
 {
     static char value[2001];
-    struct copy *copy = copy_begin_two(tables);
+    struct copy *copy = copy_begin_two(set_tables);
     memset(value, 'x', sizeof value - 1);
     copy->config.limits.batch_bytes = 50000;
     copy->config.limits.changeset_bytes = 50000;
-    begin_set(copy, 1, LONG_ROWS + 1);
+    set_begin(copy, 1, LONG_ROWS + 1);
     copy_add(copy, 1, 1, "c", ORPHAN);
     for (int i = 1; i <= LONG_ROWS; i++)
         copy_add_line(
             copy, 1 + i, i, "c",
             test_format(COPY_ROW("%s", "%s"), value, is_bad && i == LONG_ROWS ? "bad" : "fine"));
-    end_set(copy);
+    set_end(copy);
     copy_apply(copy);
     assert_int_equal(copy_parked(copy), LONG_ROWS + 1);
     /* What a larger set would find with the memory that there is. */
@@ -172,13 +146,13 @@ static void two_sets_that_swap_unique_values_say_that_each_is_tried_alone(void)
     copy_add(copy, 1, 1, "c", COPY_ROW("x", "first"));
     copy_add(copy, 2, 2, "c", COPY_ROW("y", "first"));
     copy_apply(copy);
-    begin_set(copy, 3, 2);
+    set_begin(copy, 3, 2);
     copy_add(copy, 3, 1, "u", COPY_ROW("y", "second"));
     copy_add_line(copy, 4, 1, "c", FINE);
-    begin_set(copy, 5, 2);
+    set_begin(copy, 5, 2);
     copy_add(copy, 5, 2, "u", COPY_ROW("x", "second"));
     copy_add_line(copy, 6, 2, "c", FINE);
-    end_set(copy);
+    set_end(copy);
     copy_apply(copy);
     for (int i = 0; i < 3; i++)
         copy_retry_later(copy, INT64_MAX);

@@ -1,13 +1,12 @@
 /* Parked change sets that stand one behind the other (rule 57), in each database: what it costs to
  * release one grows with its records alone. TEST_SET_RECORDS is their number, 700 unless set. */
-#include "tests/support/copy.h"
+#include "tests/support/set_case.h"
 
 #include <stdlib.h>
 
 #define RECORDS    700
 #define READ_TIMES 12   /* how often a record of a set may be read until it is released */
 #define PAGE_MAX   5000 /* records that are in memory at once */
-#define ORPHAN     COPY_ROW("p", "orphan")
 
 static const char table_sql[] =
     "CREATE TABLE parents(name varchar(100) PRIMARY KEY);"

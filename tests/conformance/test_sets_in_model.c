@@ -1,5 +1,5 @@
 /* The reference model, the memory store, makes of change sets what each database makes of them. */
-#include "tests/support/copy.h"
+#include "tests/support/set_case.h"
 
 #include "common/buffer.h"
 #include "consumer/apply/large.h"
@@ -8,7 +8,6 @@
 
 #include <stdlib.h>
 
-#define FINE       COPY_A_NULL COPY_B("fine")
 #define UNREADABLE ",\"a\":7"
 #define TEXT_MAX   65536
 #define LARGE      20
@@ -70,15 +69,10 @@ static const char *seen(struct copy *copy)
     return kept;
 }
 
-static void begin_set(struct copy *copy, int first, int count)
-{
-    copy->changeset_end = first + count - 1;
-}
-
 static void single_changes_and_a_set(struct copy *copy)
 {
     copy_add(copy, 1, 1, "c", FINE);
-    begin_set(copy, 2, 3);
+    set_begin(copy, 2, 3);
     copy_add(copy, 2, 2, "c", FINE);
     copy_add_line(copy, 3, 1, "c", FINE);
     copy_add_line(copy, 4, 2, "c", FINE);
@@ -89,14 +83,14 @@ static void single_changes_and_a_set(struct copy *copy)
 
 static void a_set_that_cannot_be_read_and_what_is_behind_it(struct copy *copy)
 {
-    begin_set(copy, 6, 3);
+    set_begin(copy, 6, 3);
     copy_add(copy, 6, 10, "c", FINE);
     copy_add(copy, 7, 11, "c", UNREADABLE);
     copy_add_line(copy, 8, 1, "u", COPY_B("held"));
-    begin_set(copy, 9, 2);
+    set_begin(copy, 9, 2);
     copy_add(copy, 9, 12, "c", FINE);
     copy_add_line(copy, 10, 1, "u", COPY_B("behind"));
-    begin_set(copy, 11, 2);
+    set_begin(copy, 11, 2);
     copy_add(copy, 11, 13, "c", FINE);
     copy_add_line(copy, 12, 2, "u", COPY_B("free"));
     copy->changeset_end = 0;
@@ -106,7 +100,7 @@ static void a_set_that_cannot_be_read_and_what_is_behind_it(struct copy *copy)
 
 static void a_set_with_a_void(struct copy *copy)
 {
-    begin_set(copy, 14, 3);
+    set_begin(copy, 14, 3);
     copy_add(copy, 14, 20, "c", FINE);
     copy_add_from(copy, "shop", 15, "e15", "e14", "void", 21, "nothing");
     copy_add(copy, 16, 22, "c", FINE);
@@ -146,7 +140,7 @@ static void a_large_set(struct copy *copy)
 {
     struct large_set set;
     struct batch part = {0};
-    begin_set(copy, 17, LARGE);
+    set_begin(copy, 17, LARGE);
     for (int i = 0; i < LARGE; i++)
         copy_add(copy, 17 + i, 30 + i, "c", FINE);
     copy->changeset_end = 0;

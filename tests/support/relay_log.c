@@ -94,6 +94,15 @@ const char *relay_log_text(const struct relay_shop *shop, int partition, int cou
     return log;
 }
 
+void relay_log_expect_published(struct relay_shop *shop, const struct relay_write *writes,
+                                size_t count, const char *text)
+{
+    relay_log_write(shop, writes, count);
+    relay_shop_start(shop);
+    relay_shop_expect_acknowledged(shop, (int)count);
+    assert_string_equal(relay_log_text(shop, 0, (int)count), text);
+}
+
 const char *relay_log_id(const struct relay_shop *shop, int position)
 {
     return test_format("%.36s",

@@ -19,6 +19,11 @@ void relay_log_write(const struct relay_shop *shop, const struct relay_write *wr
  * their leading zeros, "-" where there is none. A void has "void" for its id. */
 const char *relay_log_text(const struct relay_shop *shop, int partition, int count);
 
+/** Write rows and start the relay. The test fails unless it publishes them, alone in partition 0,
+ * as relay_log_text() would say. */
+void relay_log_expect_published(struct relay_shop *shop, const struct relay_write *writes,
+                                size_t count, const char *text);
+
 /** @return the id that the row at a position has. */
 const char *relay_log_id(const struct relay_shop *shop, int position);
 

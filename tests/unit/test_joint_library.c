@@ -1,34 +1,12 @@
 /* libkeepstep asks for joint transactions, and says what became of them. */
 #include "producer/library/keepstep.h"
 
-#include "tests/support/process.h"
-#include "tests/support/sql.h"
-
-#include <sqlite3.h>
+#include "tests/support/library_shop.h"
 #include <stdio.h>
 
 #define CHANGES                                                                                    \
     "[{\"service\":\"shop\",\"type\":\"item\",\"key\":{\"id\":1},\"op\":\"u\",\"set\":"            \
     "{\"name\":\"pen\"}}]"
-
-static sqlite3 *open_service(void)
-{
-    sqlite3 *database = NULL;
-    (void)sqlite_text(test_path("shop.db"), "CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT)");
-    test_write_file(test_path("item.schema.json"),
-                    "{\"type\":\"object\",\"x-keepstep-key\":[\"id\"],\"properties\":"
-                    "{\"id\":{\"type\":\"integer\"},\"name\":{\"type\":[\"string\",\"null\"]}}}");
-    test_write_file(test_path("shop.yaml"),
-                    "service: shop\ndatabase: sqlite:shop.db\nschemas: .\nlisten: \"\"\n"
-                    "kafka: {bootstrap.servers: \"127.0.0.1:1\"}\n"
-                    "publish:\n  item: {table: item, joint: []}\n");
-    struct process_result result = PROCESS_RUN(KEEPSTEP_BINARY, "init", "-c",
-                                               test_path("shop.yaml"));
-    if (result.exit_code != 0)
-        test_fail("init: %s", result.errors);
-    assert_int_equal(sqlite3_open(test_path("shop.db"), &database), SQLITE_OK);
-    return database;
-}
 
 static void assert_asked(sqlite3 *database, const struct keepstep_proposal *proposal, char *ret_id)
 {
@@ -40,17 +18,17 @@ static void assert_asked(sqlite3 *database, const struct keepstep_proposal *prop
 static void it_is_asked_for_if_and_only_if_the_transaction_commits(void **state)
 {
     const struct keepstep_proposal proposal = {.id = "order-1", .changes = CHANGES};
-    sqlite3 *database = open_service();
+    sqlite3 *database = library_shop_open("{table: item, joint: []}");
     (void)state;
     (void)sqlite3_exec(database, "BEGIN", NULL, NULL, NULL);
     assert_asked(database, &proposal, NULL);
     (void)sqlite3_exec(database, "ROLLBACK", NULL, NULL, NULL);
-    assert_int_equal(sqlite_number(test_path("shop.db"), "SELECT count(*) FROM outbox"), 0);
+    assert_int_equal(sqlite_number(LIBRARY_SHOP, "SELECT count(*) FROM outbox"), 0);
     assert_asked(database, &proposal, NULL);
-    assert_string_equal(sqlite_text(test_path("shop.db"),
-                                    "SELECT proposer, id, timeout_ms, state FROM keepstep_joint"),
-                        "shop|order-1|10000|proposed\n");
-    assert_string_equal(sqlite_text(test_path("shop.db"), "SELECT aggregatetype, type FROM outbox"),
+    assert_string_equal(
+        sqlite_text(LIBRARY_SHOP, "SELECT proposer, id, timeout_ms, state FROM keepstep_joint"),
+        "shop|order-1|10000|proposed\n");
+    assert_string_equal(sqlite_text(LIBRARY_SHOP, "SELECT aggregatetype, type FROM outbox"),
                         "keepstep.joint|keepstep.joint.proposal\n");
     (void)sqlite3_close(database);
 }
@@ -59,13 +37,12 @@ static void without_an_id_it_gets_one(void **state)
 {
     const struct keepstep_proposal proposal = {.changes = CHANGES, .timeout_ms = 500};
     char id[KEEPSTEP_ID_SIZE] = "";
-    sqlite3 *database = open_service();
+    sqlite3 *database = library_shop_open("{table: item, joint: []}");
     (void)state;
     assert_asked(database, &proposal, id);
     assert_int_equal(strlen(id), KEEPSTEP_ID_SIZE - 1);
-    assert_string_equal(
-        sqlite_text(test_path("shop.db"), "SELECT id, timeout_ms FROM keepstep_joint"),
-        test_format("%s|500\n", id));
+    assert_string_equal(sqlite_text(LIBRARY_SHOP, "SELECT id, timeout_ms FROM keepstep_joint"),
+                        test_format("%s|500\n", id));
     (void)sqlite3_close(database);
 }
 
@@ -84,7 +61,7 @@ static void what_cannot_be_asked_for_is_refused_with_a_reason(void **state)
         {{.id = NULL, .changes = CHANGES}, "ret_id takes the one that it gets"},
     };
     const struct keepstep_proposal used = {.id = "used", .changes = CHANGES};
-    sqlite3 *database = open_service();
+    sqlite3 *database = library_shop_open("{table: item, joint: []}");
     (void)state;
     assert_asked(database, &used, NULL);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -94,7 +71,7 @@ static void what_cannot_be_asked_for_is_refused_with_a_reason(void **state)
             strstr(error, cases[i].reason) == NULL)
             test_fail("%s: %s", cases[i].reason, error);
     }
-    assert_int_equal(sqlite_number(test_path("shop.db"), "SELECT count(*) FROM outbox"), 1);
+    assert_int_equal(sqlite_number(LIBRARY_SHOP, "SELECT count(*) FROM outbox"), 1);
     (void)sqlite3_close(database);
 }
 
@@ -105,7 +82,7 @@ static void a_used_id_has_a_code_of_its_own(void **state)
     const struct keepstep_proposal used = {.id = "used", .changes = CHANGES};
     struct keepstep_joint_state found;
     char error[256] = "";
-    sqlite3 *database = open_service();
+    sqlite3 *database = library_shop_open("{table: item, joint: []}");
     (void)state;
     assert_asked(database, &used, NULL);
     assert_int_equal(sqlite3_extended_result_codes(database, 1), SQLITE_OK);
@@ -129,7 +106,7 @@ static void an_id_has_at_most_255_bytes(void **state)
     char id[257] = "";
     char error[256] = "";
     struct keepstep_proposal proposal = {.id = id, .changes = CHANGES};
-    sqlite3 *database = open_service();
+    sqlite3 *database = library_shop_open("{table: item, joint: []}");
     (void)state;
     memset(id, 'x', 256);
     assert_true(keepstep_propose(database, &proposal, NULL, error, sizeof error) > 0);
@@ -142,7 +119,7 @@ static void an_id_has_at_most_255_bytes(void **state)
 /* As the agent writes it, of one that another service has proposed under the same id, too. */
 static void set_state(const char *state, const char *reason)
 {
-    (void)sqlite_format(test_path("shop.db"),
+    (void)sqlite_format(LIBRARY_SHOP,
                         "UPDATE keepstep_joint SET state='%s', reason='%s', proposal_offset=0 "
                         "WHERE proposer='shop'",
                         state, reason);
@@ -160,10 +137,10 @@ static void its_state_is_what_the_database_says(void **state)
     const struct keepstep_proposal proposal = {.id = "order-1", .changes = CHANGES};
     struct keepstep_joint_state found;
     char error[256] = "";
-    sqlite3 *database = open_service();
+    sqlite3 *database = library_shop_open("{table: item, joint: []}");
     (void)state;
     assert_asked(database, &proposal, NULL);
-    (void)sqlite_text(test_path("shop.db"),
+    (void)sqlite_text(LIBRARY_SHOP,
                       "INSERT INTO keepstep_joint(proposer,id,changes,state,reason,proposal_offset)"
                       " VALUES('bank','order-1','[]','aborted','of the bank',1)");
     (void)sqlite_text(test_path("shop.db"), "DROP TRIGGER keepstep_joint_kept");

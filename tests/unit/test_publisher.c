@@ -1,32 +1,12 @@
 /* libkeepstep writes a change in the service's own transaction. */
 #include "producer/library/keepstep.h"
 
-#include "tests/support/process.h"
-#include "tests/support/sql.h"
-
-#include <sqlite3.h>
-
-static sqlite3 *open_service(void)
-{
-    sqlite3 *database = NULL;
-    test_write_file(test_path("item.schema.json"),
-                    "{\"type\":\"object\",\"x-keepstep-key\":[\"id\"],\"properties\":"
-                    "{\"id\":{\"type\":\"integer\"},\"name\":{\"type\":\"string\"}}}");
-    test_write_file(test_path("shop.yaml"),
-                    "service: shop\ndatabase: sqlite:shop.db\nschemas: .\nlisten: \"\"\n"
-                    "kafka: {bootstrap.servers: \"127.0.0.1:1\"}\npublish:\n  item: {}\n");
-    struct process_result result = PROCESS_RUN(KEEPSTEP_BINARY, "init", "-c",
-                                               test_path("shop.yaml"));
-    if (result.exit_code != 0)
-        test_fail("init: %s", result.errors);
-    assert_int_equal(sqlite3_open(test_path("shop.db"), &database), SQLITE_OK);
-    return database;
-}
+#include "tests/support/library_shop.h"
 
 static void a_change_is_there_if_and_only_if_the_transaction_commits(void **state)
 {
     (void)state;
-    sqlite3 *database = open_service();
+    sqlite3 *database = library_shop_open("{}");
     const struct keepstep_change change = {.entity_type = "item",
                                            .key = "{\"id\":1}",
                                            .operation = KEEPSTEP_CREATE,
@@ -37,12 +17,12 @@ static void a_change_is_there_if_and_only_if_the_transaction_commits(void **stat
     (void)sqlite3_exec(database, "BEGIN", NULL, NULL, NULL);
     assert_int_equal(keepstep_publish(database, &change, id, error, sizeof error), SQLITE_OK);
     (void)sqlite3_exec(database, "ROLLBACK", NULL, NULL, NULL);
-    assert_int_equal(sqlite_number(test_path("shop.db"), "SELECT count(*) FROM outbox"), 0);
+    assert_int_equal(sqlite_number(LIBRARY_SHOP, "SELECT count(*) FROM outbox"), 0);
 
     (void)sqlite3_exec(database, "BEGIN", NULL, NULL, NULL);
     assert_int_equal(keepstep_publish(database, &change, id, error, sizeof error), SQLITE_OK);
     (void)sqlite3_exec(database, "COMMIT", NULL, NULL, NULL);
-    assert_string_equal(sqlite_text(test_path("shop.db"),
+    assert_string_equal(sqlite_text(LIBRARY_SHOP,
                                     "SELECT aggregatetype, type, json_extract(payload,'$.op'),"
                                     "json_extract(payload,'$.after.name') FROM outbox"),
                         "item|item.created|c|pen\n");
@@ -53,7 +33,7 @@ static void a_change_is_there_if_and_only_if_the_transaction_commits(void **stat
 static void a_change_outside_a_transaction_or_without_a_key_is_refused_with_a_reason(void **state)
 {
     (void)state;
-    sqlite3 *database = open_service();
+    sqlite3 *database = library_shop_open("{}");
     struct keepstep_change change = {
         .entity_type = "item", .key = NULL, .operation = KEEPSTEP_DELETE};
     char error[256] = "";
@@ -64,14 +44,14 @@ static void a_change_outside_a_transaction_or_without_a_key_is_refused_with_a_re
     (void)sqlite3_exec(database, "ROLLBACK", NULL, NULL, NULL);
     change.key = "{\"id\":1}";
     assert_int_not_equal(keepstep_publish(database, &change, NULL, error, sizeof error), SQLITE_OK);
-    assert_int_equal(sqlite_number(test_path("shop.db"), "SELECT count(*) FROM outbox"), 0);
+    assert_int_equal(sqlite_number(LIBRARY_SHOP, "SELECT count(*) FROM outbox"), 0);
     (void)sqlite3_close(database);
 }
 
 static void what_is_no_json_object_is_refused_before_it_stands_in_the_outbox(void **state)
 {
     (void)state;
-    sqlite3 *database = open_service();
+    sqlite3 *database = library_shop_open("{}");
     static const char *const wrong[] = {"{\"id\":1",   "",       "pen",         "[1]", "\"x\"", "1",
                                         "{\"id\":1}}", "{id:1}", "{\"id\":1,}", "null"};
     char error[256];
@@ -91,7 +71,7 @@ static void what_is_no_json_object_is_refused_before_it_stands_in_the_outbox(voi
         .entity_type = "item", .key = "{\"id\":1", .after = "{\"id\":1}"};
     assert_int_equal(keepstep_publish(database, &key, NULL, error, sizeof error), SQLITE_MISMATCH);
     (void)sqlite3_exec(database, "COMMIT", NULL, NULL, NULL);
-    assert_int_equal(sqlite_number(test_path("shop.db"), "SELECT count(*) FROM outbox"), 0);
+    assert_int_equal(sqlite_number(LIBRARY_SHOP, "SELECT count(*) FROM outbox"), 0);
     (void)sqlite3_close(database);
 }
 

@@ -39,13 +39,10 @@ static void what_ends_in_front_of_a_large_transaction_goes_before_it(void **stat
     struct relay_shop shop;
     (void)state;
     make(&shop, 1);
-    relay_log_write(&shop, writes, 15);
-    relay_shop_start(&shop);
-    relay_shop_expect_acknowledged(&shop, 15);
-    assert_string_equal(relay_log_text(&shop, 0, 15),
-                        "6 1 -\n2 2 3\n10 3 3\n8 4 5\n12 5 5\n13 6 -\n"
-                        "1 7 13\n4 8 13\n5 9 13\n7 10 13\n9 11 13\n11 12 13\n2 13 13\n"
-                        "3 14 15\n14 15 15\n");
+    relay_log_expect_published(&shop, writes, 15,
+                               "6 1 -\n2 2 3\n10 3 3\n8 4 5\n12 5 5\n13 6 -\n"
+                               "1 7 13\n4 8 13\n5 9 13\n7 10 13\n9 11 13\n11 12 13\n2 13 13\n"
+                               "3 14 15\n14 15 15\n");
     relay_shop_stop(&shop);
     assert_int_equal(atomic_load(&shop.metrics.sets_published), 6);
     assert_int_equal(atomic_load(&shop.metrics.sets_largest), 7);

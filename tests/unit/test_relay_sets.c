@@ -25,11 +25,8 @@ static void each_record_of_a_transaction_names_its_last_one(void **state)
     struct relay_shop shop;
     (void)state;
     make_whole(&shop);
-    relay_log_write(&shop, writes, 7);
-    relay_shop_start(&shop);
-    relay_shop_expect_acknowledged(&shop, 7);
-    assert_string_equal(relay_log_text(&shop, 0, 7),
-                        "1 1 2\n3 2 2\n4 3 -\n2 4 6\n5 5 6\n6 6 6\n7 7 -\n");
+    relay_log_expect_published(&shop, writes, 7,
+                               "1 1 2\n3 2 2\n4 3 -\n2 4 6\n5 5 6\n6 6 6\n7 7 -\n");
     relay_shop_stop(&shop);
     assert_int_equal(atomic_load(&shop.metrics.sets_published), 4);
     assert_int_equal(atomic_load(&shop.metrics.sets_largest), 3);
@@ -46,10 +43,7 @@ static void transactions_that_cannot_be_told_apart_become_one_where_they_cross(v
     struct relay_shop shop;
     (void)state;
     make_whole(&shop);
-    relay_log_write(&shop, writes, 5);
-    relay_shop_start(&shop);
-    relay_shop_expect_acknowledged(&shop, 5);
-    assert_string_equal(relay_log_text(&shop, 0, 5), "1 1 4\n1 2 4\n9 3 4\n1 4 4\n2 5 -\n");
+    relay_log_expect_published(&shop, writes, 5, "1 1 4\n1 2 4\n9 3 4\n1 4 4\n2 5 -\n");
     relay_shop_stop(&shop);
     assert_int_equal(atomic_load(&shop.metrics.sets_merged), 1);
     relay_shop_done(&shop);
@@ -125,10 +119,7 @@ static void what_nothing_tells_apart_is_cut_where_it_is_too_large(void **state)
     (void)state;
     make_whole(&shop);
     shop.config.limits.changeset_events = 2;
-    relay_log_write(&shop, writes, 5);
-    relay_shop_start(&shop);
-    relay_shop_expect_acknowledged(&shop, 5);
-    assert_string_equal(relay_log_text(&shop, 0, 5), "1 1 2\n2 2 2\n3 3 4\n4 4 4\n5 5 -\n");
+    relay_log_expect_published(&shop, writes, 5, "1 1 2\n2 2 2\n3 3 4\n4 4 4\n5 5 -\n");
     relay_shop_stop(&shop);
     assert_int_equal(atomic_load(&shop.metrics.sets_split), 1);
     relay_shop_done(&shop);
