@@ -217,11 +217,9 @@ static void change_rows(const struct estate *from, const struct estate *to, int 
     assert_equal(from, to);
 }
 
-/* MariaDB says in whole seconds when a table was altered: one that is younger is not read. */
 static void assert_verified(const struct estate *left, const struct estate *right)
 {
     const struct sidecar *const both[] = {&left->sidecar, &right->sidecar, NULL};
-    clock_sleep_us(2000000);
     struct process_result result = VERIFY(both, "--json");
     if (result.exit_code != EX_OK)
         test_fail("%d: %s%s", result.exit_code, result.output, result.errors);
