@@ -71,25 +71,25 @@ static void a_zombie_agent_changes_no_row_after_its_takeover(void **state)
                                    make_fenced(kafka, DATABASE_POSTGRESQL, "post"),
                                    make_fenced(kafka, DATABASE_MARIADB, "maria")};
     const size_t count = sizeof copies / sizeof copies[0];
-    struct process *load = witness_load(&shop, "before", 0, 1500);
+    struct process *load = witness_load(&shop, "before", 0, WITNESS_ENDLESS);
     for (size_t i = 0; i < count; i++)
         assert_true(process_wait_stopped(copies[i].first.process, 30000));
     assert_true(process_running(load));
     /* The second agents get the partitions when the first ones' sessions of 10 s end. */
     for (size_t i = 0; i < count; i++)
         sidecar_start(&copies[i].second, NULL);
-    witness_load_end(load);
+    witness_load_stop(load, "before");
     for (size_t i = 0; i < count; i++)
         witness_assert_copy(kafka, &shop, &copies[i].second);
 
     int64_t seen[sizeof copies / sizeof copies[0]];
     for (size_t i = 0; i < count; i++)
         seen[i] = witness_count(&copies[i].second);
-    load = witness_load(&shop, "after", 1500, 3000);
+    load = witness_load(&shop, "after", WITNESS_ENDLESS, WITNESS_ENDLESS);
     for (size_t i = 0; i < count; i++)
         wake_zombie(&copies[i], seen[i]);
     assert_true(process_running(load));
-    witness_load_end(load);
+    witness_load_stop(load, "after");
     for (size_t i = 0; i < count; i++)
         witness_assert_copy(kafka, &shop, &copies[i].second);
     assert_int_equal(witness_assert_log(kafka, &shop), 0);
@@ -126,6 +126,26 @@ static void expect_assigned(struct sidecar *agent)
         test_fail("%s got no partition: %s", agent->name, process_errors(agent->process));
 }
 
+static int assignments(const struct sidecar *agent)
+{
+    int count = 0;
+    const char *at = process_errors(agent->process);
+    for (; (at = strstr(at, "goes on at")) != NULL; at++)
+        count++;
+    return count;
+}
+
+struct assigned_again {
+    const struct sidecar *agent;
+    int before;
+};
+
+static bool is_assigned_again(void *context)
+{
+    const struct assigned_again *again = context;
+    return assignments(again->agent) > again->before;
+}
+
 static void two_agents_of_one_group_share_the_partitions_through_rebalances(void **state)
 {
     (void)state;
@@ -141,22 +161,24 @@ static void two_agents_of_one_group_share_the_partitions_through_rebalances(void
     struct sidecar second = make_second(&billing);
     sidecar_start(&billing, NULL);
     expect_assigned(&billing);
-    struct process *load = witness_load(&shop, "joined", 0, 6000);
+    struct process *load = witness_load(&shop, "joined", 0, WITNESS_ENDLESS);
     sidecar_start(&second, NULL);
     expect_assigned(&second);
     assert_true(process_running(load));
+    struct assigned_again again = {&billing, assignments(&billing)};
     process_kill(second.process); /* its partition moves when its session ends */
-    witness_load_end(load);
+    assert_true(test_wait(is_assigned_again, &again, 60000));
+    witness_load_stop(load, "joined");
     witness_assert_copy(kafka, &shop, &billing);
 
-    load = witness_load(&shop, "again", 6000, 6000);
+    load = witness_load(&shop, "again", WITNESS_ENDLESS, WITNESS_ENDLESS);
     sidecar_start(&second, NULL);
     expect_assigned(&second);
     process_kill(billing.process);
     sidecar_start(&billing, NULL);
     expect_assigned(&billing);
     assert_true(process_running(load));
-    witness_load_end(load);
+    witness_load_stop(load, "again");
     witness_assert_copy(kafka, &shop, &billing);
     assert_int_equal(witness_assert_log(kafka, &shop), 0);
     sidecar_stop(&second);

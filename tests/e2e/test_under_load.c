@@ -36,7 +36,7 @@ static void a_killed_agent_applies_again_within_two_seconds(void **state)
     unsigned seed = 3;
     int64_t longest = 0;
 
-    struct process *load = witness_load(&pair.shop, "load", 0, 3000);
+    struct process *load = witness_load(&pair.shop, "load", 0, WITNESS_ENDLESS);
     (void)witness_next_us(&pair.billing, 0, 20000);
     for (int kill = 1; kill <= KILLS; kill++) {
         clock_sleep_us(50000 + load_random(&seed, 200000));
@@ -51,7 +51,7 @@ static void a_killed_agent_applies_again_within_two_seconds(void **state)
         longest = taken > longest ? taken : longest;
     }
     print_message("applied again after at most %lld ms\n", (long long)longest / 1000);
-    witness_load_end(load);
+    witness_load_stop(load, "load");
     assert_int_equal(witness_assert_log(pair.kafka, &pair.shop), 0);
     witness_assert_copy(pair.kafka, &pair.shop, &pair.billing);
     assert_true(longest < LIMIT_US);
@@ -66,7 +66,7 @@ static void a_broker_that_goes_and_comes_back_costs_nothing(void **state)
     (void)state;
     struct pair pair = pair_begin();
 
-    struct process *load = witness_load(&pair.shop, "load", 0, 12000);
+    struct process *load = witness_load(&pair.shop, "load", 0, WITNESS_ENDLESS);
     for (int round = 0; round < 2; round++) {
         (void)witness_next_us(&pair.billing, witness_count(&pair.billing) + 50, 60000);
         if (round == 0)
@@ -77,7 +77,8 @@ static void a_broker_that_goes_and_comes_back_costs_nothing(void **state)
         clock_sleep_us(3000000);
         kafka_start_again(pair.kafka);
     }
-    witness_load_end(load);
+    (void)witness_next_us(&pair.billing, witness_count(&pair.billing) + 50, 60000);
+    witness_load_stop(load, "load");
     print_message("%d records published twice\n", witness_assert_log(pair.kafka, &pair.shop));
     witness_assert_copy(pair.kafka, &pair.shop, &pair.billing);
     sidecar_stop(&pair.billing);
@@ -107,14 +108,15 @@ static void a_service_database_locked_for_longer_than_the_lease_is_waited_for(vo
     (void)state;
     struct pair pair = pair_begin();
 
-    struct process *load = witness_load(&pair.shop, "load", 0, 2000);
+    struct process *load = witness_load(&pair.shop, "load", 0, WITNESS_ENDLESS);
     (void)witness_next_us(&pair.billing, 50, 20000);
     struct process *holder = lock_for(&pair.shop, LEASE_S + 2);
     if (!process_wait_for(pair.shop.process, "locked|busy", 12000))
         test_fail("the relay met no lock: %s", process_errors(pair.shop.process));
     assert_true(process_running(load));
     assert_int_equal(process_wait(holder, 30000), 0);
-    witness_load_end(load);
+    (void)witness_next_us(&pair.billing, witness_count(&pair.billing) + 50, 60000);
+    witness_load_stop(load, "load");
     (void)witness_assert_log(pair.kafka, &pair.shop);
     witness_assert_copy(pair.kafka, &pair.shop, &pair.billing);
     sidecar_stop(&pair.billing);

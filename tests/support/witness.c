@@ -61,10 +61,24 @@ void witness_begin(const struct sidecar *service)
         (void)database_text(service->url, witness_sqlite);
 }
 
+/* Hands on statement by statement, with a pause behind each transaction, until it is enough. No
+ * program is started for a pause. */
+static const char witness_feed[] =
+    "exec sqlite3 -cmd '.timeout 20000' \"$1\" < <(exec 9<> <(:)\n"
+    "while IFS= read -r line; do printf '%s\\n' \"$line\"\n"
+    "  if [ \"$line\" = 'COMMIT;' ]; then [ ! -e \"$3\" ] || break; read -r -t 0.005 -u 9; fi\n"
+    "done <\"$2\")";
+
+static const char *witness_enough(const char *name)
+{
+    return test_path("%s.enough", name);
+}
+
 struct process *witness_load(const struct sidecar *service, const char *name, int version,
                              int statements)
 {
     struct buffer script;
+    const char *path = test_path("%s.sql", name);
     unsigned seed = (unsigned)version + 1;
     buffer_init(&script, (size_t)16 * 1024 * 1024);
     for (int i = 1; i <= statements; i++) {
@@ -79,17 +93,26 @@ struct process *witness_load(const struct sidecar *service, const char *name, in
                                  "SET name=excluded.name, amount=excluded.amount;\n",
                                  id, name, version + i);
         if (i % 2 == 0 || i == statements)
-            buffer_append_text(&script, "COMMIT;\n.shell sleep 0.003\n"); /* it must last */
+            buffer_append_text(&script, "COMMIT;\n");
     }
-    struct process *load = load_client(name, service->url, &script);
+    assert_false(script.failed);
+    test_write_file(path, buffer_text(&script));
     buffer_done(&script);
-    return load;
+    const char *const argv[] = {
+        "bash", "-c", witness_feed, "bash", service->database, path, witness_enough(name), NULL};
+    return process_start(name, argv, NULL);
 }
 
 void witness_load_end(struct process *load)
 {
     if (load_client_end(load, WITNESS_LOAD_MS) > 0)
         test_fail("statements of the service failed: %.2000s", process_errors(load));
+}
+
+void witness_load_stop(struct process *load, const char *name)
+{
+    test_write_file(witness_enough(name), "");
+    witness_load_end(load);
 }
 
 int64_t witness_count(const struct sidecar *service)

@@ -10,6 +10,9 @@
  * its version. */
 void witness_begin(const struct sidecar *service);
 
+/** Of a load that goes on until it is stopped; it would take minutes. */
+#define WITNESS_ENDLESS 60000
+
 /** Let sqlite3 write `statements` upserts and deletes of 60 rows, some hundred transactions a
  * second with two statements each. Each upsert has a higher version; the first is after `version`.
  * `name` is the load's own. */
@@ -18,6 +21,9 @@ struct process *witness_load(const struct sidecar *service, const char *name, in
 
 /** The test fails if a statement of the load failed, or if the load takes over two minutes. */
 void witness_load_end(struct process *load);
+
+/** Let it end behind the transaction that it is at, and wait for that like witness_load_end(). */
+void witness_load_stop(struct process *load, const char *name);
 
 /** @return how many writes were seen. */
 int64_t witness_count(const struct sidecar *service);
