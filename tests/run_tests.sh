@@ -182,6 +182,7 @@ leave_places() { # COUNT
 
 run_all() { # PROGRAM...: lines of programs_of()
     local line order tier name program
+    local -a alone
     open_places
     while read -r order tier name program; do
         take_places 1
@@ -191,13 +192,14 @@ run_all() { # PROGRAM...: lines of programs_of()
         } &
     done < <(printf '%s\n' "$@" | grep '^early'; printf '%s\n' "$@" | grep '^normal')
     wait
-    printf '%s\n' "$@" | grep -q '^alone' || return 0
+    mapfile -t alone < <(printf '%s\n' "$@" | grep '^alone')
+    [ "${#alone[@]}" -gt 0 ] || return 0
     exec 6>"${results:-$logs}/alone"
     flock 6 # two that each have some of the places would wait for each other
     take_places "$jobs" # once: whoever runs must end first, and meanwhile nobody else begins
     while read -r order tier name program; do
         run_one "$tier" "$name" "$program"
-    done < <(printf '%s\n' "$@" | grep '^alone')
+    done < <(printf '%s\n' "${alone[@]}")
     leave_places "$jobs"
     flock -u 6
 }
@@ -229,6 +231,11 @@ sum_up() { # TIER
 mapfile -t programs < <(for tier in "$@"; do programs_of "$tier"; done)
 [ "${#programs[@]}" -gt 0 ] || { echo "${title}no test program of $*" >&2; exit 1; }
 run_all "${programs[@]}"
+ran=("$logs"/*.log)
+if [ "${#ran[@]}" -ne "${#programs[@]}" ]; then
+    echo "${title}${#ran[@]} of ${#programs[@]} programs have run" >&2
+    all_failed=1
+fi
 for tier in "$@"; do
     sum_up "$tier"
 done
