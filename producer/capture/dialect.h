@@ -19,6 +19,8 @@ struct writer {
     struct slice before; /* "OLD" */
     struct slice after;  /* "NEW" */
 
+    const char *value_name; /* template of the name of a unique index's values */
+
     struct slice row;   /* "OLD": whose columns `{}` means */
     const char *column; /* the table's column that `{}` means */
     size_t index;       /* the column's in the schema; SIZE_MAX: the schema does not have it */

@@ -14,12 +14,22 @@ static void capture_short_name(struct buffer *name, const struct capture_object 
                          digest_64(slice_of(entity_type)), object->suffix);
 }
 
+/* What makes others see that a value of a unique index is reserved, for each index whose values
+ * have names. */
+static void write_unique_names(const struct writer *writer)
+{
+    const struct capture_mariadb *capture = (const struct capture_mariadb *)writer->capture;
+    for (size_t i = 0; i < capture->value_name_count; i++) {
+        struct writer unique = *writer;
+        unique.value_name = capture->value_names[i];
+        writer_template(&unique, SQL_CAPTURE_UNIQUE_NAME);
+    }
+}
+
 /* Rows behind a key. A comparison of rows, (a, b) > (?, ?), would read the table from its start. */
-static bool capture_word(struct writer *writer, struct slice word)
+static void write_behind(struct writer *writer)
 {
     const struct capture *capture = writer->capture;
-    if (!slice_is(word, "behind"))
-        return false;
     for (size_t i = 0; i < capture->schema->key_count; i++) {
         buffer_append_text(writer->sql, i == 0 ? "" : " OR ");
         for (size_t j = 0; j <= i; j++) {
@@ -28,6 +38,18 @@ static bool capture_word(struct writer *writer, struct slice word)
             writer_template(writer, j == i ? "{} > ?" : "{} = ? AND ");
         }
     }
+}
+
+static bool capture_word(struct writer *writer, struct slice word)
+{
+    if (slice_is(word, "behind"))
+        write_behind(writer);
+    else if (slice_is(word, "unique_names"))
+        write_unique_names(writer);
+    else if (slice_is(word, "value_name"))
+        writer_template(writer, writer->value_name);
+    else
+        return false;
     return true;
 }
 
@@ -64,9 +86,14 @@ static bool capture_guards_insert(const struct writer *writer)
 static const struct part PARTS[] = {
     {.name = "guarded", .text = "{reserved OLD}", .when = capture_guards_delete},
     {.name = "guarded", .text = SQL_CAPTURE_GUARDED_UPDATE, .when = capture_guards_update},
-    {.name = "guarded", .text = "{reserved NEW}", .when = capture_guards_insert},
+    {.name = "guarded", .text = SQL_CAPTURE_GUARDED_INSERT, .when = capture_guards_insert},
     {.name = "guarded", .text = ""},
     {.name = "reserved", .text = SQL_CAPTURE_RESERVED},
+    {.name = "new_value_name",
+     .text = "IF(BINARY {value_name NEW} <=> BINARY {value_name OLD}, NULL, {value_name NEW})",
+     .when = capture_guards_update},
+    {.name = "new_value_name", .text = "{value_name NEW}"},
+    {.name = "look", .text = SQL_CAPTURE_LOOK},
     {.name = "try_again", .text = ERROR_TRY_AGAIN},
     {.name = "head", .text = SQL_CAPTURE_HEAD},
     {.name = "event", .text = SQL_CAPTURE_EVENT},

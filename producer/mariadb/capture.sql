@@ -53,11 +53,25 @@ END
 
   BEGIN
     DECLARE entity LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT {key};
+{look}
+
+-- A value of a unique index is somebody's as a row is (rule 64). Whoever has it already is kept from
+-- nothing: the row itself is reserved then.
+-- name: capture_unique_name
+
+  BEGIN
+    DECLARE entity LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT
+      {new_value_name};
+{look}
+
+-- name: capture_look
     DECLARE named CHAR(32) CHARACTER SET ascii DEFAULT
       MD5(CONCAT(CONVERT({text entity_type} USING utf8mb4), ' ', entity));
     DECLARE held BIGINT;
     DECLARE holder, message TEXT CHARACTER SET utf8mb4;
-    IF @keepstep_reserved IS NOT NULL AND EXISTS (SELECT 1 FROM keepstep_touched AS t
+    IF entity IS NULL THEN
+      DO 0;
+    ELSEIF @keepstep_reserved IS NOT NULL AND EXISTS (SELECT 1 FROM keepstep_touched AS t
         WHERE t.position = @keepstep_reserved AND t.entity_type = '' AND t.entity_key = CONNECTION_ID())
     THEN
       INSERT INTO keepstep_touched (entity_type, entity_key) VALUES ({text entity_type}, entity);
@@ -81,6 +95,11 @@ END
   IF NOT ({same_key}) THEN
 {reserved NEW}
   END IF;
+{unique_names}
+
+-- name: capture_guarded_insert
+{reserved NEW}
+{unique_names}
 
 -- Error 1054: the table has no such column. SIGNAL takes no expression, only a variable, and at most
 -- 512 characters.

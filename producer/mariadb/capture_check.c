@@ -2,6 +2,7 @@
 #include "common/mariadb_statement.h"
 #include "producer/mariadb/capture.h"
 #include "producer_mariadb_sql.h"
+#include "schemas/column_dialect.h"
 
 #include <stdio.h>
 #include <strings.h>
@@ -178,6 +179,66 @@ static enum status capture_changes(struct check *check, struct error *err)
 
 static const struct check_ops OPS = {
     .types = TYPES, .table = capture_table, .column = capture_column, .changes = capture_changes};
+
+/* The function's own expression, with the table's name in the place of its parameter: where only
+ * SQL is printed there is no function yet. */
+static void uniques_append(struct buffer *sql, const char *table)
+{
+    static const char begin[] = "\nRETURN ";
+    static const char parameter[] = "wanted_table";
+    const char *text = strstr(SQL_CREATE_UNIQUE_NAMES, begin);
+    const char *at;
+    text += sizeof begin - 1;
+    for (; (at = strstr(text, parameter)) != NULL; text = at + sizeof parameter - 1) {
+        buffer_append(sql, text, (size_t)(at - text));
+        sql_literal(sql, &column_mariadb_dialect.text, slice_of(table));
+    }
+    buffer_append_text(sql, text);
+}
+
+static enum status uniques_keep(struct mariadb_statement *statement,
+                                struct capture_mariadb *capture, struct arena *arena,
+                                struct error *err)
+{
+    bool row = true;
+    enum status status = mariadb_statement_next(statement, &row, err);
+    for (; status == STATUS_OK && row; status = mariadb_statement_next(statement, &row, err)) {
+        struct slice name;
+        if (capture->value_name_count == CAPTURE_UNIQUES_MAX ||
+            !mariadb_statement_text(statement, 0, arena, &name))
+            return error_set(err, STATUS_RETRY, "no memory");
+        capture->value_names[capture->value_name_count++] = name.data;
+    }
+    return status;
+}
+
+enum status capture_mariadb_read_uniques(MYSQL *session, struct capture_mariadb *capture,
+                                         bool watching, struct arena *arena, struct error *err)
+{
+    const char *table = capture->base.entry->table;
+    struct mariadb_statement *statement = NULL;
+    struct buffer sql;
+    buffer_init(&sql, SQL_TEXT_MAX);
+    buffer_append_text(&sql, "SELECT u.value FROM JSON_TABLE(");
+    if (watching) {
+        buffer_append_text(&sql, "keepstep_unique_names(");
+        sql_literal(&sql, &column_mariadb_dialect.text, slice_of(table));
+        buffer_append_text(&sql, ")");
+    } else {
+        uniques_append(&sql, table);
+    }
+    buffer_append_text(&sql, SQL_READ_UNIQUE_NAMES);
+    enum status status = sql.failed ? error_set(err, STATUS_RETRY, "no memory")
+                                    : mariadb_statement_new(session, "catalogue", buffer_text(&sql),
+                                                            &statement, err);
+    if (status == STATUS_OK)
+        status = mariadb_statement_run(statement, NULL, 0, NULL, err);
+    if (status == STATUS_OK)
+        status = uniques_keep(statement, capture, arena, err);
+    mariadb_statement_free(statement);
+    buffer_done(&sql);
+    return status;
+}
 
 enum status capture_mariadb_check(MYSQL *session, const struct check *check,
                                   struct capture_mariadb *ret_capture, struct error *err)

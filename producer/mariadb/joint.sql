@@ -205,6 +205,75 @@ BEGIN
   RETURN LAST_INSERT_ID();
 END
 
+-- The secondary unique indexes of a table, as [index, why its values have no names (null: they have), the
+-- name of {row}'s values, whether the table's triggers look for it]. A name is NULL where one of the values is,
+-- and else equal exactly where the index finds values equal. `init` runs the expression by itself too.
+-- name: create_unique_names
+CREATE OR REPLACE FUNCTION keepstep_unique_names(wanted_table VARCHAR(64) CHARACTER SET utf8mb4)
+RETURNS LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+READS SQL DATA SQL SECURITY DEFINER COMMENT 'keepstep unique names 1'
+RETURN (SELECT COALESCE(JSON_ARRAYAGG(JSON_ARRAY(u.name, u.reason, u.value, COALESCE(
+    LOCATE(BINARY REPLACE(u.value, '{row}', 'NEW'), w.inserts) > 0
+    AND LOCATE(BINARY REPLACE(u.value, '{row}', 'NEW'), w.updates) > 0, 0))), '[]')
+  FROM (SELECT f.index_name AS name, CASE
+      WHEN f.index_name REGEXP '[^A-Za-z0-9_]' THEN 'has other letters in its name than A-Z, 0-9 and _'
+      WHEN MAX(f.reason) IS NOT NULL THEN MAX(f.reason) END AS reason,
+      CONCAT('CONCAT(CONVERT(''["', f.index_name, '"'' USING utf8mb4), '','', ',
+        GROUP_CONCAT(f.value ORDER BY f.seq_in_index SEPARATOR ', '','', '), ', '']'')') AS value
+    FROM (SELECT s.index_name, s.seq_in_index, CASE
+        WHEN s.column_name REGEXP '[{}]' THEN CONCAT('has a brace in the name of its column ', s.column_name)
+        WHEN s.sub_part IS NOT NULL THEN CONCAT('has only the beginning of column ', s.column_name)
+        WHEN c.extra LIKE '%VIRTUAL%' THEN CONCAT('has the virtual column ', s.column_name)
+        WHEN c.data_type IN ('char', 'varchar', 'tinytext', 'text', 'mediumtext', 'longtext')
+          AND RIGHT(c.collation_name, 4) <> '_bin'
+          THEN CONCAT('does not compare bytewise: ', s.column_name, ' has collation ', c.collation_name)
+        WHEN c.data_type NOT IN ('tinyint', 'smallint', 'mediumint', 'int', 'bigint', 'year', 'decimal',
+          'date', 'datetime', 'time', 'timestamp', 'uuid', 'char', 'varchar', 'tinytext', 'text',
+          'mediumtext', 'longtext', 'binary', 'varbinary', 'tinyblob', 'blob', 'mediumblob', 'longblob')
+          THEN CONCAT('does not compare bytewise: ', s.column_name, ' is of type ', c.data_type)
+        END AS reason, CASE
+        WHEN c.data_type IN ('tinyint', 'smallint', 'mediumint', 'int', 'bigint', 'year', 'decimal') THEN n.name
+        WHEN c.data_type IN ('date', 'datetime', 'time', 'uuid') THEN CONCAT('''"'', ', n.name, ', ''"''')
+        WHEN c.data_type = 'timestamp' THEN CONCAT('UNIX_TIMESTAMP(', n.name, ')')
+        WHEN c.data_type IN ('char', 'varchar') THEN CONCAT('JSON_QUOTE(CONVERT(', n.text,
+          ' USING utf8mb4) COLLATE utf8mb4_bin)')
+        WHEN c.data_type IN ('binary', 'varbinary') THEN CONCAT('''"'', HEX(', n.name, '), ''"''')
+        ELSE CONCAT('''"'', MD5(', n.text, '), ''"''') END AS value
+      FROM information_schema.statistics AS s
+      JOIN information_schema.columns AS c ON c.table_schema = s.table_schema
+        AND c.table_name = s.table_name AND c.column_name = s.column_name
+      JOIN (SELECT column_name, CONCAT('{row}.`', REPLACE(column_name, '`', '``'), '`') AS name,
+          IF(collation_name IS NULL OR RIGHT(collation_name, 9) = 'nopad_bin',
+            CONCAT('{row}.`', REPLACE(column_name, '`', '``'), '`'),
+            CONCAT('RTRIM({row}.`', REPLACE(column_name, '`', '``'), '`)')) AS text
+        FROM information_schema.columns
+        WHERE table_schema = DATABASE() AND table_name = wanted_table) AS n
+        ON n.column_name = c.column_name
+      WHERE s.table_schema = DATABASE() AND s.table_name = wanted_table
+        AND s.non_unique = 0 AND s.index_name <> 'PRIMARY') AS f
+    GROUP BY f.index_name) AS u
+  JOIN (SELECT GROUP_CONCAT(IF(event_manipulation = 'INSERT', BINARY action_statement, '')) AS inserts,
+      GROUP_CONCAT(IF(event_manipulation = 'UPDATE', BINARY action_statement, '')) AS updates
+    FROM information_schema.triggers
+    WHERE event_object_schema = DATABASE() AND event_object_table = wanted_table) AS w)
+
+-- Behind SELECT u.value FROM JSON_TABLE( and that: the names of all that have some.
+-- name: read_unique_names
+, '$[*]' COLUMNS (name VARCHAR(64) PATH '$[0]', reason TEXT PATH '$[1]', value TEXT PATH '$[2]')) AS u
+WHERE u.reason IS NULL ORDER BY u.name
+
+-- The foreign keys of a table, as [its name, the table that it names, column, what that names].
+-- name: create_foreign_keys
+CREATE OR REPLACE FUNCTION keepstep_foreign_keys(wanted VARCHAR(64) CHARACTER SET utf8mb4)
+RETURNS LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+READS SQL DATA SQL SECURITY DEFINER COMMENT 'keepstep foreign keys 1'
+RETURN (SELECT COALESCE(JSON_ARRAYAGG(JSON_ARRAY(constraint_name,
+    IF(referenced_table_schema = DATABASE(), referenced_table_name,
+      CONCAT(referenced_table_schema, '.', referenced_table_name)),
+    column_name, referenced_column_name)), '[]')
+  FROM information_schema.key_column_usage
+  WHERE table_schema = DATABASE() AND table_name = wanted AND referenced_table_name IS NOT NULL)
+
 -- What of a table no name covers, as {"reason":1 where it stands in the way of deletes alone}. The agent's
 -- role does not see the foreign keys of other tables.
 -- name: create_uncovered
@@ -242,6 +311,8 @@ GRANT SELECT (type, payload, traceparent),
   INSERT (aggregatetype, aggregateid, type, payload, changeset) ON outbox TO keepstep_agent;
 GRANT SELECT (entity_type) ON keepstep_captured TO keepstep_agent;
 GRANT EXECUTE ON FUNCTION keepstep_uncovered TO keepstep_agent;
+GRANT EXECUTE ON FUNCTION keepstep_foreign_keys TO keepstep_agent;
+GRANT EXECUTE ON FUNCTION keepstep_unique_names TO keepstep_agent, keepstep_relay;
 GRANT EXECUTE ON FUNCTION keepstep_look_away TO keepstep_agent;
 GRANT SELECT, INSERT (id, changes, timeout_ms) ON keepstep_joint TO keepstep_reader;
 

@@ -50,6 +50,8 @@ static const struct origin_object JOINT_OBJECTS[] = {
     {.kind = "table", .name = "keepstep_guard", .sql = SQL_CREATE_GUARD},
     {.kind = "function", .name = "keepstep_look_away", .sql = SQL_CREATE_LOOK_AWAY},
     {.kind = "function", .name = "keepstep_uncovered", .sql = SQL_CREATE_UNCOVERED},
+    {.kind = "function", .name = "keepstep_foreign_keys", .sql = SQL_CREATE_FOREIGN_KEYS},
+    {.kind = "function", .name = "keepstep_unique_names", .sql = SQL_CREATE_UNIQUE_NAMES},
     ORIGIN_JOINT("trigger", "keepstep_joint_check", SQL_CREATE_JOINT_CHECK),
     ORIGIN_JOINT("trigger", "keepstep_joint_propose", SQL_CREATE_JOINT_PROPOSE),
     ORIGIN_JOINT("trigger", "keepstep_joint_kept", SQL_CREATE_JOINT_KEPT),
@@ -284,7 +286,14 @@ static enum status origin_mariadb_capture(struct origin *origin, const struct co
                                           struct origin_objects *ret_objects, struct error *err)
 {
     struct capture_mariadb capture;
+    const struct origin_mariadb *self = origin_mariadb_of(origin);
     enum status status = origin_mariadb_read(origin, entry, schema, &capture, err);
+    if (status == STATUS_OK && entry->is_joint)
+        status = origin_mariadb_watched(self,
+                                        capture_mariadb_read_uniques(self->session.handle, &capture,
+                                                                     self->shared.watching,
+                                                                     ret_objects->arena, err),
+                                        err);
     if (status == STATUS_OK)
         status = capture_write(&capture.base, ret_objects, err);
     return status;

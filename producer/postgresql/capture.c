@@ -71,6 +71,42 @@ static void write_schema_grant(struct buffer *sql, const char *table, struct sli
     buffer_append_format(sql, " TO %.*s;", SLICE_ARGS(role));
 }
 
+/* The columns of the answer to SQL_UNIQUE_NAMES_POSTGRESQL. */
+enum { UNIQUE_REASON = 1, UNIQUE_VALUE, UNIQUE_COLUMNS };
+
+static bool capture_has_name(const struct capture_postgresql *capture, int unique)
+{
+    return PQgetisnull(capture->uniques, unique, UNIQUE_REASON) != 0;
+}
+
+/* What makes others see that a value of a unique index is reserved, for each index whose values
+ * have names. */
+static void write_unique_names(const struct writer *writer)
+{
+    const struct capture_postgresql *capture = (const struct capture_postgresql *)writer->capture;
+    const char *separator = "";
+    for (int i = 0; i < PQntuples(capture->uniques); i++) {
+        struct writer unique = *writer;
+        if (!capture_has_name(capture, i))
+            continue;
+        buffer_append_text(writer->sql, separator);
+        unique.value_name = PQgetvalue(capture->uniques, i, UNIQUE_VALUE);
+        writer_template(&unique, SQL_CAPTURE_UNIQUE_NAME);
+        separator = "\n";
+    }
+}
+
+static void write_unique_columns(struct writer *writer)
+{
+    const struct capture_postgresql *capture = (const struct capture_postgresql *)writer->capture;
+    for (int i = 0; writer_is_joint(writer) && i < PQntuples(capture->uniques); i++) {
+        if (!capture_has_name(capture, i))
+            continue;
+        buffer_append_text(writer->sql, ", ");
+        writer_template(writer, PQgetvalue(capture->uniques, i, UNIQUE_COLUMNS));
+    }
+}
+
 static bool capture_word(struct writer *writer, struct slice word)
 {
     const struct capture_postgresql *capture = (const struct capture_postgresql *)writer->capture;
@@ -91,9 +127,24 @@ static bool capture_word(struct writer *writer, struct slice word)
         buffer_append_text(sql, writer->name);
     else if (slice_is(word, "digest"))
         write_digest(sql);
+    else if (slice_is(word, "unique_names"))
+        write_unique_names(writer);
+    else if (slice_is(word, "unique_columns"))
+        write_unique_columns(writer);
+    else if (slice_is(word, "value_name"))
+        writer_template(writer, writer->value_name);
     else
         return false;
     return true;
+}
+
+static bool capture_has_names(const struct writer *writer)
+{
+    const struct capture_postgresql *capture = (const struct capture_postgresql *)writer->capture;
+    bool found = false;
+    for (int i = 0; i < PQntuples(capture->uniques); i++)
+        found = found || capture_has_name(capture, i);
+    return found;
 }
 
 static bool capture_has_doubles(const struct writer *writer)
@@ -138,7 +189,10 @@ static const struct part PARTS[] = {
     {.name = "guarded", .text = ""},
     {.name = "guarded_truncate", .text = SQL_CAPTURE_GUARDED_TRUNCATE, .when = writer_is_joint},
     {.name = "guarded_truncate", .text = ""},
+    {.name = "guarded_values", .text = SQL_CAPTURE_GUARDED_VALUES, .when = capture_has_names},
+    {.name = "guarded_values", .text = ""},
     {.name = "reserved", .text = SQL_CAPTURE_RESERVED},
+    {.name = "look", .text = SQL_CAPTURE_LOOK},
     {.name = "reserved_by",
      .text = ERROR_TRY_AGAIN
      "{entity_type} %s is reserved by a joint transaction, %s of %s, that is "

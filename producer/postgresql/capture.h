@@ -23,6 +23,7 @@ struct capture_postgresql {
     const char *outbox;         /* the outbox's schema */
     const PGresult *table;      /* oid, and name with its schema, quoted */
     const PGresult *partitions; /* first column: the table and all its partitions, quoted */
+    const PGresult *uniques;    /* its secondary unique indexes (schemas/unique_names.sql) */
 };
 
 #endif

@@ -151,7 +151,7 @@ to_regclass({text found_name}) = coalesce(pg_partition_root(TG_RELID), TG_RELID)
     IF TG_OP = 'DELETE' THEN
       IF ROW({deleted_nulls}) IS NOT NULL THEN
       END IF;
-    ELSIF ROW({nulls NEW}) IS NOT NULL THEN
+    ELSIF ROW({nulls NEW}{unique_columns NEW}) IS NOT NULL THEN
     END IF;
 {lost}
 
@@ -278,16 +278,37 @@ ROW({key_columns}) > ROW({noted_key})
 {reserved NEW}
     END IF;
   END IF;
+{guarded_values}
+
+-- A value of a unique index is somebody's as a row is (rule 64). Whoever has it already is kept from
+-- nothing: the row itself is reserved then.
+-- name: capture_guarded_values
+  IF TG_OP <> 'DELETE' THEN
+{unique_names}
+  END IF;
+
+-- name: capture_unique_name
+    <<looked>>
+    DECLARE
+      entity CONSTANT text := CASE WHEN TG_OP = 'INSERT'
+        OR {value_name NEW} IS DISTINCT FROM {value_name OLD}
+        THEN {value_name NEW} END;
+{look}
 
 -- name: capture_reserved
     <<looked>>
     DECLARE
       entity CONSTANT text := {key};
+{look}
+
+-- name: capture_look
       digest CONSTANT text := md5({text entity_type} || ' ' || entity);
       names bigint;
       holder record;
     BEGIN
-      IF current_setting('keepstep.reserved', true) = 'looked at'
+      IF entity IS NULL THEN
+        NULL;
+      ELSIF current_setting('keepstep.reserved', true) = 'looked at'
           AND has_table_privilege(session_user, {text touched_table}, 'DELETE') THEN
         INSERT INTO {outbox}.keepstep_touched (entity_type, entity_key)
           VALUES ({text entity_type}, entity);

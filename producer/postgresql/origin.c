@@ -286,6 +286,7 @@ static enum status origin_postgresql_capture(struct origin *base, const struct c
     struct origin_postgresql *origin = origin_postgresql_of(base);
     PGresult *found = NULL;
     PGresult *partitions = NULL;
+    PGresult *uniques = NULL;
     struct buffer name;
     buffer_init(&name, SQL_TEXT_MAX);
     postgresql_name_append_table(&name, entry->table);
@@ -298,16 +299,21 @@ static enum status origin_postgresql_capture(struct origin *base, const struct c
     if (status == STATUS_OK)
         status = postgresql_session_query(origin->session.connection, SQL_LIST_PARTITIONS,
                                           (struct slice_list){&table, 1}, &partitions, err);
+    if (status == STATUS_OK)
+        status = postgresql_session_query(origin->session.connection, SQL_UNIQUE_NAMES_POSTGRESQL,
+                                          (struct slice_list){&table, 1}, &uniques, err);
     if (status == STATUS_OK) {
         struct capture_postgresql capture = {.name = buffer_text(&name),
                                              .outbox = origin->schema,
                                              .table = found,
-                                             .partitions = partitions};
+                                             .partitions = partitions,
+                                             .uniques = uniques};
         capture_init(&capture.base, &capture_postgresql_dialect, entry, schema);
         status = capture_write(&capture.base, ret_objects, err);
     }
     PQclear(found);
     PQclear(partitions);
+    PQclear(uniques);
     buffer_done(&name);
     return status;
 }

@@ -124,8 +124,28 @@ WHERE g.reserved <> coalesce(r.names, 0)
 -- One of them, where it is to be had at once. SKIP LOCKED as above.
 -- name: joint_guard_keep
 SELECT bucket FROM keepstep_guard WHERE bucket = ?1 FOR UPDATE NOWAIT
--- What of a table no name covers: it stands in the way of each change, or only of deletes.
+-- What of a table no name covers: it stands in the way of each change (0), or only of deletes (1). Whether it
+-- has unique indexes to look at (2), and foreign keys (3): the function tells these as reasons, which they are
+-- to an agent that does not look at them.
 -- name: joint_uncovered
-SELECT t.reason, t.only_deletes FROM JSON_TABLE(keepstep_uncovered(?1), '$[*]' COLUMNS (
-    reason VARCHAR(500) PATH '$[0]', only_deletes INT PATH '$[1]')) AS t
-WHERE t.reason IS NOT NULL
+SELECT IF(t.kind > 1, '', t.reason), t.kind FROM (SELECT u.reason, CASE
+        WHEN u.reason LIKE 'has the unique index %' THEN 2
+        WHEN u.reason LIKE 'has a foreign key to table %' THEN 3
+        ELSE u.only_deletes END AS kind
+    FROM JSON_TABLE(keepstep_uncovered(?1), '$[*]' COLUMNS (
+        reason VARCHAR(500) PATH '$[0]', only_deletes INT PATH '$[1]')) AS u
+    WHERE u.reason IS NOT NULL) AS t
+-- What of the table's unique indexes has names.
+-- name: joint_unique
+SELECT u.name, u.reason, '', '', u.known FROM JSON_TABLE(keepstep_unique_names(?1), '$[*]' COLUMNS (
+    name VARCHAR(64) PATH '$[0]', reason VARCHAR(500) PATH '$[1]', known INT PATH '$[3]')) AS u
+-- The foreign keys of a table, and the tables that they name.
+-- name: joint_foreign
+SELECT DISTINCT f.name, f.parent FROM JSON_TABLE(keepstep_foreign_keys(?1), '$[*]' COLUMNS (
+    name VARCHAR(64) PATH '$[0]', parent VARCHAR(200) PATH '$[1]')) AS f
+-- Of those that name table ?2: columns, and what they name.
+-- name: joint_parent
+SELECT f.name, f.own, f.named FROM JSON_TABLE(keepstep_foreign_keys(?1), '$[*]' COLUMNS (
+    name VARCHAR(64) PATH '$[0]', parent VARCHAR(200) PATH '$[1]', own VARCHAR(64) PATH '$[2]',
+    named VARCHAR(64) PATH '$[3]')) AS f
+WHERE BINARY f.parent = BINARY ?2

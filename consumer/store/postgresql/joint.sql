@@ -141,13 +141,11 @@ WHERE g.reserved <> coalesce(r.names, 0)
 -- One of them, where it is to be had at once.
 -- name: joint_guard_keep
 SELECT bucket FROM keepstep_guard WHERE bucket = $1::bigint FOR UPDATE SKIP LOCKED
--- What of a table no name covers: it stands in the way of each change, or only of deletes.
+-- What of a table no name covers: it stands in the way of each change (0), or only of deletes (1). Whether it
+-- has unique indexes to look at (2), and foreign keys (3).
 -- name: joint_uncovered
 WITH part(oid) AS (
     SELECT to_regclass($1)::oid UNION SELECT relid::oid FROM pg_partition_tree(to_regclass($1)))
-SELECT 'has the unique index ' || i.indexrelid::regclass::text, 0
-FROM pg_index i JOIN part ON part.oid = i.indrelid WHERE i.indisunique AND NOT i.indisprimary
-UNION ALL
 SELECT 'can be truncated at ' || part.oid::regclass::text || ', where no trigger sees it (run `keepstep init`)',
     0
 FROM part WHERE part.oid IS NOT NULL AND NOT EXISTS (
@@ -155,11 +153,13 @@ FROM part WHERE part.oid IS NOT NULL AND NOT EXISTS (
     WHERE g.tgrelid = part.oid AND g.tgenabled = 'A' AND (g.tgtype & 32) <> 0
     AND p.proname LIKE 'keepstep\_%\_truncate')
 UNION ALL
+SELECT '', 2 FROM pg_index i JOIN part ON part.oid = i.indrelid
+WHERE i.indisunique AND NOT i.indisprimary
+UNION ALL
+SELECT '', 3 FROM pg_constraint c JOIN part ON part.oid = c.conrelid WHERE c.contype = 'f'
+UNION ALL
 SELECT 'has the exclusion constraint ' || c.conname::text, 0
 FROM pg_constraint c JOIN part ON part.oid = c.conrelid WHERE c.contype = 'x'
-UNION ALL
-SELECT 'has a foreign key to table ' || c.confrelid::regclass::text, 0
-FROM pg_constraint c JOIN part ON part.oid = c.conrelid WHERE c.contype = 'f'
 UNION ALL
 SELECT 'is named by a foreign key of table ' || c.conrelid::regclass::text, 1
 FROM pg_constraint c JOIN part ON part.oid = c.confrelid WHERE c.contype = 'f'
@@ -167,3 +167,18 @@ UNION ALL
 SELECT 'has no trigger that asks for reservations: run `keepstep init`', 0
 WHERE NOT EXISTS (SELECT FROM pg_trigger t JOIN pg_proc f ON f.oid = t.tgfoid
     WHERE t.tgrelid = to_regclass($1) AND t.tgenabled = 'A' AND f.prosrc LIKE '%keepstep_touched%')
+-- The foreign keys of a table and its partitions, and the tables that they name.
+-- name: joint_foreign
+SELECT c.oid::text, c.confrelid::regclass::text FROM pg_constraint c
+WHERE c.contype = 'f' AND c.conparentid = 0 AND (c.conrelid = to_regclass($1)
+    OR c.conrelid IN (SELECT relid FROM pg_partition_tree(to_regclass($1))))
+-- Of those that name table $2: columns, and what they name.
+-- name: joint_parent
+SELECT c.oid::text, a.attname, p.attname FROM pg_constraint c
+CROSS JOIN unnest(c.conkey, c.confkey) WITH ORDINALITY AS k (own, named, n)
+JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.own
+JOIN pg_attribute p ON p.attrelid = c.confrelid AND p.attnum = k.named
+WHERE c.contype = 'f' AND c.conparentid = 0 AND c.confrelid = to_regclass($2)
+AND (c.conrelid = to_regclass($1)
+    OR c.conrelid IN (SELECT relid FROM pg_partition_tree(to_regclass($1))))
+ORDER BY c.oid, k.n

@@ -19,6 +19,8 @@
 /* Below the server's deadlock_timeout, so that the agent yields and never the service. */
 #define LOCK_WITH_OUTBOX "SET lock_timeout = '500ms'"
 
+#define SQL_JOINT_UNIQUE SQL_UNIQUE_NAMES_POSTGRESQL
+
 static const struct {
     const char *name;
     const char *sql;

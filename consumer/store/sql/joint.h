@@ -9,12 +9,15 @@
 #include "consumer/store/sql/table.h"
 #include "schemas/joint_change.h"
 
-/** An entity that a try has written, or that a change keeps. */
+/** An entity that a try has written, or that a change keeps, or a value of a unique index. */
 struct joint_entity {
     struct slice entity_type;
     struct slice entity_key; /* canonical, or as a capture trigger wrote it */
-    char operation;          /* 'c', 'u', 'd', 'k' */
+    char operation;          /* 'c', 'u', 'd', 'k'; 'n': a value's name */
 };
+
+/** @return whether it is a value of a unique index, and no row. */
+bool joint_entity_is_value(const struct joint_entity *entity);
 
 /** That one transaction may change at one service; each counts once. */
 #define JOINT_ENTITIES_MAX 10000
@@ -31,6 +34,9 @@ struct joint_table {
     bool is_looked_at;               /* in this run, or since the catalogue was changed */
     char uncovered[STORE_NAME_SIZE]; /* what no name covers; "": nothing */
     bool only_deletes;               /* that stands in the way of deletes alone */
+    bool has_uniques;                /* beside its key */
+    bool has_foreign_keys;
+    struct joint_parents *parents; /* its foreign keys (joint_parents.c) */
 };
 
 /** One attempt() or settle(). */
@@ -76,6 +82,25 @@ enum status joint_entities_grow(struct joint_run *run, struct joint_entities *en
 
 /** Order entities by type and key, for qsort(). */
 int joint_entity_compare(const void *a, const void *b);
+
+/** Read the foreign keys of a table that has some, and what of them stands in the way of a promise.
+ * @param name  of the table, as the catalogue takes it. @return OK; RETRY. */
+enum status joint_parents_look(struct joint_table *table, const struct mapped_table *mapped,
+                               struct slice name, struct error *err) MUST_CHECK;
+/** NULL is a no-op. */
+void joint_parents_free(struct joint_parents *parents);
+
+/** Find the rows that those of the run's entities name by foreign keys now.
+ * @return OK; REJECT (too many, or a key without a canonical form); RETRY. */
+struct joint_named;
+enum status joint_parents_read(struct joint_run *run, struct joint_named **ret_named,
+                               size_t *ret_count, struct error *err) MUST_CHECK;
+
+/** Add to the run's entities the rows that a try has made others name: they are to stay. What was
+ * named before the try too is kept by the foreign key itself. Behind the try, when it is undone,
+ * with the entities as they were for joint_parents_read(). Statuses as above. */
+enum status joint_parents_keep(struct joint_run *run, const struct joint_named *named, size_t count,
+                               struct error *err) MUST_CHECK;
 
 /* Where others write at the same time; elsewhere these do nothing (joint_guard.c). */
 

@@ -238,10 +238,12 @@ enum status joint_guard_rows(struct joint_run *run, struct error *err)
         struct slice type = run->entities.items[i].entity_type;
         size_t count = 0;
         for (; i < run->entities.count && slice_equal(run->entities.items[i].entity_type, type);
-             i++)
-            keys[count++] = run->entities.items[i].entity_key;
+             i++) {
+            if (!joint_entity_is_value(&run->entities.items[i]))
+                keys[count++] = run->entities.items[i].entity_key;
+        }
         status = joint_judge(joint_table_find(run, type, &table, err), err);
-        if (status == STATUS_OK)
+        if (status == STATUS_OK && count > 0)
             status = joint_judge(sql_table_lock(table->table, keys, count, err), err);
     }
     return status;

@@ -3,17 +3,45 @@
 
 #include "consumer/store/sql/prepare.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+
+/** What a row of joint_uncovered tells. */
+enum { UNCOVERED_CHANGES, UNCOVERED_DELETES, HAS_UNIQUES, HAS_FOREIGN_KEYS };
 
 static enum status read_uncovered(void *context, struct store_row *row, struct error *err)
 {
     struct joint_table *table = context;
-    bool only_deletes = row->integer(row, 1) != 0;
+    const int64_t kind = row->integer(row, 1);
+    bool only_deletes = kind == UNCOVERED_DELETES;
     (void)err;
+    table->has_uniques = table->has_uniques || kind == HAS_UNIQUES;
+    table->has_foreign_keys = table->has_foreign_keys || kind == HAS_FOREIGN_KEYS;
+    if (kind == HAS_UNIQUES || kind == HAS_FOREIGN_KEYS)
+        return STATUS_OK;
     if (table->uncovered[0] != '\0' && (only_deletes || !table->only_deletes))
         return STATUS_OK; /* what stands in the way of all changes is told first */
     row->copy(row, 0, table->uncovered, sizeof table->uncovered);
     table->only_deletes = only_deletes;
+    return STATUS_OK;
+}
+
+enum { UNIQUE_NAME, UNIQUE_REASON, UNIQUE_KNOWN = 4 };
+
+/* The trigger's names must be those of the index as it is now. */
+static enum status read_unique(void *context, struct store_row *row, struct error *err)
+{
+    struct joint_table *table = context;
+    struct slice name = row->bytes(row, UNIQUE_NAME);
+    struct slice reason = row->bytes(row, UNIQUE_REASON);
+    (void)err;
+    if (row->integer(row, UNIQUE_KNOWN) != 0 && reason.length == 0)
+        return STATUS_OK;
+    if (reason.length == 0)
+        reason = slice_of("is not one that its triggers know: run `keepstep init`");
+    (void)snprintf(table->uncovered, sizeof table->uncovered,
+                   "has the unique index %.*s, which %.*s", SLICE_ARGS(name), SLICE_ARGS(reason));
+    table->only_deletes = false;
     return STATUS_OK;
 }
 
@@ -41,6 +69,22 @@ static enum status table_keep(const struct mapped_table *mapped, struct buffer *
                        : self->session->execute(self, buffer_text(sql), err);
 }
 
+/* Most tables have neither. */
+static enum status table_look_closer(struct joint_table *table, const struct mapped_table *mapped,
+                                     struct slice name, struct error *err)
+{
+    enum status status = STATUS_OK;
+    joint_parents_free(table->parents);
+    table->parents = NULL;
+    if (table->has_uniques)
+        status = store_sql_query(store_sql_of(mapped->store),
+                                 SQL_CALL(JOINT_UNIQUE, parameter_slice(name)), read_unique, table,
+                                 err);
+    return status == STATUS_OK && table->has_foreign_keys
+               ? joint_parents_look(table, mapped, name, err)
+               : status;
+}
+
 static enum status table_check(struct joint_table *table, struct mapped_table *mapped,
                                struct error *err)
 {
@@ -51,7 +95,7 @@ static enum status table_check(struct joint_table *table, struct mapped_table *m
     buffer_init(&keep, SQL_TEXT_SIZE_MAX);
     sql_catalogue_name_append(&name, mapped->dialect, mapped->mapping);
     table->uncovered[0] = '\0';
-    table->only_deletes = false;
+    table->only_deletes = table->has_uniques = table->has_foreign_keys = false;
     enum status status = table_keep(mapped, &keep, err); /* nobody alters what is looked at now */
     if (status == STATUS_OK)
         status = sql_table_check_columns(mapped, err);
@@ -64,6 +108,8 @@ static enum status table_check(struct joint_table *table, struct mapped_table *m
     enum status sent = store_sql_wait(self, status == STATUS_OK ? err : NULL);
     status = status == STATUS_OK ? sent : status;
     buffer_done(&keep);
+    if (status == STATUS_OK)
+        status = table_look_closer(table, mapped, buffer_slice(&name), err);
     buffer_done(&name);
     return status;
 }
@@ -121,8 +167,10 @@ enum status joint_tables_renew(struct store_sql *store, struct error *err)
 
 void joint_tables_done(struct store_sql *store)
 {
-    for (size_t i = 0; store->joint_tables != NULL && i < store->joint_types->count; i++)
+    for (size_t i = 0; store->joint_tables != NULL && i < store->joint_types->count; i++) {
         sql_table_free(store->joint_tables[i].table);
+        joint_parents_free(store->joint_tables[i].parents);
+    }
     free(store->joint_tables);
     store->joint_tables = NULL;
 }

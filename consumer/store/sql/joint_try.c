@@ -80,6 +80,12 @@ static enum status run_changes(struct joint_run *run, struct error *err)
     return status == STATUS_OK ? store->ops->defer(store, false, err) : status;
 }
 
+/* An entity key is an object, a value's name an array: `["INDEX","VALUE",…]`. */
+bool joint_entity_is_value(const struct joint_entity *entity)
+{
+    return entity->entity_key.length > 0 && entity->entity_key.data[0] == '[';
+}
+
 int joint_entity_compare(const void *a, const void *b)
 {
     const struct joint_entity *left = a;
@@ -92,7 +98,7 @@ int joint_entity_compare(const void *a, const void *b)
  * has the most conditions, and what only stays behind all. */
 static int operation_rank(char operation)
 {
-    static const char ranks[] = "kucd";
+    static const char ranks[] = "nkucd";
     return (int)(strchr(ranks, operation) - ranks);
 }
 
@@ -234,8 +240,9 @@ enum { TOUCHED_TYPE, TOUCHED_KEY };
 static enum status read_touched(void *context, struct store_row *row, struct error *err)
 {
     struct joint_run *run = context;
-    const struct joint_entity entity = {row->bytes(row, TOUCHED_TYPE), row->bytes(row, TOUCHED_KEY),
-                                        'u'};
+    struct joint_entity entity = {row->bytes(row, TOUCHED_TYPE), row->bytes(row, TOUCHED_KEY), 'u'};
+    if (joint_entity_is_value(&entity))
+        entity.operation = 'n';
     return joint_entity_add(run, entity, err);
 }
 
@@ -297,6 +304,8 @@ static enum status run_begin_try(struct joint_run *run, int64_t *ret_end, struct
 static enum status run_try_once(struct joint_run *run, struct error *err)
 {
     struct store_sql *self = run->store;
+    struct joint_named *named = NULL;
+    size_t named_count = 0;
     int64_t end = 0;
     enum status status = run_begin_try(run, &end, err);
     if (status == STATUS_OK)
@@ -304,9 +313,13 @@ static enum status run_try_once(struct joint_run *run, struct error *err)
     if (status == STATUS_OK)
         status = run_read_try(run, end, err);
     if (status == STATUS_OK)
+        status = joint_parents_read(run, &named, &named_count, err);
+    if (status == STATUS_OK)
         status = self->session->execute(self, "ROLLBACK TO SAVEPOINT keepstep_look", err);
     if (status == STATUS_OK)
         status = run_execute(run, "RELEASE SAVEPOINT keepstep_look", err);
+    if (status == STATUS_OK)
+        status = joint_parents_keep(run, named, named_count, err);
     if (status == STATUS_OK)
         status = joint_guard_look_back(run, err); /* triggers on what is reserved are guarded */
     return status;
@@ -326,8 +339,8 @@ static enum status run_try(struct joint_run *run, struct error *err)
     }
     if (status == STATUS_OK && new_there > 0)
         status = error_set(err, STATUS_REJECT,
-                           "its triggers change other rows at each try, so that none of them can "
-                           "be promised");
+                           "its triggers change other rows at each try, or unique values are new "
+                           "at each, so that none of them can be promised");
     return status;
 }
 

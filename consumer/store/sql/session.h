@@ -93,6 +93,8 @@
     X(JOINT_RELEASE)                                                                               \
     X(JOINT_HOLDER)                                                                                \
     X(JOINT_UNCOVERED)                                                                             \
+    X(JOINT_FOREIGN)                                                                               \
+    X(JOINT_PARENT)                                                                                \
     X(JOINT_PROPOSE)
 
 /** Of joint transactions where several write at a time (joint_guard.c). SQLite leaves them out. */
@@ -106,7 +108,8 @@
     X(JOINT_GUARD_FREE)                                                                            \
     X(JOINT_GUARD_COUNT)                                                                           \
     X(JOINT_GUARD_STALE)                                                                           \
-    X(JOINT_GUARD_KEEP)
+    X(JOINT_GUARD_KEEP)                                                                            \
+    X(JOINT_UNIQUE)
 
 /** A database's own statements get the numbers from STATEMENT_SHARED_COUNT on. */
 enum statement_id {

@@ -78,12 +78,13 @@ DELETE FROM keepstep_reserved WHERE proposer = ?1 AND id = ?2
 SELECT r.proposer, r.id, coalesce(j.proposal_offset, -1) FROM keepstep_reserved r
 LEFT JOIN keepstep_joint j ON j.proposer = r.proposer AND j.id = r.id
 WHERE r.entity_type = ?1 AND r.entity_key = ?2
--- What of a table no name covers: it stands in the way of each change, or only of deletes.
+-- What of a table no name covers: it stands in the way of each change (0), or only of deletes (1). Whether it
+-- has unique indexes to look at (2), and foreign keys (3).
 -- name: joint_uncovered
 SELECT 'has the unique index ' || name, 0 FROM pragma_index_list(?1)
 WHERE "unique" = 1 AND origin <> 'pk'
 UNION ALL
-SELECT 'has a foreign key to table ' || "table", 0 FROM pragma_foreign_key_list(?1)
+SELECT '', 3 FROM pragma_foreign_key_list(?1)
 UNION ALL
 SELECT 'is named by a foreign key of table ' || m.name, 1
 FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f
@@ -92,6 +93,14 @@ UNION ALL
 SELECT 'has no triggers that ask for reservations: run `keepstep init`', 0 WHERE 4 > (
     SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE
     AND sql LIKE '%keepstep_touched%')
+-- The foreign keys of a table, and the tables that they name.
+-- name: joint_foreign
+SELECT DISTINCT id, "table" FROM pragma_foreign_key_list(?1)
+-- Of those that name table ?2: columns, and what they name.
+-- name: joint_parent
+SELECT f.id, f."from", coalesce(f."to",
+    (SELECT p.name FROM pragma_table_info(f."table") AS p WHERE p.pk = f.seq + 1))
+FROM pragma_foreign_key_list(?1) AS f WHERE f."table" = ?2 COLLATE NOCASE ORDER BY f.id, f.seq
 -- name: joint_has_sets
 SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'keepstep_transaction'
 -- What a transaction's changes wrote behind a position has its name (rule 75).

@@ -1,0 +1,271 @@
+/* Foreign keys of joint tables: a row that a promise makes another row name stays until it is
+ * decided (rule 64), whoever comes first; and what names a row that nobody keeps is not promised.
+ */
+#include "tests/support/database_case.h"
+#include "tests/support/joint_case.h"
+
+#include "common/clock.h"
+
+#include <pthread.h>
+
+#define A_WHILE_US INT64_C(100000) /* in which a writer comes to what it waits for */
+
+#define MOVEMENT(of_id)   "{\"service\":\"shop\",\"type\":\"movement\",\"key\":{\"id\":" of_id "},"
+#define MOVES(of_id, sku) "[" MOVEMENT(of_id) "\"op\":\"c\",\"set\":{\"sku\":" sku ",\"delta\":1}}]"
+#define NAMES             "SELECT entity_key, operation FROM keepstep_reserved ORDER BY 1"
+#define A_IS_KEPT         "{\"id\":1}|c\n{\"sku\":\"A\"}|k\n"
+
+static const char *const levels[] = {"READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"};
+#define LEVELS (sizeof levels / sizeof *levels)
+
+/* By which a service takes the row A away from under a movement. */
+static const char *const gone[] = {"DELETE FROM stock WHERE sku = 'A'",
+                                   "UPDATE stock SET sku = 'C' WHERE sku = 'A'"};
+#define GONE (sizeof gone / sizeof *gone)
+
+static const char *const children[] = {
+    [DATABASE_SQLITE] = "DROP TABLE movement; CREATE TABLE movement (id INTEGER PRIMARY KEY "
+                        "AUTOINCREMENT, sku TEXT REFERENCES stock, delta INTEGER)",
+    [DATABASE_POSTGRESQL] = "ALTER TABLE movement ADD FOREIGN KEY (sku) REFERENCES stock",
+    [DATABASE_MARIADB] =
+        "ALTER TABLE movement MODIFY sku VARCHAR(100) CHARACTER SET utf8mb4 COLLATE "
+        "utf8mb4_nopad_bin, ADD FOREIGN KEY (sku) REFERENCES stock (sku)"};
+
+static void fill(void)
+{
+    (void)joint_case_text("DELETE FROM movement");
+    joint_case_fill();
+    (void)joint_case_text("INSERT INTO stock (sku, free) VALUES ('B', 5)");
+}
+
+static void begin(void)
+{
+    joint_case_begin_test();
+    (void)joint_case_text(children[database_case_kind]);
+    joint_case_init_without("");
+    if (database_case_kind != DATABASE_SQLITE)
+        joint_case_grant();
+    fill();
+}
+
+static void a_row_that_a_promise_names_stays(void)
+{
+    begin();
+    for (size_t i = 0; i < 2; i++) {
+        fill();
+        joint_case_assert_yes(joint_case_attempt("t", 7, MOVES("1", "\"A\"")), "attempt");
+        assert_string_equal(joint_case_text(NAMES), A_IS_KEPT);
+        for (size_t j = 0; j < GONE; j++)
+            joint_case_assert_refused(gone[j]);
+        joint_case_assert_taken("UPDATE stock SET free = 4 WHERE sku = 'B'");
+        joint_case_assert_taken("INSERT INTO movement (id, sku) VALUES (2, 'A')");
+        joint_case_assert_yes(joint_case_settle("t", MOVES("1", "\"A\""), i == 0), "settle");
+        assert_string_equal(joint_case_text("SELECT count(*) FROM movement WHERE sku = 'A'"),
+                            i == 0 ? "2\n" : "1\n");
+        assert_string_equal(joint_case_text(RESERVED), "");
+        joint_case_assert_taken("UPDATE stock SET free = 3 WHERE sku = 'A'");
+    }
+    joint_case_done();
+}
+
+/* What names a row already is kept by its foreign key. */
+static void only_a_row_that_is_newly_named_is_kept(void)
+{
+    static const char delta[] = "[" MOVEMENT("1") "\"op\":\"u\",\"set\":{\"delta\":5}}]";
+    static const char to_b[] = "[" MOVEMENT("1") "\"op\":\"u\",\"set\":{\"sku\":\"B\"}}]";
+    static const char deletes[] = "[" MOVEMENT("1") "\"op\":\"d\"}]";
+    static const struct {
+        const char *changes;
+        const char *names;
+    } cases[] = {{delta, "{\"id\":1}|u\n"},
+                 {to_b, "{\"id\":1}|u\n{\"sku\":\"B\"}|k\n"},
+                 {deletes, "{\"id\":1}|d\n"},
+                 {MOVES("3", "null"), "{\"id\":3}|c\n"}};
+    begin();
+    (void)joint_case_text("INSERT INTO movement (id, sku) VALUES (1, 'A')");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        joint_case_assert_yes(joint_case_attempt("t", 7, cases[i].changes), cases[i].changes);
+        assert_string_equal(joint_case_text(NAMES), cases[i].names);
+        joint_case_assert_yes(joint_case_settle("t", cases[i].changes, false), cases[i].changes);
+    }
+    joint_case_done();
+}
+
+static void a_row_that_a_trigger_names_stays_too(void)
+{
+    begin();
+    joint_case_trigger("moves", "AFTER UPDATE", "stock",
+                       "INSERT INTO movement (id, sku) VALUES (1, 'B')");
+    joint_case_assert_yes(joint_case_attempt("t", 7, MINUS(3)), "attempt");
+    assert_string_equal(joint_case_text(NAMES),
+                        "{\"id\":1}|c\n{\"sku\":\"A\"}|u\n{\"sku\":\"B\"}|k\n");
+    joint_case_assert_refused("DELETE FROM stock WHERE sku = 'B'");
+    joint_case_assert_yes(joint_case_settle("t", MINUS(3), true), "settle");
+    assert_string_equal(joint_case_text("SELECT sku FROM movement"), "B\n");
+    joint_case_done();
+}
+
+/* Each waits for those before it in the log, and only for these. */
+static void transactions_that_name_one_row_come_one_after_the_other(void)
+{
+    begin();
+    joint_case_assert_yes(joint_case_attempt("t", 7, MOVES("1", "\"A\"")), "t");
+    assert_int_equal(joint_case_attempt("u", 8, MOVES("2", "\"A\"")), STATUS_RETRY);
+    assert_int_equal(joint_case_attempt("v", 8, MINUS(3)), STATUS_RETRY);
+    joint_case_assert_yes(joint_case_attempt("w", 8, MOVES("3", "\"B\"")), "w");
+    joint_case_assert_yes(joint_case_settle("t", MOVES("1", "\"A\""), true), "t");
+    joint_case_assert_yes(joint_case_attempt("u", 8, MOVES("2", "\"A\"")), "u");
+    joint_case_assert_yes(joint_case_settle("u", MOVES("2", "\"A\""), true), "u");
+    joint_case_assert_yes(joint_case_settle("w", MOVES("3", "\"B\""), true), "w");
+    assert_string_equal(joint_case_text("SELECT id, sku FROM movement ORDER BY id"),
+                        "1|A\n2|A\n3|B\n");
+    joint_case_done();
+}
+
+/* The database refuses it; a delete of a row that others may name is not promised as before. */
+static void what_a_foreign_key_refuses_is_voted_no(void)
+{
+    begin();
+    joint_case_assert_no(joint_case_attempt("t", 7, "[" STOCK "\"op\":\"d\"}]"),
+                         "foreign key of table movement", "delete");
+    if (database_case_kind != DATABASE_SQLITE)
+        joint_case_assert_no(joint_case_attempt("t", 7, MOVES("1", "\"gone\"")), "foreign key",
+                             "no parent");
+    assert_string_equal(joint_case_text(RESERVED), "");
+    joint_case_done();
+}
+
+static void a_foreign_key_to_a_table_that_is_not_joint_is_not_promised(void)
+{
+    static const char *const others[] = {
+        [DATABASE_SQLITE] = "ALTER TABLE stock ADD COLUMN x INTEGER REFERENCES audit",
+        [DATABASE_POSTGRESQL] = "ALTER TABLE stock ADD COLUMN x bigint REFERENCES audit",
+        [DATABASE_MARIADB] =
+            "ALTER TABLE stock ADD COLUMN x BIGINT, ADD FOREIGN KEY (x) REFERENCES audit (id)"};
+    begin();
+    joint_case_assert_yes(joint_case_attempt("t", 7, MINUS(3)), "before");
+    joint_case_assert_yes(joint_case_settle("t", MINUS(3), false), "before");
+    (void)joint_case_text(others[database_case_kind]);
+    joint_case_assert_no(joint_case_attempt("t", 7, MINUS(3)),
+                         "has a foreign key to table audit, which is none of a joint type",
+                         "after");
+    joint_case_done();
+}
+
+static void a_foreign_key_of_several_columns_names_one_row(void)
+{
+    static const char *const pairs[] = {
+        [DATABASE_POSTGRESQL] =
+            "ALTER TABLE stock ADD UNIQUE (day, sku);"
+            "ALTER TABLE movement ADD day date, ADD FOREIGN KEY (sku, day) REFERENCES stock (sku, "
+            "day)",
+        [DATABASE_MARIADB] =
+            "ALTER TABLE stock ADD UNIQUE (sku, day);"
+            "ALTER TABLE movement ADD day DATE DEFAULT '2026-11-23', MODIFY sku VARCHAR(100) "
+            "CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin, ADD FOREIGN KEY (sku, day) "
+            "REFERENCES stock (sku, day)"};
+    joint_case_begin_test();
+    (void)joint_case_text(pairs[database_case_kind]);
+    if (database_case_kind == DATABASE_POSTGRESQL)
+        (void)joint_case_text("ALTER TABLE movement ALTER day SET DEFAULT '2026-11-23'");
+    joint_case_init_without("");
+    fill();
+    (void)joint_case_text("UPDATE stock SET day = '2026-11-23'");
+    joint_case_assert_yes(joint_case_attempt("t", 7, MOVES("1", "\"A\"")), "attempt");
+    assert_string_equal(joint_case_text(NAMES), A_IS_KEPT);
+    joint_case_assert_refused("UPDATE stock SET day = '2026-11-24' WHERE sku = 'A'");
+    joint_case_assert_taken("UPDATE stock SET day = '2026-11-24' WHERE sku = 'B'");
+    joint_case_assert_yes(joint_case_settle("t", MOVES("1", "\"A\""), true), "settle");
+    joint_case_done();
+}
+
+static struct session *writer_begin(const char *level)
+{
+    struct session *writer = session_open(joint_case_url);
+    session_run(writer,
+                test_format("SET SESSION %s ISOLATION LEVEL %s",
+                            database_case_kind == DATABASE_POSTGRESQL
+                                ? "CHARACTERISTICS AS TRANSACTION"
+                                : "TRANSACTION",
+                            level),
+                NULL);
+    session_run(writer, "BEGIN", NULL);
+    return writer;
+}
+
+struct writing {
+    struct session *writer;
+    const char *sql;
+    const char *error;
+    pthread_t thread;
+};
+
+static void *writing_run(void *context)
+{
+    struct writing *writing = context;
+    writing->error = session_try(writing->writer, writing->sql, NULL);
+    return NULL;
+}
+
+static void a_writer_that_comes_behind_a_try_does_not_take_the_row_away(void)
+{
+    begin();
+    for (size_t i = 0; i < LEVELS; i++) {
+        for (size_t j = 0; j < GONE; j++) {
+            const struct joint_part part = joint_case_part("t", 7, MOVES("1", "\"A\""));
+            fill();
+            struct writing writing = {.writer = writer_begin(levels[i]), .sql = gone[j]};
+            if (i > 0)
+                session_run(writing.writer, "SELECT count(*) FROM audit", NULL);
+            joint_case_begin();
+            joint_case_assert_yes(joint_case_ops->attempt(joint_case_store, &part, &joint_case_err),
+                                  "attempt");
+            assert_int_equal(pthread_create(&writing.thread, NULL, writing_run, &writing), 0);
+            clock_sleep_us(A_WHILE_US);
+            joint_case_commit();
+            assert_int_equal(pthread_join(writing.thread, NULL), 0);
+            if (writing.error == NULL)
+                test_fail("%s: %s: was not refused", levels[i], gone[j]);
+            session_run(writing.writer, "ROLLBACK", NULL);
+            session_close(writing.writer);
+            joint_case_assert_yes(joint_case_settle("t", MOVES("1", "\"A\""), true), "settle");
+        }
+    }
+    joint_case_done();
+}
+
+static void a_try_waits_for_a_writer_that_takes_the_row_away_first(void)
+{
+    begin();
+    for (size_t i = 0; i < LEVELS; i++) {
+        for (size_t j = 0; j < GONE; j++) {
+            fill();
+            struct session *writer = writer_begin(levels[i]);
+            session_run(writer, gone[j], NULL);
+            if (joint_case_attempt("t", 7, MOVES("1", "\"A\"")) != STATUS_RETRY)
+                test_fail("%s: %s: the try did not wait: %s", levels[i], gone[j],
+                          joint_case_err.text);
+            session_run(writer, "COMMIT", NULL);
+            session_close(writer);
+            joint_case_assert_no(joint_case_attempt("t", 7, MOVES("1", "\"A\"")), "foreign key",
+                                 gone[j]);
+        }
+    }
+    joint_case_done();
+}
+
+int main(void)
+{
+    static const struct database_case cases[] = {
+        DATABASE_CASE(a_row_that_a_promise_names_stays),
+        DATABASE_CASE(only_a_row_that_is_newly_named_is_kept),
+        DATABASE_CASE(a_row_that_a_trigger_names_stays_too),
+        DATABASE_CASE(transactions_that_name_one_row_come_one_after_the_other),
+        DATABASE_CASE(what_a_foreign_key_refuses_is_voted_no),
+        DATABASE_CASE(a_foreign_key_to_a_table_that_is_not_joint_is_not_promised),
+        DATABASE_CASE_SERVERS(a_foreign_key_of_several_columns_names_one_row),
+        DATABASE_CASE_SERVERS(a_writer_that_comes_behind_a_try_does_not_take_the_row_away),
+        DATABASE_CASE_SERVERS(a_try_waits_for_a_writer_that_takes_the_row_away_first),
+    };
+    return database_case_run_where(cases, sizeof cases / sizeof *cases, joint_case_has);
+}
