@@ -13,6 +13,7 @@
 #define LEFT_OUT_BYTES_MAX    ((size_t)256 * 1024 * 1024)
 #define DIFFERENCES_BYTES_MAX ((size_t)256 * 1024 * 1024)
 #define DIFFERENCES_FIRST     16
+#define DOUBLED_KEY_MAX       100 /* bytes of it that are said */
 #define KEEP_INTERVAL_US      1000000
 #define STOPPED               "the comparison was stopped"
 
@@ -40,6 +41,18 @@ void compare_drop_participant(struct compare *compare, size_t index, const char 
         compare_drop(compare, i, "%s: %s", compare_participant(compare, 0)->name, reason);
     if (index != 0)
         compare_drop(compare, index, "%s", reason);
+}
+
+/* SQLite keeps a text and a blob with the same bytes as two keys. Nobody can say which row is
+ * meant. */
+void compare_drop_doubled(struct compare *compare, struct slice key)
+{
+    char reason[COMPARE_REASON_SIZE];
+    int length = key.length < DOUBLED_KEY_MAX ? (int)key.length : DOUBLED_KEY_MAX;
+    (void)snprintf(reason, sizeof reason,
+                   "several of its rows are read with the key %.*s: correct its type", length,
+                   key.data);
+    compare_drop_participant(compare, compare->asked, reason);
 }
 
 void compare_drop_failed(struct compare *compare, size_t index, const struct error *err)

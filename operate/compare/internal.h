@@ -41,6 +41,9 @@ void compare_drop_participant(struct compare *compare, size_t index, const char 
 /** The same for an error. What a client library says is marked: it can name hosts and logins. */
 void compare_drop_failed(struct compare *compare, size_t index, const struct error *err);
 
+/** Drop the participant that is read now: two of its rows have this key. */
+void compare_drop_doubled(struct compare *compare, struct slice key);
+
 /** Drop all copies for a reason that is no participant's. */
 void compare_drop_all(struct compare *compare, const char *reason);
 

@@ -63,6 +63,11 @@ static enum status keys_visit(void *context, const struct answered_row *row, str
     struct left_entity *entity = left_out_find(&compare->result->left_out, row->key);
     if (entity == NULL || !entity->is_asked)
         return STATUS_OK;
+    bool is_doubled = compare->asked == 0
+                          ? entity->is_at_reference
+                          : (entity->answered & participant_bit(compare->asked)) != 0;
+    if (is_doubled)
+        compare_drop_doubled(compare, row->key);
     if (compare->asked == 0) {
         entity->is_at_reference = true;
         entity->reference_digest = row->digest;

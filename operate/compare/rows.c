@@ -154,6 +154,8 @@ static enum status listing_visit(void *context, const struct answered_row *row, 
     struct listed_row *listed = listing_find(listing, row);
     if (listed == NULL)
         return compare_note(compare, compare->asked, DIFFERENCE_EXTRA, row->key, err);
+    if ((listed->answered & participant_bit(compare->asked)) != 0)
+        compare_drop_doubled(compare, row->key);
     listed->answered |= participant_bit(compare->asked);
     return listed->digest == row->digest
                ? STATUS_OK
@@ -190,6 +192,16 @@ static enum status listing_copy(struct listing *listing, size_t index, struct er
     return status;
 }
 
+static void listing_check_reference(const struct listing *listing)
+{
+    for (size_t i = 1; i < listing->count; i++) {
+        const struct listed_row *row = &listing->rows[i];
+        if (row->key_digest == row[-1].key_digest &&
+            slice_equal(listing_key(listing, row), listing_key(listing, row - 1)))
+            compare_drop_doubled(listing->compare, listing_key(listing, row));
+    }
+}
+
 static enum status listing_run(struct listing *listing, struct error *err)
 {
     struct compare *compare = listing->compare;
@@ -204,6 +216,7 @@ static enum status listing_run(struct listing *listing, struct error *err)
     status = STATUS_OK;
     if (listing->count > 0)
         qsort(listing->rows, listing->count, sizeof *listing->rows, row_digest_compare);
+    listing_check_reference(listing);
     for (size_t i = 1; status == STATUS_OK && i < compare->options->count; i++)
         status = listing_copy(listing, i, err);
     return status;

@@ -71,28 +71,45 @@ static bool is_asked_for(const struct question *question, const struct answered_
     return question->keys == NULL;
 }
 
+struct case_answer {
+    const struct question *question;
+    answer_visit *visit;
+    void *context;
+};
+
+static enum status answer_one(const struct case_answer *answer, int id, int value,
+                              struct error *err)
+{
+    const struct question *question = answer->question;
+    char key[32];
+    char json[64];
+    enum status status = STATUS_OK;
+    int key_length = snprintf(key, sizeof key, "{\"id\":%d}", id);
+    int length = snprintf(json, sizeof json, "{\"id\":%d,\"n\":%d}", id, value);
+    struct answered_row row = {.key = {key, (size_t)key_length}};
+    row.key_digest = row_key_digest(row.key);
+    row.digest = digest_64((struct slice){json, (size_t)length});
+    if (question->with_json)
+        row.json = (struct slice){json, (size_t)length};
+    if (question->tick.call != NULL)
+        status = question->tick.call(question->tick.context, 1, err);
+    return status == STATUS_OK && is_asked_for(question, &row)
+               ? answer->visit(answer->context, &row, err)
+               : status;
+}
+
 /* Rows come from the last id to the first: their order means nothing. */
 static enum status service_answer(struct case_service *service, const struct question *question,
                                   answer_visit *visit, void *context, struct error *err)
 {
+    const struct case_answer answer = {question, visit, context};
     enum status status = STATUS_OK;
     for (int id = CASE_IDS - 1; status == STATUS_OK && id >= 0; id--) {
         int value = service->values[service->round][id];
-        if (value == CASE_NO_ROW)
-            continue;
-        char key[32];
-        char json[64];
-        int key_length = snprintf(key, sizeof key, "{\"id\":%d}", id);
-        int length = snprintf(json, sizeof json, "{\"id\":%d,\"n\":%d}", id, value);
-        struct answered_row row = {.key = {key, (size_t)key_length}};
-        row.key_digest = row_key_digest(row.key);
-        row.digest = digest_64((struct slice){json, (size_t)length});
-        if (question->with_json)
-            row.json = (struct slice){json, (size_t)length};
-        if (question->tick.call != NULL)
-            status = question->tick.call(question->tick.context, 1, err);
-        if (status == STATUS_OK && is_asked_for(question, &row))
-            status = visit(context, &row, err);
+        if (value != CASE_NO_ROW)
+            status = answer_one(&answer, id, value, err);
+        if (status == STATUS_OK && id > 0 && id == service->doubled_id)
+            status = answer_one(&answer, id, service->doubled_value, err);
     }
     return status;
 }

@@ -32,6 +32,8 @@ struct case_service {
     /* A call that fails, and in which round. */
     const char *failures[CASE_CALLS];
     int failing_round;
+    int doubled_id;     /* of which it has one more row; 0: none */
+    int doubled_value;  /* of that row */
     bool is_torn;       /* rows change behind the sums, in the same snapshot */
     uint64_t more_rows; /* that it says it has */
     unsigned sleep_ms;  /* in each answer */

@@ -60,12 +60,36 @@ static void a_comparison_of_named_entities_that_is_stopped_calls_none_equal(void
     case_end(world);
 }
 
+/* A text and a blob of SQLite, whose keys are read alike: at a copy or at the reference, of an
+ * entity that is compared with all or by its key, whatever else the rows have. */
+static void two_rows_that_are_read_with_one_key_are_named_and_not_compared(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        struct compare_case *world = case_begin(2);
+        int where = i % 2 == 0 ? BILLING : SHOP;
+        world->services[where].doubled_id = 3;
+        world->services[where].doubled_value = i / 2 % 2 == 0 ? 3 : 99;
+        if (i >= 4) {
+            case_open(world, BILLING, 0, 3, LEFT_OWN);
+            case_settle(world, BILLING, 1, 3);
+        }
+        (void)case_run(world);
+        const struct copy_result *copy = &world->result.copies[BILLING];
+        if (copy->state == COPY_EQUAL ||
+            strstr(copy->reason, "several of its rows are read with the key {\"id\":3}") == NULL)
+            test_fail("case %d: state %d, \"%s\"", i, (int)copy->state, copy->reason);
+        case_end(world);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(rows_compared_by_key_may_be_missing_or_too_many),
         TEST(entities_that_are_named_are_compared_alone),
         TEST(a_comparison_of_named_entities_that_is_stopped_calls_none_equal),
+        TEST(two_rows_that_are_read_with_one_key_are_named_and_not_compared),
     };
     return TEST_RUN(tests);
 }
