@@ -1,6 +1,8 @@
 /* What all sessions share: running statements and reading columns. */
 #include "producer/sql/session.h"
 
+#include "common/utf8.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,11 +74,10 @@ bool sql_column_bool(const struct sql_session *session, size_t column)
 
 void sql_column_copy(const struct sql_session *session, size_t column, char *target, size_t size)
 {
-    struct slice text = session->ops->column(session, column);
-    size_t length = text.length < size ? text.length : size - 1;
-    if (length > 0)
-        memcpy(target, text.data, length);
-    target[length] = '\0';
+    struct slice text = utf8_cut(session->ops->column(session, column), size - 1);
+    if (text.length > 0)
+        memcpy(target, text.data, text.length);
+    target[text.length] = '\0';
 }
 
 bool sql_column_text(const struct sql_session *session, size_t column, struct arena *arena,
