@@ -30,6 +30,19 @@ void wakeup_clear(int descriptor)
     (void)got; /* it fails where it is not raised */
 }
 
+void bell_ring(struct bell *bell)
+{
+    if (bell == NULL)
+        return;
+    atomic_store(&bell->is_rung, true);
+    wakeup_raise(bell->descriptor);
+}
+
+bool bell_was_rung(struct bell *bell)
+{
+    return bell != NULL && atomic_exchange(&bell->is_rung, false);
+}
+
 bool wakeup_wait(int descriptor, int other, int64_t timeout_us)
 {
     struct pollfd wanted[] = {{.fd = descriptor, .events = POLLIN},

@@ -4,6 +4,7 @@
 
 #include "common/status.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 /** What to write to a wakeup's descriptor to raise it. */
@@ -18,6 +19,18 @@ void wakeup_raise(int descriptor);
 
 /** Clear a wakeup. Do it before looking at what it stands for, or a later raise is missed. */
 void wakeup_clear(int descriptor);
+
+/** By it other threads tell one that there is something for it. */
+struct bell {
+    int descriptor; /* a wakeup, for which that thread waits */
+    atomic_bool is_rung;
+};
+
+/** @param bell  NULL: nobody is told. @thread any. */
+void bell_ring(struct bell *bell);
+
+/** @return whether it was rung since the last call. @param bell  NULL: it was not. */
+bool bell_was_rung(struct bell *bell);
 
 /** Wait until a descriptor is readable, or the time is over. A signal ends it early.
  * @param other  a second one that ends it. Each may be -1: none.

@@ -3,6 +3,8 @@
 #include "common/connections.h"
 #include "common/log.h"
 #include "common/notify.h"
+#include "common/utf8.h"
+#include "common/wakeup.h"
 #include "consumer/agent/agent.h"
 #include "consumer/agent/fill_wish.h"
 #include "consumer/joint/agent.h"
@@ -45,6 +47,7 @@ struct run_shared {
     struct metrics_sources *sources;
     struct run_told told;
     atomic_ullong report_wishes;
+    struct bell outbox; /* rung by who has committed rows of it in this process. Nobody closes it */
     struct fill_wishes fill_wishes;
     struct fleet fleet;
     struct page *page; /* NULL: HTTP is switched off */
@@ -83,6 +86,7 @@ static void run_relay(struct run_loop *loop)
         .config = &joint.config,
         .schemas = joint.schemas,
         .metrics = loop->shared->sources->relay,
+        .bell = &loop->shared->outbox,
     };
     struct relay *relay = NULL;
     if (loop->status == STATUS_OK)
@@ -113,8 +117,10 @@ static void run_joint(struct run_loop *loop)
 {
     struct joint_config joint;
     loop->status = joint_config_make(loop->shared->service, &joint, &loop->err);
-    const struct joint_options options = {
-        .config = &joint.config, .types = joint.types, .metrics = loop->shared->sources->joint};
+    const struct joint_options options = {.config = &joint.config,
+                                          .types = joint.types,
+                                          .metrics = loop->shared->sources->joint,
+                                          .outbox = &loop->shared->outbox};
     if (loop->status == STATUS_OK)
         loop->status = joint_agent_run(&options, &command_stop, &loop->err);
     joint_config_done(&joint);
@@ -240,7 +246,7 @@ static bool run_is_started(const struct metrics_sources *sources)
 static void run_tell_status(struct run_told *told, const char *text)
 {
     char line[RUN_STATUS_SIZE];
-    (void)snprintf(line, sizeof line, "STATUS=%s", text);
+    utf8_format(line, sizeof line, "STATUS=%s", text);
     line[strcspn(line, "\n")] = '\0';
     if (strcmp(line, told->status) == 0)
         return;
@@ -353,7 +359,8 @@ static int run_service(const struct service *service, unsigned parts, bool votes
     shared.votes = votes;
     shared.sources = &sources;
     shared.told.sources = &sources;
-    if (page_open(service, &sources, &shared.fleet, &shared.page, &err) != STATUS_OK)
+    if (wakeup_open(&shared.outbox.descriptor, &err) != STATUS_OK ||
+        page_open(service, &sources, &shared.fleet, &shared.page, &err) != STATUS_OK)
         return command_fail(&err);
     running_hold(service->config, parts);
     log_info("run", "keepstep %s for service %s starts: publishes %zu, applies %zu entity types",

@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/uuid.h"
+#include "common/wakeup.h"
 #include "consumer/store/registry.h"
 
 #include <inttypes.h>
@@ -44,6 +45,9 @@ enum status joint_end(struct joint_agent *agent, enum status status, bool durabl
         status = agent->ops->commit(agent->store, durable, err);
     if (status != STATUS_OK)
         agent->ops->rollback(agent->store);
+    else if (agent->has_said)
+        bell_ring(agent->options.outbox);
+    agent->has_said = false;
     return status;
 }
 

@@ -26,11 +26,14 @@ struct joint_metrics {
     atomic_llong late;
 };
 
+struct bell;
+
 /** What the pointers point to is borrowed, and outlives the loop. */
 struct joint_options {
     const struct config *config; /* its `apply:` has the joint topic: operate/joint_config.h */
     struct joint_types types;
     struct joint_metrics *metrics;
+    struct bell *outbox; /* rung when rows for the log were committed; NULL */
 };
 
 /** Work until *stop is true. @return OK; FATAL, where a restart does not help with exit code 78. */

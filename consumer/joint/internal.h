@@ -24,6 +24,7 @@ struct joint_agent {
     int64_t prune_at_us;  /* monotonic */
     int64_t find_at_us;   /* monotonic: the topic, or its owner, is looked for again */
     bool is_stopped;      /* it stands still, loudly */
+    bool has_said;        /* something for the log, in the open transaction */
     bool passes_triggers; /* one on keepstep_joint has ended a transaction: none of them runs */
     /* Of the partition: */
     bool is_owned;

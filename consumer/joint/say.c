@@ -21,6 +21,7 @@ static enum status joint_say(struct joint_agent *agent, const struct joint_open 
     enum status status = value.failed ? error_set(err, STATUS_RETRY, "no memory for a vote")
                                       : agent->ops->joint->say(agent->store, &saying, err);
     buffer_done(&value);
+    agent->has_said = true;
     return status;
 }
 

@@ -19,6 +19,7 @@
  *   acknowledged record on (log.c). Claimed rows that it finds there are acknowledged; the others
  *   are sent again.
  * - At 4: the broker will never take the record. It goes out as a void instead. */
+#include "common/utf8.h"
 #include "producer/registry.h"
 #include "producer/relay/internal.h"
 #include "schemas/joint_record.h"
@@ -108,7 +109,9 @@ enum status relay_new(const struct relay_options *options, struct relay **ret_re
         status = relay_add_entry(relay, &config->publish[i], err);
     if (status == STATUS_OK)
         status = relay_list_topics(relay, err);
-    if (status == STATUS_OK)
+    if (options->bell != NULL)
+        relay->wakeup = options->bell->descriptor;
+    else if (status == STATUS_OK)
         status = wakeup_open(&relay->wakeup, err);
     relay->joint.is_first = config_find(config->publish, config->publish_count, JOINT_ENTITY_TYPE,
                                         strlen(JOINT_ENTITY_TYPE)) != NULL;
@@ -154,7 +157,7 @@ void relay_free(struct relay *relay)
     buffer_done(&relay->waiting.read_topics);
     buffer_done(&relay->waiting.both_topics);
     paused_types_done(&relay->paused.types);
-    if (relay->wakeup >= 0)
+    if (relay->wakeup >= 0 && relay->options.bell == NULL)
         (void)close(relay->wakeup);
     free(relay);
 }
@@ -325,6 +328,8 @@ static enum status relay_serve_reports(struct relay *relay, struct error *err)
 {
     (void)err;
     wakeup_clear(relay->wakeup);
+    if (bell_was_rung(relay->options.bell) && relay->joint.is_first)
+        relay->joint.more = true;
     (void)kafka_producer_poll(relay->broker.producer, 0);
     return STATUS_OK;
 }
@@ -509,7 +514,7 @@ static void relay_back_off(struct relay *relay, const struct error *err)
     atomic_fetch_add(&relay->options.metrics->failures, 1);
     if (strcmp(trouble->text, err->text) != 0)
         log_warning("relay", "%s: %s", relay->step, err->text);
-    (void)snprintf(trouble->text, sizeof trouble->text, "%s", err->text);
+    utf8_format(trouble->text, sizeof trouble->text, "%s", err->text);
     trouble->backoff_us = trouble->backoff_us == 0 ? BACKOFF_FIRST_US : trouble->backoff_us * 2;
     if (trouble->backoff_us > BACKOFF_MAX_US)
         trouble->backoff_us = BACKOFF_MAX_US;

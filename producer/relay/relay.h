@@ -54,11 +54,14 @@ struct relay_metrics {
     atomic_int_fast64_t paused_at_us[PAUSED_SHOWN_MAX];
 };
 
+struct bell;
+
 struct relay_options {
     const struct config *config;
     const struct entity_schema *const *schemas; /* parallel to config->publish */
     struct relay_metrics *metrics;
-    int64_t lease_us; /* how long a lease lasts; 0: 10 s */
+    int64_t lease_us;  /* how long a lease lasts; 0: 10 s */
+    struct bell *bell; /* rung where records of joint transactions were committed; NULL */
 };
 
 struct relay;

@@ -123,7 +123,6 @@ static void an_id_has_at_most_255_bytes(void **state)
         assert_int_equal(result.exit_code, 64);
         assert_non_null(strstr(result.errors, "1 to 255 bytes"));
     }
-    joint_world_stop_all(&world);
 }
 
 /* The database by which a service has written it may have any time. */
