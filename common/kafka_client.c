@@ -230,6 +230,21 @@ bool kafka_error_is_silence(rd_kafka_resp_err_t code)
     }
 }
 
+enum status kafka_error_of_silence(const rd_kafka_t *handle, rd_kafka_resp_err_t code,
+                                   const char *reason, struct error *err)
+{
+    char servers[512] = ""; /* a longer list stays away */
+    size_t size = sizeof servers;
+    if (rd_kafka_conf_get(rd_kafka_conf((rd_kafka_t *)(uintptr_t)handle), "bootstrap.servers",
+                          servers, &size) != RD_KAFKA_CONF_OK)
+        servers[0] = '\0';
+    return error_set_native(err, STATUS_RETRY, (int)code,
+                            "no broker can be used at %.400s%s%s%s; start it, or correct "
+                            "kafka.bootstrap.servers or another setting under kafka:",
+                            servers, *reason == '\0' ? "" : " (", reason,
+                            *reason == '\0' ? "" : ")");
+}
+
 enum status kafka_topic_describe(rd_kafka_t *handle, const char *topic, int timeout_ms,
                                  struct kafka_topic *ret_topic, struct error *err)
 {
@@ -249,6 +264,10 @@ enum status kafka_topic_describe(rd_kafka_t *handle, const char *topic, int time
         code = metadata->topics[0].err;
     bool absent = code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
                   code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+    if (kafka_error_is_silence(code)) {
+        status = kafka_error_of_silence(handle, code, rd_kafka_err2str(code), err);
+        goto out;
+    }
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR && !absent) {
         status = kafka_error_status(code) == STATUS_RETRY ? STATUS_RETRY : STATUS_FATAL;
         status = error_set_native(err, status, (int)code, "describe topic \"%s\": %s", topic,

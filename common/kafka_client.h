@@ -46,6 +46,11 @@ enum status kafka_error_status(rd_kafka_resp_err_t code);
 /** @return whether an error code means that no broker answers; false: a broker has answered. */
 bool kafka_error_is_silence(rd_kafka_resp_err_t code);
 
+/** The error of a silence: which brokers were asked, `reason` where it is not "", what to do next.
+ * @return RETRY. */
+enum status kafka_error_of_silence(const rd_kafka_t *handle, rd_kafka_resp_err_t code,
+                                   const char *reason, struct error *err);
+
 /** @return whether an error code means that a topic or a partition is not known. It may be gone, or
  * the broker, or librdkafka's cache, may not know it yet right after an outage. */
 bool kafka_error_is_unknown(rd_kafka_resp_err_t code);

@@ -128,5 +128,6 @@ const struct command command_broker = {
     .summary = "Run a broker in memory, for trials (librdkafka's mock cluster).",
     .examples = "  keepstep broker order:3 invoice:3 --address-file broker.address\n",
     COMMAND_FLAGS(broker_flags),
+    .without_json = true,
     .run = broker_run,
 };

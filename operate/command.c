@@ -109,8 +109,10 @@ static int command_help(const struct command *command)
            command->examples, command->name, command->arguments);
     for (size_t i = 0; i < command->flag_count; i++)
         command_help_flag(&command->flags[i], '\0');
-    for (size_t i = 0; i < command_common_flag_count; i++)
-        command_help_flag(&command_common_flags[i], command_common_letters[i]);
+    for (size_t i = 0; i < command_common_flag_count; i++) {
+        if (i != COMMAND_JSON || !command->without_json)
+            command_help_flag(&command_common_flags[i], command_common_letters[i]);
+    }
     return EX_OK;
 }
 
@@ -190,6 +192,13 @@ static int command_take_own(const struct command *command, const struct command_
     return -1;
 }
 
+static int command_refuse(const struct command *command, const char *why, const char *argument)
+{
+    fprintf(stderr, "keepstep %s: %s %.*s; see keepstep %s --help\n", command->name, why,
+            command_word_length(argument), argument, command->name);
+    return EX_USAGE;
+}
+
 /* The flag at argv[*index]. @return -1 to go on, else the exit code to end with. */
 static int command_take_flag(const struct command *command, char **argv, int *index,
                              struct command_line *line)
@@ -199,11 +208,8 @@ static int command_take_flag(const struct command *command, char **argv, int *in
     const struct command_flag *flag = common;
     if (flag == NULL)
         flag = command_flag_find(command->flags, command->flag_count, argument);
-    if (flag == NULL) {
-        fprintf(stderr, "keepstep %s: unknown flag %.*s; see keepstep %s --help\n", command->name,
-                command_word_length(argument), argument, command->name);
-        return EX_USAGE;
-    }
+    if (flag == NULL)
+        return command_refuse(command, "unknown flag", argument);
     const char *value = command_flag_value(command, flag, argv, index);
     if (value == NULL)
         return EX_USAGE;
@@ -211,6 +217,8 @@ static int command_take_flag(const struct command *command, char **argv, int *in
         return command_take_own(command, flag, value, line);
     if (common == &command_common_flags[COMMAND_CONFIG])
         line->config_path = value;
+    else if (common == &command_common_flags[COMMAND_JSON] && command->without_json)
+        return command_refuse(command, "it prints no data, so it has no", argument);
     else if (common == &command_common_flags[COMMAND_JSON])
         line->json = true;
     else if (common == &command_common_flags[COMMAND_HELP])
@@ -232,5 +240,7 @@ int command_parse(const struct command *command, int argc, char **argv,
         if (!is_flag)
             ret_line->arguments[ret_line->argument_count++] = argv[i];
     }
+    if (*command->arguments == '\0' && ret_line->argument_count > 0)
+        return command_refuse(command, "takes no argument", ret_line->arguments[0]);
     return -1;
 }

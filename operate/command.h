@@ -26,6 +26,7 @@ struct command {
     const struct command_flag *flags; /* its own; the common ones are always there */
     size_t flag_count;                /* at most COMMAND_FLAGS_MAX */
     const char *repeated_flag;        /* the one that may be given several times; NULL: none */
+    bool without_json;                /* it prints no data: --json is refused */
     int (*run)(const struct command *command, int argc, char **argv);
 };
 

@@ -281,5 +281,6 @@ const struct command command_demo = {
                 "  keepstep demo --bootstrap localhost:9092\n"
                 "  keepstep demo --clean\n",
     COMMAND_FLAGS(demo_flags),
+    .without_json = true,
     .run = demo_run,
 };

@@ -81,5 +81,6 @@ const struct command command_healthcheck = {
     .examples = "  keepstep healthcheck -c shop.yaml\n"
                 "  keepstep healthcheck --url http://127.0.0.1:9464/readyz\n",
     COMMAND_FLAGS(healthcheck_flags),
+    .without_json = true,
     .run = healthcheck_run,
 };

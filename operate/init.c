@@ -233,5 +233,6 @@ const struct command command_init = {
                 "  keepstep init -c shop.yaml --republish order\n"
                 "  keepstep init -c shop.yaml --restored --new-incarnation\n",
     COMMAND_FLAGS(init_flags),
+    .without_json = true,
     .run = init_run,
 };

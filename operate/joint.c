@@ -5,6 +5,7 @@
 #include "operate/command.h"
 #include "operate/joint_edit.h"
 #include "operate/joint_view.h"
+#include "operate/member.h"
 #include "operate/service.h"
 
 #include <errno.h>
@@ -26,6 +27,7 @@ struct joint_seen {
     bool found;
     bool is_decided;
     bool is_committed;
+    bool is_elsewhere;
 };
 
 static enum status joint_list_row(void *context, const struct joint_row *row, struct error *err)
@@ -67,9 +69,45 @@ static enum status joint_look_row(void *context, const struct joint_row *row, st
     (void)err;
     seen->found = true;
     seen->is_decided = joint_view_is_decided(row, &seen->is_committed);
+    seen->is_elsewhere = row->state == JOINT_STATE_ELSEWHERE;
     buffer_reset(&seen->out);
-    buffer_append(&seen->out, row->reason.data, row->reason.length);
+    if (seen->is_decided)
+        buffer_append(&seen->out, row->reason.data, row->reason.length);
+    else if (seen->is_elsewhere)
+        buffer_append_format(&seen->out, "it asks nothing of this service: ask at %.*s",
+                             SLICE_ARGS(row->name.proposer));
+    else
+        buffer_append_format(&seen->out, "here it is %s", joint_state_name(row->state));
     return STATUS_OK;
+}
+
+/* What became of it, and why: of what is committed there is nothing to say. */
+static void joint_say_outcome(struct joint_seen *seen)
+{
+    const struct joint_request *request = seen->request;
+    const char *outcome = !seen->is_decided    ? "unknown"
+                          : seen->is_committed ? "committed"
+                                               : "aborted";
+    struct buffer line;
+    buffer_init(&line, JOINT_OUTPUT_MAX);
+    if (!seen->found)
+        buffer_append_format(&seen->out,
+                             "this database has no joint transaction of %.*s with that id",
+                             SLICE_ARGS(request->name.proposer));
+    struct slice why = seen->is_committed ? slice_of("") : buffer_slice(&seen->out);
+    if (request->json) {
+        member_begin(&line, NULL, "{");
+        member_text(&line, "id", request->name.id);
+        member_text(&line, "proposer", request->name.proposer);
+        member_text(&line, "outcome", slice_of(outcome));
+        member_text(&line, "reason", why);
+        buffer_append_text(&line, "}\n");
+    } else {
+        buffer_append_format(&line, "%s%s%.*s\n", outcome, why.length == 0 ? "" : ": ",
+                             SLICE_ARGS(why));
+    }
+    command_print(&line, request->json);
+    buffer_done(&line);
 }
 
 /* @param ret_code  0: committed; 1: aborted; 75: not known yet. */
@@ -84,7 +122,7 @@ static enum status joint_wait(const struct joint_request *request, int *ret_code
                                                   &seen, err);
         if (status == STATUS_RETRY && !err->connection_lost)
             error_clear(err);
-        else if (status != STATUS_OK || seen.is_decided)
+        else if (status != STATUS_OK || seen.is_decided || seen.is_elsewhere)
             break;
         if (clock_monotonic_us() >= until || atomic_load(&command_stop))
             break;
@@ -94,12 +132,7 @@ static enum status joint_wait(const struct joint_request *request, int *ret_code
     if (status == STATUS_RETRY && err->status == STATUS_OK)
         status = STATUS_OK;
     if (status == STATUS_OK)
-        printf("%s%s%s\n",
-               !seen.is_decided    ? "unknown"
-               : seen.is_committed ? "committed"
-                                   : "aborted",
-               seen.is_decided && !seen.is_committed ? ": " : "",
-               seen.is_decided && !seen.is_committed ? buffer_text(&seen.out) : "");
+        joint_say_outcome(&seen);
     buffer_done(&seen.out);
     return status;
 }

@@ -34,17 +34,20 @@ static int main_run(int argc, char **argv)
 {
     if (argc < 2)
         return main_help(stderr, EX_USAGE);
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-        strcmp(argv[1], "help") == 0)
+    bool helps = strcmp(argv[1], "help") == 0;
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || (helps && argc == 2))
         return main_help(stdout, EX_OK);
     if (strcmp(argv[1], "--version") == 0)
         return main_version();
+    char *help[] = {helps ? argv[2] : argv[1], "--help", NULL};
     for (size_t i = 0; i < command_count; i++) {
-        if (strcmp(argv[1], command_list[i]->name) == 0)
-            return command_list[i]->run(command_list[i], argc - 1, argv + 1);
+        const struct command *command = command_list[i];
+        if (strcmp(help[0], command->name) == 0)
+            return helps ? command->run(command, 2, help)
+                         : command->run(command, argc - 1, argv + 1);
     }
     fprintf(stderr, "keepstep: there is no command \"%.*s\"; see keepstep --help\n",
-            command_word_length(argv[1]), argv[1]);
+            command_word_length(help[0]), help[0]);
     return EX_USAGE;
 }
 

@@ -22,7 +22,6 @@ struct offsets {
     bool group_asked;
     bool no_group; /* the broker knows no such group */
     struct kafka_reason reason;
-    const char *bootstrap; /* bootstrap.servers as configured */
 };
 
 static enum status offsets_fail(rd_kafka_resp_err_t code, const char *what, struct error *err)
@@ -48,15 +47,6 @@ enum status offsets_check_config(const struct config *config, struct error *err)
     return status;
 }
 
-static const char *offsets_bootstrap(const struct config *config)
-{
-    for (size_t i = 0; i < config->kafka_count; i++) {
-        if (strcmp(config->kafka[i].name, "bootstrap.servers") == 0)
-            return config->kafka[i].value;
-    }
-    return "";
-}
-
 /* Where no broker was reached, replace the error by one sentence that says so, and why if known. */
 static enum status offsets_say(struct offsets *offsets, enum status status, struct error *err)
 {
@@ -65,13 +55,9 @@ static enum status offsets_say(struct offsets *offsets, enum status status, stru
     rd_kafka_message_t *message = rd_kafka_consumer_poll(offsets->handle, OFFSETS_REASON_MS);
     if (message != NULL)
         rd_kafka_message_destroy(message);
+    rd_kafka_resp_err_t code = (rd_kafka_resp_err_t)err->native_code;
     error_clear(err);
-    const char *reason = offsets->reason.text;
-    return error_set(err, STATUS_RETRY,
-                     "no broker can be used at %s%s%s%s; start it, or correct "
-                     "kafka.bootstrap.servers or another setting under kafka:",
-                     offsets->bootstrap, *reason == '\0' ? "" : " (", reason,
-                     *reason == '\0' ? "" : ")");
+    return kafka_error_of_silence(offsets->handle, code, offsets->reason.text, err);
 }
 
 static enum status offsets_handle(struct offsets *offsets, const char *isolation,
@@ -105,7 +91,6 @@ enum status offsets_open(const struct config *config, const char *group,
     }
     offsets->config = config;
     offsets->group = name;
-    offsets->bootstrap = offsets_bootstrap(config);
     status = offsets_handle(offsets, "read_uncommitted", &offsets->handle, err);
     if (status != STATUS_OK)
         goto out;

@@ -169,7 +169,7 @@ static int outbox_run(const struct command *command, int argc, char **argv)
     bool is_list = strcmp(verb, "list") == 0;
     int64_t position = 0;
     bool retry_all = all && strcmp(verb, "retry") == 0 && line.argument_count == 1;
-    if ((all && !retry_all) ||
+    if ((all && !retry_all) || (is_list && line.argument_count > 1) ||
         (!is_list && strcmp(verb, "show") != 0 && strcmp(verb, "retry") != 0 &&
          strcmp(verb, "drop") != 0 && strcmp(verb, "cut") != 0) ||
         (!is_list && !retry_all &&

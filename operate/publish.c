@@ -28,5 +28,6 @@ const struct command command_publish = {
     .summary = "Write changes from stdin, one JSON text on each line, into the outbox.",
     .examples = "  echo '{\"type\":\"order.updated\",\"key\":{\"id\":42},\"after\":{…}}' |\n"
                 "    keepstep publish -c shop.yaml\n",
+    .without_json = true,
     .run = publish_run,
 };

@@ -422,6 +422,7 @@ const struct command command_run = {
     .arguments = "",
     .summary = "Publish and apply: the sidecar of one service.",
     .examples = "  keepstep run -c shop.yaml\n",
+    .without_json = true,
     .run = run_run,
 };
 
@@ -430,6 +431,7 @@ const struct command command_relay = {
     .arguments = "",
     .summary = "Only publish: read the outbox, write to Kafka.",
     .examples = "  keepstep relay -c shop.yaml\n",
+    .without_json = true,
     .run = run_run,
 };
 
@@ -438,5 +440,6 @@ const struct command command_agent = {
     .arguments = "",
     .summary = "Only apply: read Kafka, write the local copies.",
     .examples = "  keepstep agent -c billing.yaml\n",
+    .without_json = true,
     .run = run_run,
 };

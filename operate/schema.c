@@ -95,5 +95,6 @@ const struct command command_schema = {
                 "schemas/order.schema.json\n"
                 "  keepstep schema validate schemas/order.schema.json < rows.ndjson\n",
     COMMAND_FLAGS(schema_flags),
+    .without_json = true,
     .run = schema_run,
 };

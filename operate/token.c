@@ -7,6 +7,8 @@
 #include "schemas/token.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 #define TOKEN_OUTPUT_MAX (4 * TOKEN_BYTES_MAX)
@@ -17,6 +19,22 @@ static const struct command_flag token_flags[] = {
     [TOKEN_PRINT_SQL] = {"print-sql", NULL,
                          "only print how this database is asked for tickets and tokens"},
 };
+
+/* SERVICE/INCARNATION:FIRST-LAST; what it names the database judges. */
+static bool token_is_ticket(const char *text)
+{
+    static const char digits[] = "0123456789";
+    const char *incarnation = strrchr(text, '/');
+    const char *first = strrchr(text, ':');
+    const char *last = strrchr(text, '-');
+    if (incarnation == NULL || incarnation == text || first == NULL || first <= incarnation + 1 ||
+        last == NULL || last <= first + 1)
+        return false;
+    size_t first_digits = strspn(first + 1, digits);
+    size_t last_digits = strspn(last + 1, digits);
+    return first + 1 + first_digits == last && last_digits > 0 && last[1 + last_digits] == '\0' &&
+           strtoll(first + 1, NULL, 10) <= strtoll(last + 1, NULL, 10);
+}
 
 static enum status token_print_sql(const struct service *service, struct error *err)
 {
@@ -51,6 +69,11 @@ static enum status token_make(const struct service *service, const char *ticket,
     struct outbox *outbox = NULL;
     struct slice token = {0};
     struct arena arena;
+    if (!token_is_ticket(ticket)) {
+        err->exit_code = EX_DATAERR;
+        return error_set(err, STATUS_FATAL,
+                         "this is no ticket: SERVICE/INCARNATION:FIRST-LAST is one");
+    }
     arena_init(&arena, TOKEN_OUTPUT_MAX);
     enum status status = service_open_outbox(service, true, &outbox, err);
     if (status == STATUS_OK)

@@ -210,5 +210,6 @@ const struct command command_uninstall = {
                 "  keepstep uninstall -c shop.yaml --yes\n"
                 "  keepstep uninstall -c shop.yaml --print-sql\n",
     COMMAND_FLAGS(uninstall_flags),
+    .without_json = true,
     .run = uninstall_command,
 };

@@ -49,7 +49,7 @@ static enum status tail_open_handle(struct tail *tail, const struct config *conf
         {"group.id", "keepstep-tail"}, /* it is not joined */
         {"enable.auto.commit", "false"},   {"enable.auto.offset.store", "false"},
         {"auto.offset.reset", "earliest"}, {"isolation.level", "read_committed"},
-        {"enable.partition.eof", "true"}};
+        {"enable.partition.eof", "true"},  {"log_level", "0"}}; /* tail_poll() says it */
     const struct kafka_settings layers[] = {
         KAFKA_SETTINGS(defaults), {config->kafka, config->kafka_count}, KAFKA_SETTINGS(fixed)};
     rd_kafka_conf_t *conf = NULL;

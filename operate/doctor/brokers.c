@@ -62,7 +62,9 @@ void doctor_check_broker(struct doctor *doctor)
         status = kafka_admin_cluster(doctor->admin, &cluster, &err);
     if (status != STATUS_OK) {
         doctor_say(doctor, DOCTOR_FAIL, "%s", err.text);
-        doctor_advise(doctor, "start it, or correct bootstrap.servers and the others under kafka:");
+        doctor_advise(doctor,
+                      "start it, or correct kafka.bootstrap.servers or another setting under "
+                      "kafka:");
         return;
     }
     doctor->has |= DOCTOR_BROKER | (cluster.is_mock ? 0 : DOCTOR_SETTINGS);

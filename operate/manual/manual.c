@@ -12,16 +12,23 @@ struct manual_exit_code {
 
 static const struct manual_exit_code manual_exit_codes[] = {
     {EX_OK, "Done."},
-    {1, "`healthcheck`: the sidecar makes no progress, or does not answer."},
+    {1,
+     "`healthcheck`: the sidecar makes no progress, or does not answer. `doctor`: something must "
+     "be mended. `topics apply`: a difference is left. `joint wait`: aborted."},
+    {2, "`topics plan`: something differs."},
     {EX_USAGE, "The command line is wrong."},
-    {EX_DATAERR, "The input is refused, or what the command names does not exist."},
+    {EX_DATAERR,
+     "The input is refused, or what the command names does not exist. `verify`: something "
+     "differs. `repair`, `fill`: a row was refused."},
     {EX_NOINPUT, "The database file that the command names does not exist."},
     {EX_UNAVAILABLE, "The address of `listen:` cannot be used."},
     {EX_SOFTWARE, "Another error. The message says which."},
     {EX_OSERR, "The system refused something, such as memory."},
     {EX_CANTCREAT, "A file cannot be made."},
     {EX_IOERR, "Input cannot be read, or output cannot be written whole."},
-    {EX_TEMPFAIL, "A database or a broker does not answer. Try again later."},
+    {EX_TEMPFAIL,
+     "A database or a broker does not answer, or the answer is not known yet. Try again "
+     "later."},
     {EX_CONFIG,
      "The configuration is wrong, or a state needs a person. No restart cures it; the message says "
      "what to do."},

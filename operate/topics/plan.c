@@ -302,8 +302,16 @@ enum status plan_compare_all(struct plan *plan, struct kafka_admin *admin, struc
     enum status status = kafka_admin_cluster(admin, &cluster, err);
     if (status == STATUS_OK && cluster.is_mock)
         status = error_set(error_config(err), STATUS_STOP,
-                           "this is the broker of `keepstep broker`: it has no settings of topics, "
-                           "and makes those that are its arguments");
+                           "this is the broker in memory of keepstep broker: it has no settings "
+                           "of topics, and the topics that it was started with");
+    if (status == STATUS_RETRY) {
+        struct error first = *err;
+        error_clear(err);
+        status = error_set_native(err, STATUS_RETRY, first.native_code,
+                                  "%s; start it, or correct kafka.bootstrap.servers or another "
+                                  "setting under kafka:",
+                                  first.text);
+    }
     for (size_t i = 0; status == STATUS_OK && i < plan->count; i++)
         plan_compare(&plan->topics[i], admin);
     return status;

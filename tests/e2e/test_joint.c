@@ -242,7 +242,7 @@ static void a_command_shows_waits_and_withdraws(void **state)
     assert_non_null(strstr(result.output, "web -"));
     result = JOINT(shop, "wait", "one", "--timeout", "0");
     assert_int_equal(result.exit_code, 75);
-    assert_string_equal(result.output, "unknown\n");
+    assert_string_equal(result.output, "unknown: here it is reserved\n");
     result = JOINT(shop, "show", "nothing");
     assert_int_equal(result.exit_code, 65);
     result = JOINT(bank, "withdraw", "one", "--proposer", "shop");
