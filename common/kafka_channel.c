@@ -91,7 +91,7 @@ enum status kafka_channel_check(struct kafka_channel *channel,
     if (found.partitions == 0 && is_mock)
         return error_set(error_config(err), STATUS_STOP,
                          "%s %s does not exist, and this broker creates none: name %s:1 as an "
-                         "argument of `keepstep broker`",
+                         "argument of keepstep broker",
                          topic->what, topic->name, topic->name);
     if (found.partitions == 0 && !topic->make)
         return error_set(error_config(err), STATUS_STOP,

@@ -52,9 +52,11 @@ static void outbox_render_text(const struct outbox_row *row, struct buffer *out)
                          SLICE_ARGS(row->set_aside));
     if (row->payload.data == NULL)
         return;
-    buffer_append_format(out, "id          %.*s\ncreated at  %.*s\nsequence    %llu\n",
-                         SLICE_ARGS(row->id), SLICE_ARGS(row->created_at),
-                         (unsigned long long)row->sequence);
+    buffer_append_format(out, "id          %.*s\ncreated at  %.*s\n", SLICE_ARGS(row->id),
+                         SLICE_ARGS(row->created_at));
+    if (row->sequence != 0)
+        buffer_append_format(out, "sequence    %llu, of partition %d\n",
+                             (unsigned long long)row->sequence, (int)row->partition);
     if (row->changeset.length > 0)
         buffer_append_format(out, "change set  %.*s\n", SLICE_ARGS(row->changeset));
     if (row->changeset_end != 0)

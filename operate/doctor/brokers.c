@@ -34,7 +34,7 @@ static void brokers_say(struct doctor *doctor, const struct kafka_admin_cluster 
     bool is_known = requests->produce >= 0;
     if (cluster->is_mock) {
         doctor_say(doctor, DOCTOR_WARN,
-                   "this is the broker of `keepstep broker`, which keeps "
+                   "this is the broker of keepstep broker, which keeps "
                    "nothing");
         doctor_advise(doctor, "use it for trials only");
     } else if (is_known && requests->produce < BROKER_PRODUCE) {

@@ -122,7 +122,7 @@ static const char *doctor_lacks(const struct doctor *doctor, unsigned needs)
                    {DOCTOR_PUBLISHES, "the service publishes nothing"},
                    {DOCTOR_APPLIES, "the service applies nothing"},
                    {DOCTOR_BROKER, "no broker answers"},
-                   {DOCTOR_SETTINGS, "the broker of `keepstep broker` has no settings of topics"},
+                   {DOCTOR_SETTINGS, "the broker of keepstep broker has no settings of topics"},
                    {DOCTOR_DATABASE, "the database was not opened"}};
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
         if ((needs & reasons[i].need) != 0 && (doctor->has & reasons[i].need) == 0)

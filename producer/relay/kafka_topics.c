@@ -111,7 +111,7 @@ enum status kafka_topics_ensure(rd_kafka_t *handle, const struct config_entry *e
     if (found.partitions == 0 && is_mock)
         return error_set(err, STATUS_RETRY,
                          "topic %s does not exist, and this broker creates none: name it as an "
-                         "argument of `keepstep broker`",
+                         "argument of keepstep broker",
                          entry->topic);
     if (found.partitions == 0) {
         status = kafka_topics_create(handle, entry, choice, err);

@@ -170,6 +170,17 @@ static void who_waits_for_a_joint_transaction_that_nobody_knows_is_told_so(void 
            "");
 }
 
+static void a_row_of_the_outbox_without_a_number_is_shown_without_one(void **state)
+{
+    (void)state;
+    struct sidecar shop = make();
+    (void)sqlite_text(shop.database, "INSERT INTO items VALUES (1, 'one', 1)");
+    assert_null(strstr(keepstep("keepstep outbox show 1 -c shop.yaml").output, "sequence"));
+    (void)sqlite_text(shop.database, "UPDATE outbox SET kafka_partition = 0, sequence = 7");
+    assert_non_null(strstr(keepstep("keepstep outbox show 1 -c shop.yaml").output,
+                           "\nsequence    7, of partition 0\n"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +190,7 @@ int main(void)
         TEST(each_command_says_alike_that_no_broker_answers),
         TEST(what_is_no_ticket_is_called_so),
         TEST(who_waits_for_a_joint_transaction_that_nobody_knows_is_told_so),
+        TEST(a_row_of_the_outbox_without_a_number_is_shown_without_one),
     };
     return TEST_RUN(tests);
 }
