@@ -240,7 +240,7 @@ enum status kafka_error_of_silence(const rd_kafka_t *handle, rd_kafka_resp_err_t
         servers[0] = '\0';
     return error_set_native(err, STATUS_RETRY, (int)code,
                             "no broker can be used at %.400s%s%s%s; start it, or correct "
-                            "kafka.bootstrap.servers or another setting under kafka:",
+                            "kafka.bootstrap.servers or another setting under `kafka:`",
                             servers, *reason == '\0' ? "" : " (", reason,
                             *reason == '\0' ? "" : ")");
 }

@@ -31,7 +31,7 @@ static void applied_table(struct doctor *doctor, struct store *store, const stru
     }
     doctor_say(doctor, status == STATUS_STOP ? DOCTOR_WARN : DOCTOR_FAIL, "%s: %s",
                mapping->entry->entity_type, err.text);
-    doctor_advise(doctor, "run `keepstep init`");
+    doctor_advise_tables(doctor, status);
 }
 
 void doctor_check_copies(struct doctor *doctor)
@@ -40,9 +40,10 @@ void doctor_check_copies(struct doctor *doctor)
     struct store *store = NULL;
     struct store_meta meta;
     const struct config *config = doctor->service.config;
-    if (service_open_store(&doctor->service, true, &store, &err) != STATUS_OK) {
+    enum status status = service_open_store(&doctor->service, true, &store, &err);
+    if (status != STATUS_OK) {
         doctor_say(doctor, DOCTOR_FAIL, "%s", err.text);
-        doctor_advise(doctor, "run `keepstep init`");
+        doctor_advise_tables(doctor, status);
         return;
     }
     if (store->ops->meta(store, &meta, &err) == STATUS_OK)

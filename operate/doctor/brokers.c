@@ -64,7 +64,7 @@ void doctor_check_broker(struct doctor *doctor)
         doctor_say(doctor, DOCTOR_FAIL, "%s", err.text);
         doctor_advise(doctor,
                       "start it, or correct kafka.bootstrap.servers or another setting under "
-                      "kafka:");
+                      "`kafka:`");
         return;
     }
     doctor->has |= DOCTOR_BROKER | (cluster.is_mock ? 0 : DOCTOR_SETTINGS);

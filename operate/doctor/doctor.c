@@ -80,6 +80,14 @@ void doctor_advise(struct doctor *doctor, const char *format, ...)
     va_end(arguments);
 }
 
+void doctor_advise_tables(struct doctor *doctor, enum status status)
+{
+    if (status == STATUS_RETRY)
+        doctor_advise(doctor, "see the checks of the database and of the rights");
+    else
+        doctor_advise(doctor, "run `keepstep init`");
+}
+
 enum status doctor_open_offsets(struct doctor *doctor, struct error *err)
 {
     const char *group = doctor->group[0] == '\0' ? "keepstep-doctor" : doctor->group;

@@ -77,6 +77,10 @@ void doctor_say(struct doctor *doctor, enum doctor_verdict verdict, const char *
 /** Say what to do about the last finding. */
 void doctor_advise(struct doctor *doctor, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/** The same where a look at Keepstep's tables has failed: `init` cures neither rights nor silence.
+ */
+void doctor_advise_tables(struct doctor *doctor, enum status status);
+
 /** Open the handle that reads offsets, where it is not open yet. @return OK; FATAL. */
 enum status doctor_open_offsets(struct doctor *doctor, struct error *err) MUST_CHECK;
 

@@ -91,7 +91,7 @@ void doctor_check_outbox(struct doctor *doctor)
         published_counts(doctor, &counts);
     } else {
         doctor_say(doctor, DOCTOR_FAIL, "%s", err.text);
-        doctor_advise(doctor, "run `keepstep init`");
+        doctor_advise_tables(doctor, status);
     }
     if (outbox != NULL)
         outbox->ops->close(outbox);

@@ -309,7 +309,7 @@ enum status plan_compare_all(struct plan *plan, struct kafka_admin *admin, struc
         error_clear(err);
         status = error_set_native(err, STATUS_RETRY, first.native_code,
                                   "%s; start it, or correct kafka.bootstrap.servers or another "
-                                  "setting under kafka:",
+                                  "setting under `kafka:`",
                                   first.text);
     }
     for (size_t i = 0; status == STATUS_OK && i < plan->count; i++)

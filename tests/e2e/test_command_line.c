@@ -129,7 +129,7 @@ static void each_command_says_alike_that_no_broker_answers(void **state)
         if (strtol(said, NULL, 10) != EX_TEMPFAIL || end == NULL || end[1] != '\0' ||
             strstr(said, NOWHERE) == NULL ||
             strstr(said, "; start it, or correct kafka.bootstrap.servers or another setting under "
-                         "kafka:\n") == NULL)
+                         "`kafka:`\n") == NULL)
             test_fail("%s\nended and said\n%s", commands[i], said);
     }
 }

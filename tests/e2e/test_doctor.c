@@ -279,7 +279,10 @@ static void check_rights(const struct patient *patient)
     if (!is_postgresql)
         return; /* there it could not even open the database */
     run(patient, test_format("REVOKE keepstep_run FROM %s", patient->shop.login));
-    expect(patient, "fail", "rights", "this login has none of the ");
+    result = examine(patient, NULL);
+    expect_line(result, "fail", "rights", "this login has none of the ");
+    expect_line(result, "fail", "outbox", "permission denied");
+    assert_null(strstr(result.output, "run `keepstep init -c")); /* that gives no rights */
     run(patient, test_format("GRANT keepstep_run TO %s", patient->shop.login));
 }
 
