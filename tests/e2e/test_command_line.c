@@ -7,7 +7,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define NOWHERE      "127.0.0.1:1"
-#define NOTES_DDL    "CREATE TABLE notes(id INTEGER PRIMARY KEY, name TEXT NOT NULL, amount INTEGER)"
+#define NOTES_DDL    "CREATE TABLE notes(" SIDECAR_ITEM_COLUMNS ");"
 #define ITEMS                                                                                      \
     "publish:\n  item: {table: items, partitions: 1, joint: []}\n"                                 \
     "apply:\n  note: {table: notes}\n"
