@@ -67,7 +67,17 @@ static bool pause_has_topic(const struct pause_request *request, const char *top
     return false;
 }
 
-/* Types that share a topic stand still together: an agent reads a topic, not a type. */
+/* Types that share a topic stand still together: an agent reads a topic, not a type. No agent here
+ * reads the topic of whole transactions: there a type is paused alone (rule 54). */
+static bool pause_has_entry(const struct pause_request *request, size_t index)
+{
+    const struct config *config = request->config;
+    const struct config_entry *entry = pause_entry(config, index);
+    if (index < config->publish_count && config->transactions == TRANSACTIONS_WHOLE)
+        return pause_is_named(request->line, entry->entity_type);
+    return pause_has_topic(request, entry->topic);
+}
+
 static enum status pause_add_types(struct pause_request *request, struct error *err)
 {
     struct paused_type type = {.at_us = clock_wall_us()};
@@ -78,7 +88,7 @@ static enum status pause_add_types(struct pause_request *request, struct error *
     for (size_t i = 0; status == STATUS_OK && (entry = pause_entry(request->config, i)) != NULL;
          i++) {
         if (paused_find(&request->types, entry->entity_type) != NULL ||
-            !pause_has_topic(request, entry->topic))
+            !pause_has_entry(request, i))
             continue;
         (void)snprintf(type.entity_type, sizeof type.entity_type, "%s", entry->entity_type);
         status = paused_types_add(&request->types, &type, err);

@@ -75,7 +75,8 @@ SELECT o.position, o.id, o.aggregatetype, o.aggregateid, o.type,
   OCTET_LENGTH(o.payload),
   (SELECT COUNT(*) = 0 OR (COUNT(*) = ?5 AND MAX(position) = ?4) FROM (
     SELECT position FROM outbox FORCE INDEX (outbox_claimed) WHERE kafka_partition IS NULL
-    AND sequence IS NULL AND position <= ?4 ORDER BY position LIMIT ?6) AS b),
+    AND sequence IS NULL AND set_aside IS NULL AND position <= ?4
+    ORDER BY position LIMIT ?6) AS b),
   IF(o.changeset <> '', (SELECT s.position FROM outbox AS s FORCE INDEX (outbox_changeset)
     WHERE s.changeset = o.changeset AND s.kafka_partition IS NULL AND s.set_aside IS NULL
     AND s.aggregatetype <> 'keepstep.joint' ORDER BY s.position DESC LIMIT 1), o.position),

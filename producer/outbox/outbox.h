@@ -75,7 +75,7 @@ struct outbox_row {
         last_of_group;  /* the largest position that waits with its `changeset`; its own: alone */
     bool behind;        /* a row of its set waits that was not loaded */
     int64_t blocked_by; /* position of the last earlier row of its entity that is set aside; 0 */
-    bool paused;        /* its set must wait: it, or one before it, has a row of a paused type */
+    bool paused;        /* its type is paused; the relay marks all that has to wait with it */
     int64_t created_us; /* wall clock; 0: created_at was not read yet */
     int64_t left_out_bytes; /* of a payload that was too large to be loaded; 0: it was */
 };

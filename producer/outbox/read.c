@@ -102,22 +102,11 @@ static void outbox_sql_fetch_set(const struct sql_session *session, struct outbo
     }
 }
 
-/* A type that is paused stops the topic in front of the first set that has a row of it, as it stops
- * an agent: what follows may depend on that set. Sets go in the order of their last positions.
- * Joint transactions do not stand still with data: others wait for their votes. */
 static void outbox_rows_judge_sets(struct outbox_rows *rows)
 {
     int64_t loaded_to = rows->count == 0 ? 0 : rows->rows[rows->count - 1].position;
-    int64_t paused_from = INT64_MAX;
-    for (size_t i = 0; i < rows->count; i++) {
-        struct outbox_row *row = &rows->rows[i];
-        row->behind = row->last_of_group > loaded_to;
-        if (row->paused && row->last_of_group < paused_from)
-            paused_from = row->last_of_group;
-    }
     for (size_t i = 0; i < rows->count; i++)
-        rows->rows[i].paused = rows->rows[i].last_of_group >= paused_from &&
-                               !slice_is(rows->rows[i].entity_type, JOINT_ENTITY_TYPE);
+        rows->rows[i].behind = rows->rows[i].last_of_group > loaded_to;
 }
 
 /* Makes room for one row more; where there are many not by doubling, because an arena keeps what

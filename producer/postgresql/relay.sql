@@ -77,8 +77,8 @@ SELECT position, id, aggregatetype, aggregateid, type,
   to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
   partition_key, kafka_partition, sequence, set_aside, changeset, NULL, joint, bytes,
   (SELECT count(*) = 0 OR (count(*) = $5::bigint AND max(position) = $4::bigint) FROM (
-    SELECT position FROM outbox WHERE sequence IS NULL AND position <= $4::bigint
-    ORDER BY position LIMIT $6::bigint) AS b),
+    SELECT position FROM outbox WHERE sequence IS NULL AND set_aside IS NULL
+    AND position <= $4::bigint ORDER BY position LIMIT $6::bigint) AS b),
   CASE WHEN changeset <> '' THEN (SELECT s.position FROM outbox AS s
     WHERE s.sequence IS NULL AND s.changeset <> '' AND s.set_aside IS NULL
     AND s.aggregatetype <> 'keepstep.joint'

@@ -238,34 +238,6 @@ static enum status relay_load(struct relay *relay, struct relay_choice *ret_choi
     return status;
 }
 
-/* Loads rows until the end of a set is among them. */
-static enum status relay_load_sets(struct relay *relay, struct relay_choice *ret_choice,
-                                   struct error *err)
-{
-    struct outbox_extent extent = relay_extent(relay);
-    enum status status = STATUS_OK;
-    for (;;) {
-        struct outbox_rows rows = {0};
-        arena_reset(&relay->sets);
-        status = relay_load_rows(relay, &extent, &rows, err);
-        if (status == STATUS_OK)
-            status = relay_check_rows(relay, &rows, err);
-        if (status == STATUS_OK)
-            status = relay_choose_sets(relay, &rows, &extent, ret_choice, err);
-        if (status != STATUS_OK || ret_choice->wanted == 0)
-            return status;
-        extent.rows = ret_choice->wanted;
-        extent.total_bytes = ret_choice->wanted_bytes;
-        status = relay_keep_lease(relay, err);
-        if (status == STATUS_OK)
-            status = relay_claim_joint(relay, err);
-        if (status != STATUS_OK || relay->broker.failed)
-            break;
-    }
-    *ret_choice = (struct relay_choice){0};
-    return status;
-}
-
 /* Chooses what is claimed next, of rows that were loaded ahead or are loaded now. */
 static enum status relay_choose(struct relay *relay, struct relay_choice *ret_choice,
                                 struct error *err)
@@ -283,6 +255,8 @@ static enum status relay_choose(struct relay *relay, struct relay_choice *ret_ch
         return STATUS_OK;
     }
     if (ahead)
+        status = relay_mark_waiting(relay, &rows, err);
+    if (status == STATUS_OK && ahead)
         status = relay_choose_sets(relay, &rows, NULL, ret_choice, err);
     if (status != STATUS_OK || (ahead && ret_choice->wanted == 0))
         return status;
@@ -323,8 +297,10 @@ static enum status relay_claim_joint_due(struct relay *relay, struct error *err)
 static enum status relay_claim_data(struct relay *relay, struct error *err)
 {
     struct relay_choice choice = {0};
-    const struct outbox_extent extent = relay_extent(relay);
     enum status status = relay_choose(relay, &choice, err);
+    struct outbox_extent extent = relay_extent(relay);
+    extent.after = relay->waits.passed;
+    extent.claimed = relay->waits.count;
     if (status != STATUS_OK || choice.count == 0)
         return status;
     relay_note_unknown_rests(relay, &choice);

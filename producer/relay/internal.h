@@ -8,6 +8,7 @@
 #include "producer/relay/record_maker.h"
 #include "producer/relay/relay.h"
 #include "producer/relay/sets.h"
+#include "producer/relay/waits.h"
 
 #define RELAY_LEASE_US      (INT64_C(10) * 1000 * 1000)
 #define RELAY_BATCH_ROWS    2000
@@ -153,6 +154,8 @@ struct relay_waiting {
     bool more;                 /* fact: there may be rows that were not loaded */
     bool has_set_aside;        /* fact: there may be rows that are set aside */
     bool set_aside_in_doubt;   /* fact: a row may be set aside any moment, without an answer */
+    unsigned waits_session;    /* the outbox's when rows were passed (load_sets.c) */
+    bool passes;               /* fact: the next load may pass more, and chooses nothing */
     bool caught_up;            /* latch of a lease: the own agent has read the log (rule 13) */
     bool catch_up_logged;      /* latch of a lease: that it is waited for was logged */
     bool is_read;              /* fact: the own agent reads all topics of both_topics (rule 41) */
@@ -241,6 +244,7 @@ struct relay {
     struct relay_flights flights;
     struct relay_waiting waiting;
     struct relay_paused paused;
+    struct waits waits; /* what was passed of what waits with it */
     struct relay_joint joint;
     struct relay_ahead ahead;
     struct relay_large large;
@@ -348,6 +352,19 @@ enum status relay_claim_joint(struct relay *relay, struct error *err) MUST_CHECK
 /** Leave them out of rows that were loaded ahead. */
 void relay_leave_out_joint(struct outbox_rows *rows);
 
+/* load_sets.c */
+
+/** Load rows until sets can be chosen, or set aside.
+ * @return OK; RETRY; ABORT (lease lost). */
+enum status relay_load_sets(struct relay *relay, struct relay_choice *ret_choice,
+                            struct error *err) MUST_CHECK;
+/** Mark the rows that have to wait, because a type is paused, as paused.
+ * @return OK; RETRY (no memory). */
+enum status relay_mark_waiting(struct relay *relay, struct outbox_rows *rows,
+                               struct error *err) MUST_CHECK;
+/** Forget what was passed: all that waits is looked at anew. */
+void relay_forget_waits(struct relay *relay);
+
 /* whole.c */
 
 /** @return whether the service publishes its transactions whole. */
@@ -372,8 +389,8 @@ enum status relay_store_keys(struct relay *relay, const struct outbox_rows *load
  * @param ret_count  how many these are. @return OK; RETRY; ABORT (lease lost). */
 enum status relay_rekey_rest(struct relay *relay, const struct outbox_row *row, size_t *ret_count,
                              struct error *err) MUST_CHECK;
-/** @return of rows that are known to be of one transaction one of the set that ends first; NULL:
- * there is none. */
+/** @return of rows that are known to be of one transaction, and need not wait, one of the set that
+ * ends first; NULL: there is none. */
 const struct outbox_row *relay_find_first_end(const struct outbox_row *rows, size_t count);
 /** Tell the metrics how large a set is. */
 void relay_note_largest(const struct relay *relay, size_t rows);

@@ -50,7 +50,7 @@ static void large_set_stage(struct relay *relay, enum relay_large_stage stage)
     struct relay_large *large = &relay->large;
     bool ends_known = large->stage == LARGE_PARTS && !large->begun;
     large->stage = stage;
-    large->after = 0;
+    large->after = relay->waits.passed;
     passed_done(&relay->passed);
     if (stage == LARGE_PARTS)
         return;
@@ -82,6 +82,7 @@ void relay_large_resume(struct relay *relay)
         if (lane->state.last_sequence >= lane->open_end || lane->open_group == 0)
             continue;
         relay->large.group = lane->open_group;
+        relay_forget_waits(relay); /* no pause stops it any more */
         large_set_stage(relay, LARGE_MEASURED);
         relay_drop_ahead(relay);
     }
@@ -166,7 +167,13 @@ static enum status large_divide(struct relay *relay, const struct outbox_rows *l
     return STATUS_OK;
 }
 
-/* @param ret_loaded  false: keys were stored, and it is to be loaded again. */
+/* @return whether the measuring begins. Up to there all that waits has been passed. */
+static bool large_begins(const struct relay *relay)
+{
+    return relay->large.stage == LARGE_MEASURED && relay->large.after == relay->waits.passed;
+}
+
+/* @param ret_loaded  false: keys were stored, or what waits has changed; it is to be done again. */
 static enum status large_load(struct relay *relay, struct large_window *ret_window,
                               bool *ret_loaded, struct error *err)
 {
@@ -177,9 +184,18 @@ static enum status large_load(struct relay *relay, struct large_window *ret_wind
     *ret_window = (struct large_window){0};
     extent.rows = extent.rows < most ? extent.rows : most;
     extent.after = relay->large.after;
+    extent.claimed = large_begins(relay) ? relay->waits.count : 0;
     enum status status = relay_load_rows(relay, &extent, &rows, err);
+    if (status == STATUS_OK && extent.claimed > 0 && !rows.complete) {
+        relay_forget_waits(relay);
+        large_forget(relay);
+        *ret_loaded = false;
+        return STATUS_OK;
+    }
     if (status == STATUS_OK)
         status = relay_check_rows(relay, &rows, err);
+    if (status == STATUS_OK)
+        status = relay_mark_waiting(relay, &rows, err);
     ret_window->is_last = !relay->waiting.more;
     relay->waiting.more = true;
     if (status == STATUS_OK && relay->large.stage == LARGE_MEASURED)
@@ -267,9 +283,9 @@ static enum status large_count(struct relay *relay, const struct large_window *w
     *ret_goes_on = false;
     for (size_t i = 0; i < window->own.count && window->own.rows[i].position <= to; i++) {
         const struct outbox_row *row = &window->own.rows[i];
-        if (row->paused && !large->begun) {
+        if (row->paused && !large->begun) { /* the next load finds that all of it waits */
             large_forget(relay);
-            relay->waiting.more = false; /* nothing changes before the type is resumed */
+            relay->waiting.more = waits_remember(&relay->waits, row, 1);
             return STATUS_OK;
         }
         if (row->set_aside.data != NULL || (row->blocked_by != 0 && !large->begun))
@@ -403,7 +419,7 @@ static enum status large_count_set_aside(struct relay *relay, bool *ret_fewer, s
     struct relay_large *large = &relay->large;
     struct outbox_counts counts = {0};
     enum status status = STATUS_OK;
-    bool begins = large->after == 0;
+    bool begins = large_begins(relay);
     *ret_fewer = false;
     if (large->begun || (begins ? !relay->waiting.has_set_aside : large->set_aside == 0))
         return STATUS_OK;
@@ -419,7 +435,7 @@ static enum status large_count_set_aside(struct relay *relay, bool *ret_fewer, s
 static enum status large_load_measured(struct relay *relay, struct large_window *ret_window,
                                        bool *ret_loaded, struct error *err)
 {
-    bool begins = relay->large.after == 0;
+    bool begins = large_begins(relay);
     bool fewer = false;
     enum status status = STATUS_OK;
     *ret_loaded = false;
@@ -432,10 +448,26 @@ static enum status large_load_measured(struct relay *relay, struct large_window 
     if (status == STATUS_OK && !begins)
         status = large_count_set_aside(relay, &fewer, err);
     if (status == STATUS_OK && fewer) {
+        relay_forget_waits(relay);
         relay_large_again(relay);
         *ret_loaded = false;
     }
     return status;
+}
+
+/* Takes out of a window what has to wait. @return false: there is no room to remember it. */
+static bool large_leave_waiting(struct relay *relay, struct large_window *window)
+{
+    struct outbox_rows *others = &window->others;
+    size_t kept = 0;
+    for (size_t i = 0; i < others->count; i++) {
+        if (!others->rows[i].paused)
+            others->rows[kept++] = others->rows[i];
+        else if (!waits_remember(&relay->waits, &others->rows[i], 1))
+            return false;
+    }
+    others->count = kept;
+    return true;
 }
 
 static enum status large_measure(struct relay *relay, struct relay_choice *choice,
@@ -447,6 +479,11 @@ static enum status large_measure(struct relay *relay, struct relay_choice *choic
     enum status status = large_load_measured(relay, &window, &goes_on, err);
     if (status != STATUS_OK || !goes_on)
         return status;
+    if (!large->begun && !large_leave_waiting(relay, &window)) {
+        large_forget(relay);
+        relay->waiting.more = false;
+        return STATUS_OK;
+    }
     if (large_is_crossed(relay, &window)) {
         large->merged = true;
         relay_large_again(relay);

@@ -35,14 +35,19 @@ enum status relay_check_paused(struct relay *relay, struct error *err)
     if (status != STATUS_OK)
         return status;
     known->any = false;
+    bool changed = now.count != known->types.count;
+    for (size_t i = 0; !changed && i < now.count; i++)
+        changed = paused_find(&known->types, now.types[i].entity_type) == NULL;
     for (size_t i = 0; i < config->publish_count; i++) {
         const char *type = config->publish[i].entity_type;
         const struct paused_type *paused = paused_find(&now, type);
         known->any = known->any || paused != NULL;
-        if ((paused != NULL) == (paused_find(&known->types, type) != NULL))
-            continue;
-        relay_set_paused(relay, i, paused);
+        if ((paused != NULL) != (paused_find(&known->types, type) != NULL))
+            relay_set_paused(relay, i, paused);
+    }
+    if (changed) {
         relay_drop_ahead(relay);
+        relay_forget_waits(relay);
         relay_large_again(relay);
     }
     paused_types_done(&known->types);

@@ -157,6 +157,7 @@ void relay_free(struct relay *relay)
     buffer_done(&relay->waiting.read_topics);
     buffer_done(&relay->waiting.both_topics);
     paused_types_done(&relay->paused.types);
+    waits_done(&relay->waits);
     if (relay->wakeup >= 0 && relay->options.bell == NULL)
         (void)close(relay->wakeup);
     free(relay);
@@ -191,6 +192,7 @@ void relay_set_state(struct relay *relay, enum relay_state state)
               relay_state_names[relay->state]);
     relay->state = state;
     relay_drop_ahead(relay);
+    relay_forget_waits(relay);
     atomic_store(&relay->options.metrics->standby, state == RELAY_STANDBY);
     atomic_store(&relay->options.metrics->holds_lease, relay_holds_lease(relay));
     atomic_store(&relay->options.metrics->recovered, relay_is_recovered(relay));

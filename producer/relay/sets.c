@@ -23,6 +23,7 @@ struct group {
     bool complete;
     bool cut; /* some of its rows were not loaded */
     bool shared;
+    bool paused; /* it has to wait */
 };
 
 /* The work on one load. */
@@ -118,6 +119,7 @@ static bool arrangement_number(struct arrangement *work, struct arena *arena)
         group->end = alone ? row->position : row->last_of_group;
         group->cut = group->cut || row->behind;
         group->shared = group->shared || row->shared;
+        group->paused = group->paused || row->paused;
     }
     return true;
 }
@@ -175,7 +177,8 @@ static void arrangement_make(struct arrangement *work, struct change_sets *sets)
         set->count += group->count;
         set->groups++;
         set->shared = set->shared || group->shared;
-        if (!group->complete && (sets->first_end == 0 || group->end < sets->first_end)) {
+        if (!group->complete && !group->paused &&
+            (sets->first_end == 0 || group->end < sets->first_end)) {
             sets->first_end = group->end;
             sets->first_shared = group->shared;
         }

@@ -19,7 +19,7 @@ struct change_sets {
     size_t count;
     struct change_set rest; /* the rows behind them: of groups whose end was not loaded, and of what
                                crosses one of these */
-    int64_t first_end;      /* position at which the first such group ends; 0: there is none */
+    int64_t first_end;      /* position at which the first such group ends that need not wait; 0 */
     bool first_shared;      /* that group's value may stand for several transactions */
     size_t *groups;         /* number of each row's group; parallel to the rows */
     bool *shared;           /* of each group: its value may stand for several transactions */

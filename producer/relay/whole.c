@@ -353,7 +353,7 @@ const struct outbox_row *relay_find_first_end(const struct outbox_row *rows, siz
 {
     const struct outbox_row *first = NULL;
     for (size_t i = 0; i < count; i++) {
-        bool is_known = rows[i].changeset.length > 0 && !rows[i].shared;
+        bool is_known = rows[i].changeset.length > 0 && !rows[i].shared && !rows[i].paused;
         if (is_known && (first == NULL || rows[i].last_of_group < first->last_of_group))
             first = &rows[i];
     }
@@ -363,7 +363,7 @@ const struct outbox_row *relay_find_first_end(const struct outbox_row *rows, siz
 /* The load has no complete set, although it is as large as may be. The transaction that ends first
  * is published in parts. Where none is known, the group with the most rows is in the way: what was
  * loaded of it is cut, and the rest waits. Where not even its first row may go before the others',
- * all are cut. */
+ * all are cut; but nothing is while some of it has to wait with its type. */
 static enum status judging_clear_way(struct judging *judging)
 {
     const struct change_set *rest = &judging->sets.rest;
@@ -376,6 +376,10 @@ static enum status judging_clear_way(struct judging *judging)
     size_t *counts = arena_alloc(&judging->relay->sets, judging->sets.group_count * sizeof *counts);
     if (counts == NULL)
         return error_set(judging->err, STATUS_RETRY, "no memory");
+    for (size_t i = rest->first; i < set_end(rest); i++) {
+        if (judging->rows[i].paused)
+            return STATUS_OK;
+    }
     size_t group = sets_largest_group(&judging->sets, rest, counts);
     size_t count = judging_count_free(judging, group);
     if (count == SIZE_MAX)
@@ -399,7 +403,7 @@ static bool judging_reach(const struct judging *judging, const struct outbox_ext
     size_t most_bytes = judging->limits.bytes;
     size_t wanted = most;
     choice->wanted_bytes = extent->total_bytes;
-    if (judging->cut)
+    if (judging->cut || (sets->first_end == 0 && (sets->rest.count > 0 || choice->waits)))
         return false;
     if (judging->loaded >= extent->total_bytes) {
         choice->wanted = extent->rows;
@@ -425,11 +429,10 @@ static enum status judging_go_on(struct judging *judging, const struct outbox_ex
         choice->wanted = 1; /* a load of the usual size comes first */
         return STATUS_OK;
     }
-    /* All that a longer load could complete ends behind what is paused. */
-    if (!judging->choice->waits && judging_reach(judging, extent, choice))
+    if (judging_reach(judging, extent, choice))
         return STATUS_OK;
     choice->wanted = 0;
-    if (!judging->choice->waits && judging->sets.rest.count > 0) {
+    if (judging->sets.rest.count > 0) {
         enum status status = judging_clear_way(judging);
         if (status != STATUS_OK || judging->choice->moved)
             return status;

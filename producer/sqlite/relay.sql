@@ -61,7 +61,8 @@ SELECT position, id, aggregatetype, aggregateid, type,
   length(CAST(payload AS BLOB)),
   (SELECT count(*) = 0 OR (count(*) = ?5 AND max(position) = ?4) FROM (
     SELECT position FROM outbox INDEXED BY outbox_waiting
-    WHERE sequence IS NULL AND position <= ?4 ORDER BY position LIMIT ?6)),
+    WHERE sequence IS NULL AND set_aside IS NULL AND position <= ?4
+    ORDER BY position LIMIT ?6)),
   CASE WHEN changeset <> '' THEN (SELECT s.position FROM outbox AS s INDEXED BY outbox_changeset
     WHERE s.changeset = o.changeset AND s.sequence IS NULL AND s.changeset <> ''
     AND s.set_aside IS NULL AND s.aggregatetype <> 'keepstep.joint'

@@ -289,6 +289,28 @@ static void types_that_share_a_topic_are_paused_together(void **state)
     assert_non_null(strstr(result.errors, "--reason: is not UTF-8"));
 }
 
+/* No agent reads the topic of whole transactions at the service that publishes them. */
+static void a_type_that_is_published_whole_is_paused_alone(void **state)
+{
+    struct kafka *kafka = kafka_start();
+    (void)state;
+    const char *entries = test_format("transactions: whole\n"
+                                      "publish:\n"
+                                      "  item: {table: items, topic: %s}\n"
+                                      "  extra: {table: extras, topic: %s}\n",
+                                      sidecar_topic("all"), sidecar_topic("all"));
+    struct sidecar shop = sidecar_make(
+        kafka, "shop", SIDECAR_ITEM_DDL "CREATE TABLE extras(" SIDECAR_ITEM_COLUMNS ");", entries);
+    sidecar_init(&shop, NULL);
+    command(&shop, "pause", "item", "item is paused: its rows wait");
+    assert_string_equal(database_text(shop.url, "SELECT entity_type FROM keepstep_paused"),
+                        "item\n");
+    command(&shop, "resume", "extra", "extra was not paused");
+    command(&shop, "pause", NULL, "extra is paused: its rows wait");
+    command(&shop, "resume", NULL, "item is resumed: its rows");
+    assert_string_equal(database_text(shop.url, "SELECT count(*) FROM keepstep_paused"), "0\n");
+}
+
 /* @return what a command says that is to fail so. */
 static const char *refused(const struct sidecar *service, int code, const char *command_line)
 {
@@ -376,6 +398,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(types_that_share_a_topic_are_paused_together, 60),
+        TEST_WITH_LIMIT(a_type_that_is_published_whole_is_paused_alone, 60),
         TEST_WITH_LIMIT(a_paused_copy_is_called_so_and_obeys_whoever_takes_over, 180),
         TEST_WITH_LIMIT(what_is_paused_stands_still_through_kills_and_catches_up, 240),
         TEST_WITH_LIMIT(what_a_relay_may_not_publish_waits_in_the_outbox, 240),

@@ -14,7 +14,7 @@ _Thread_local bool relay_shop_is_relay;
 static void *run_relay(void *context)
 {
     struct relay_shop *shop = context;
-    const struct entity_schema *schemas[] = {shop->schema, NULL};
+    const struct entity_schema *schemas[] = {shop->schema, shop->joint ? NULL : shop->schema};
     const struct relay_options options = {.config = &shop->config,
                                           .schemas = schemas,
                                           .metrics = &shop->metrics,
