@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #define CLEAR_ROWS    2000
+#define CLEAR_ALL     5 /* of all rows, so many times as many where no service writes */
 #define CLEAR_TIME_US INT64_C(1000000) /* of one scan: its snapshot holds up vacuum and the WAL */
 
 /** One scan of a table. */
@@ -268,6 +269,53 @@ static enum status loader_sweep(struct fill_loader *loader, size_t index, bool r
     return status;
 }
 
+static enum status clearing_all_transaction(struct fill_loader *loader,
+                                            const struct mapping *mapping, struct error *err)
+{
+    struct store *store = loader->store;
+    struct store_clearing all = loader->clearing.all;
+    enum status status = store->ops->begin(store, NULL, 0, err);
+    if (status == STATUS_OK)
+        status = store->ops->fill(store, FILL_NOTE, &loader->fill, NULL, err);
+    if (status == STATUS_OK)
+        status = store->ops->clear(store, mapping, &all, err);
+    if (status != STATUS_OK)
+        return status;
+    failpoint(FAILPOINT_FILL_BEFORE_CLEAR);
+    status = store->ops->commit(store, false, err);
+    if (status != STATUS_OK)
+        return status;
+    failpoint(FAILPOINT_FILL_AFTER_CLEAR);
+    loader->clearing.all = all;
+    loader->clearing.deleted += (uint64_t)all.deleted;
+    loader->progress.cleared += (uint64_t)all.deleted;
+    return STATUS_OK;
+}
+
+/* Deletes all rows of a table by ranges, where none may stay: nobody reads them, or names them one
+ * by one. Where the database does not let one go, and of what came meanwhile, a sweep does that. */
+static enum status clearing_all(struct fill_loader *loader, size_t index, bool *ret_cut,
+                                struct error *err)
+{
+    const struct mapping *mapping = &loader->options.mappings[index];
+    struct store_clearing *all = &loader->clearing.all;
+    int64_t until_us = clock_monotonic_us() + CLEAR_TIME_US;
+    enum status status = STATUS_OK;
+    if (mapping->published_here || loader->orders[index].is_followed)
+        all->is_over = true;
+    all->rows = loader->meta.incarnation[0] != '\0' ? CLEAR_ROWS : CLEAR_ALL * CLEAR_ROWS;
+    while (status == STATUS_OK && !all->is_over && clock_monotonic_us() < until_us)
+        status = clearing_all_transaction(loader, mapping, err);
+    if (status == STATUS_REJECT) {
+        loader->store->ops->rollback(loader->store);
+        error_clear(err);
+        all->is_over = true;
+        status = STATUS_OK;
+    }
+    *ret_cut = !all->is_over;
+    return status;
+}
+
 static enum status clearing_refuse(const struct fill_loader *loader, struct error *err)
 {
     const struct clearing *clearing = &loader->clearing;
@@ -286,10 +334,15 @@ enum status loader_clear(struct fill_loader *loader, bool *ret_done, struct erro
     enum status status = STATUS_OK;
     *ret_done = false;
     for (; status == STATUS_OK && !is_cut && clearing->index < loader->options.mapping_count;) {
-        if (loader_has(loader, &loader->options.mappings[clearing->index]))
-            status = loader_sweep(loader, clearing->index, false, &is_cut, err);
-        if (status == STATUS_OK && !is_cut)
+        if (loader_has(loader, &loader->options.mappings[clearing->index])) {
+            status = clearing_all(loader, clearing->index, &is_cut, err);
+            if (status == STATUS_OK && !is_cut)
+                status = loader_sweep(loader, clearing->index, false, &is_cut, err);
+        }
+        if (status == STATUS_OK && !is_cut) {
             clearing->index++;
+            clearing->all = (struct store_clearing){0};
+        }
     }
     if (status != STATUS_OK || is_cut)
         return status;

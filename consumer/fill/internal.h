@@ -23,10 +23,11 @@ enum loader_next {
 /** How far clearing is. It goes through the tables until nothing is left that can be deleted: a row
  * may be held by a row of another table. */
 struct clearing {
-    size_t index;       /* of the mapping whose table is next */
-    uint64_t deleted;   /* in this pass */
-    uint64_t refused;   /* rows that the database did not let go, in this pass */
-    struct error error; /* the first of these */
+    size_t index;              /* of the mapping whose table is next */
+    struct store_clearing all; /* of that table's rows, whichever they are */
+    uint64_t deleted;          /* in this pass */
+    uint64_t refused;          /* rows that the database did not let go, in this pass */
+    struct error error;        /* the first of these */
 };
 
 /** What one transaction writes. */

@@ -301,6 +301,15 @@ struct table_order {
     char parent[STORE_NAME_SIZE];
 };
 
+/** How far the rows of a table are deleted. */
+struct store_clearing {
+    int64_t rows;    /* about so many are deleted by a call */
+    int64_t next;    /* where the next call goes on; 0: it is the first one */
+    int64_t end;     /* the store's own */
+    int64_t deleted; /* by the last call */
+    bool is_over;    /* it went through the table, which may have rows again */
+};
+
 /** What a store says of a token. */
 enum token_verdict {
     TOKEN_UNKNOWN = -1, /* it never saw the token's origin in one of its topics */
@@ -472,6 +481,11 @@ struct store_ops {
      * emptied after the snapshot began); FATAL with exit code 78 (the table or a column is not
      * there, or its type does not keep the schema's: the text names it). */
     enum status (*scan)(struct store *store, const struct store_scan *scan, struct error *err);
+    /** Within a transaction delete rows of a prepared mapping's table, whichever come next. Types
+     * that are published here have triggers, which are not silenced. @return OK; RETRY; REJECT
+     * (rows of another table refer to them). */
+    enum status (*clear)(struct store *store, const struct mapping *mapping,
+                         struct store_clearing *clearing, struct error *err);
     /** Delete what is old, in a transaction of its own. @param ret_pruned  deleted keys. */
     enum status (*prune)(struct store *store, const struct prune *prune, size_t *ret_pruned,
                          struct error *err);

@@ -18,6 +18,9 @@ UPDATE {table} SET {others|, |@ = #} WHERE {key| AND |@ = #}
 UPDATE {table} SET {first||@ = @} WHERE {key| AND |@ = #}
 -- name: row_delete
 DELETE FROM {table} WHERE {key| AND |@ = #}
+-- The first rows, so many.
+-- name: table_clear
+DELETE FROM {table} ORDER BY {key|, |@} LIMIT {to}
 -- Which of many keys are there; their rows are locked.
 -- name: row_find
 SELECT {key|, |@} FROM {table} WHERE {rows} FOR UPDATE

@@ -75,6 +75,16 @@ static enum status session_execute(struct store_sql *sql, const char *text, stru
     return mariadb_session_execute(((struct store_mariadb *)sql)->session, text, err);
 }
 
+static enum status session_change(struct store_sql *sql, const char *text, int64_t *ret_rows,
+                                  struct error *err)
+{
+    enum status status = session_execute(sql, text, err);
+    *ret_rows = status == STATUS_OK
+                    ? (int64_t)mysql_affected_rows(((struct store_mariadb *)sql)->session)
+                    : 0;
+    return status;
+}
+
 static void session_rollback(struct store_sql *sql)
 {
     struct store_mariadb *self = (struct store_mariadb *)sql;
@@ -139,6 +149,7 @@ static const struct sql_session_ops mariadb_session = {
     .send = store_mariadb_send,
     .send_rows = store_mariadb_send_rows,
     .execute = session_execute,
+    .change = session_change,
     .wait = session_wait,
     .install = session_install,
     .begin = session_begin,

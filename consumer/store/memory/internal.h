@@ -123,6 +123,8 @@ enum status store_memory_applied(struct store *store, const char *token,
 
 enum status store_memory_snapshot(struct store *store, bool begin, struct error *err);
 enum status store_memory_keep_snapshot(struct store *store, struct error *err);
+enum status store_memory_clear(struct store *store, const struct mapping *mapping,
+                               struct store_clearing *clearing, struct error *err);
 enum status store_memory_scan(struct store *store, const struct store_scan *scan,
                               struct error *err);
 

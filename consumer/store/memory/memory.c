@@ -552,5 +552,6 @@ const struct store_ops store_memory_ops = {
     .prune = store_memory_prune,
     .snapshot = store_memory_snapshot,
     .keep = store_memory_keep_snapshot,
+    .clear = store_memory_clear,
     .scan = store_memory_scan,
 };

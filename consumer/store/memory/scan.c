@@ -109,6 +109,16 @@ static enum status scan_rows(const struct store_scan *scan, const struct model *
     return status;
 }
 
+/* It has no faster way than row by row. */
+enum status store_memory_clear(struct store *store, const struct mapping *mapping,
+                               struct store_clearing *clearing, struct error *err)
+{
+    (void)store, (void)mapping, (void)err;
+    clearing->deleted = 0;
+    clearing->is_over = true;
+    return STATUS_OK;
+}
+
 enum status store_memory_scan(struct store *store, const struct store_scan *scan, struct error *err)
 {
     const struct model *model = store_memory_model(store_memory_of(store));

@@ -20,6 +20,14 @@ UPDATE {table} AS kept SET {others|, |@ = #} FROM {rows} WHERE {key| AND |kept.@
 SELECT 1 FROM {table} AS kept, {rows} WHERE {key| AND |kept.@ = #}
 -- name: row_delete
 DELETE FROM {table} AS kept USING {rows} WHERE {key| AND |kept.@ = #}
+-- The rows in a range of blocks: what is dead in front of it is not read again. A transaction that
+-- began with the first rows each time would.
+-- name: table_clear
+DELETE FROM {table} WHERE ctid >= '({from},0)' AND ctid < '({to},0)'
+-- How many blocks the table has, or the largest of its partitions.
+-- name: table_blocks
+SELECT (greatest(pg_relation_size($keepstep${table}$keepstep$), (SELECT max(pg_relation_size(relid))
+  FROM pg_partition_tree($keepstep${table}$keepstep$))) / current_setting('block_size')::bigint + 1)::text, ''
 -- name: table_keep
 LOCK TABLE {table} IN ROW SHARE MODE
 -- Behind a query of rows by key, and what lets it wait: not as long as deadlock_timeout, which is 1 s.

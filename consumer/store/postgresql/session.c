@@ -260,6 +260,19 @@ static enum status session_execute(struct store_sql *sql, const char *text, stru
     return store_postgresql_send_sql((struct store_postgresql *)sql, text, err);
 }
 
+static enum status session_change(struct store_sql *sql, const char *text, int64_t *ret_rows,
+                                  struct error *err)
+{
+    struct store_postgresql *self = (struct store_postgresql *)sql;
+    enum status status = session_execute(sql, text, err);
+    *ret_rows = 0;
+    if (status == STATUS_OK)
+        status = store_postgresql_sync(self, NULL, err);
+    if (status == STATUS_OK)
+        *ret_rows = strtoll(PQcmdTuples(self->queue[self->queued - 1].result), NULL, 10);
+    return status;
+}
+
 static enum status session_wait(struct store_sql *sql, struct error *err)
 {
     return store_postgresql_sync((struct store_postgresql *)sql, NULL, err);
@@ -361,6 +374,7 @@ static const struct sql_session_ops postgresql_session = {
     .send = session_send,
     .send_rows = store_sql_send_each,
     .execute = session_execute,
+    .change = session_change,
     .wait = session_wait,
     .install = session_install,
     .begin = session_begin,

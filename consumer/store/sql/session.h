@@ -209,6 +209,10 @@ struct sql_session_ops {
                              struct error *err);
     /** Send one command without parameters and results. @param sql  borrowed until wait(). */
     enum status (*execute)(struct store_sql *self, const char *sql, struct error *err);
+    /** Run one command without parameters and results now.
+     * @return OK, with how many rows it has changed; as wait(). */
+    enum status (*change)(struct store_sql *self, const char *sql, int64_t *ret_rows,
+                          struct error *err);
     /** Wait for the results of all that was sent. Outside a transaction, also give up the locks and
      * the snapshot of what was read. @return OK; the first error. */
     enum status (*wait)(struct store_sql *self, struct error *err);
@@ -353,6 +357,8 @@ enum status store_sql_prune(struct store *store, const struct prune *prune, size
 enum status store_sql_snapshot(struct store *store, bool begin, struct error *err);
 enum status store_sql_keep(struct store *store, struct error *err);
 enum status store_sql_scan(struct store *store, const struct store_scan *scan, struct error *err);
+enum status store_sql_clear(struct store *store, const struct mapping *mapping,
+                            struct store_clearing *clearing, struct error *err);
 
 enum status store_sql_list_paused(struct store *store, struct paused_types *ret_paused,
                                   struct error *err);
@@ -385,8 +391,9 @@ enum status store_sql_place_parked(struct store_sql *self, struct error *err) MU
     .edit_parked = store_sql_edit_parked, .keep_image = store_sql_keep_image,                      \
     .read_image = store_sql_read_image, .drop_image = store_sql_drop_image,                        \
     .commit = store_sql_commit, .rollback = store_sql_rollback, .prune = store_sql_prune,          \
-    .keep = store_sql_keep, .scan = store_sql_scan, .list_fills = store_sql_list_fills,            \
-    .list_paused = store_sql_list_paused, .fill = store_sql_fill, .applied = store_sql_applied
+    .keep = store_sql_keep, .scan = store_sql_scan, .clear = store_sql_clear,                      \
+    .list_fills = store_sql_list_fills, .list_paused = store_sql_list_paused,                      \
+    .fill = store_sql_fill, .applied = store_sql_applied
 
 /** Write the ranges that were recorded since the last call. */
 enum status store_sql_write_ranges(struct store_sql *self, struct error *err) MUST_CHECK;

@@ -95,6 +95,8 @@ struct sql_dialect {
     const char *row_lock;     /* ends a query of rows by key; NULL: nobody else writes */
     const char *row_index;    /* that it goes by, so that it waits for no other row; NULL */
     const char *row_patience; /* what lets such a query wait; NULL: `row_lock` says it */
+    const char *table_clear;  /* deletes rows of a range {from} to {to}, or {to} rows */
+    const char *table_blocks; /* reads where that range ends; NULL: rows are counted */
     const char *table_keep;   /* keeps the table from being emptied or altered until the transaction
                                  ends; NULL: what is done with its rows does that */
     const char *lock;         /* taken before a table is made, so that only one agent does; NULL */
@@ -159,7 +161,7 @@ struct sql_dialect {
     .table_create = SQL_TABLE_CREATE, .table_widen = SQL_TABLE_WIDEN,                              \
     .row_upsert = SQL_ROW_UPSERT, .row_update = SQL_ROW_UPDATE,                                    \
     .row_update_key = SQL_ROW_UPDATE_KEY, .row_delete = SQL_ROW_DELETE,                            \
-    .row_insert = SQL_ROW_INSERT
+    .row_insert = SQL_ROW_INSERT, .table_clear = SQL_TABLE_CLEAR
 
 /** What the places in a text are filled with. */
 struct sql_text {
@@ -168,13 +170,15 @@ struct sql_text {
     const struct mapped_table *table; /* where it is prepared: for # and {rows} */
     const struct row_statement *row;  /* for {rows} and the lists bound and others */
     size_t added;                     /* for the list added */
+    int64_t from;                     /* for {from} and {to} */
+    int64_t to;
 };
 
 /** Append `form` with its places filled in. {table} is the table's name, {rows} the rows of a
- * statement that takes many. {LIST|SEPARATOR|ITEM} is ITEM for each column of a list; in it @ is
- * the column's name, # the value that is bound and % its type. The lists are: all columns; key;
- * first (column of the key); bound (all that the statement binds, in that order); others (bound,
- * but not of the key); added (the one new column). */
+ * statement that takes many, {from} and {to} numbers. {LIST|SEPARATOR|ITEM} is ITEM for each column
+ * of a list; in it @ is the column's name, # the value that is bound and % its type. The lists are:
+ * all columns; key; first (column of the key); bound (all that the statement binds, in that order);
+ * others (bound, but not of the key); added (the one new column). */
 void sql_text_append(struct buffer *sql, const struct sql_text *text, const char *form);
 
 /** Append the quoted name of a mapping's table. */

@@ -1,6 +1,7 @@
 /* Fills the names of a table and its columns into the text of a statement. */
 #include "consumer/store/sql/table.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 void sql_name_append(struct buffer *sql, const char *name, char quote)
@@ -109,6 +110,10 @@ static void append_place(struct buffer *sql, const struct sql_text *text, struct
     }
     if (slice_is(place, "rows")) {
         text->dialect->append_rows(sql, text->table, text->row);
+        return;
+    }
+    if (slice_is(place, "from") || slice_is(place, "to")) {
+        buffer_append_format(sql, "%" PRId64, slice_is(place, "to") ? text->to : text->from);
         return;
     }
     struct slice list = part_cut(&place);

@@ -16,3 +16,6 @@ UPDATE {table} SET {others|, |@ = #} WHERE {key| AND |@ = #}
 UPDATE {table} SET {first||@ = @} WHERE {key| AND |@ = #}
 -- name: row_delete
 DELETE FROM {table} WHERE {key| AND |@ = #}
+-- Any rows, so many.
+-- name: table_clear
+DELETE FROM {table} WHERE ({key|, |@}) IN (SELECT {key|, |@} FROM {table} LIMIT {to})

@@ -148,6 +148,15 @@ static enum status session_execute(struct store_sql *sql, const char *text, stru
     return store_sqlite_execute((struct store_sqlite *)sql, text, err);
 }
 
+static enum status session_change(struct store_sql *sql, const char *text, int64_t *ret_rows,
+                                  struct error *err)
+{
+    struct store_sqlite *self = (struct store_sqlite *)sql;
+    enum status status = store_sqlite_execute(self, text, err);
+    *ret_rows = status == STATUS_OK ? sqlite3_changes64(self->database) : 0;
+    return status;
+}
+
 /* Every call has already run, and holds nothing outside a transaction. */
 static enum status session_wait(struct store_sql *sql, struct error *err)
 {
@@ -232,6 +241,7 @@ static const struct sql_session_ops sqlite_session = {
     .send = session_send,
     .send_rows = store_sql_send_each,
     .execute = session_execute,
+    .change = session_change,
     .wait = session_wait,
     .install = session_install,
     .begin = session_begin,
