@@ -54,7 +54,7 @@ static void expect_killed(struct sidecar *victim, enum failpoint_point point)
  * second partition. */
 static void a_kill_at_any_point_of_the_main_path_loses_and_repeats_nothing(void **state)
 {
-    enum { STATEMENTS = 300 };
+    enum { STATEMENTS = 300, MOST = 20000 }; /* a load lasts until the process was killed */
     (void)state;
     struct kafka *kafka = kafka_start();
     struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
@@ -77,7 +77,7 @@ static void a_kill_at_any_point_of_the_main_path_loses_and_repeats_nothing(void 
         bool backlog = reached_by_an_agents_backlog((enum failpoint_point)point);
         if (!backlog)
             sidecar_start(victim, test_format("%s:2", name));
-        struct process *load = witness_load(&shop, name, point * STATEMENTS, STATEMENTS);
+        struct process *load = witness_load(&shop, name, point * MOST, backlog ? STATEMENTS : MOST);
         if (backlog) {
             witness_load_end(load);
             sidecar_expect(&shop, "SELECT count(*) FROM outbox WHERE sequence IS NULL", "0\n");
@@ -86,7 +86,7 @@ static void a_kill_at_any_point_of_the_main_path_loses_and_repeats_nothing(void 
         expect_killed(victim, (enum failpoint_point)point);
         sidecar_start(victim, NULL);
         if (!backlog)
-            witness_load_end(load);
+            witness_load_stop(load, name);
         witness_assert_copy(kafka, &shop, &billing);
         sidecar_stop(victim);
         sidecar_stop(other);
