@@ -7,9 +7,10 @@
 
 #include <stdlib.h>
 
-#define CLEAR_ROWS    2000
-#define CLEAR_ALL     5 /* of all rows, so many times as many where no service writes */
-#define CLEAR_TIME_US INT64_C(1000000) /* of one scan: its snapshot holds up vacuum and the WAL */
+#define CLEAR_ROWS     2000 /* of one transaction at most */
+#define CLEAR_ALL      5    /* of all rows, so many times as many where no service writes */
+#define CLEAR_TIME_US  INT64_C(1000000) /* of one scan: its snapshot holds up vacuum and the WAL */
+#define CLEAR_QUICK_US INT64_C(200000)  /* a transaction of twice as many is not slow either */
 
 /** One scan of a table. */
 struct sweep {
@@ -23,6 +24,18 @@ struct sweep {
     bool is_cut;      /* it ended before all rows were seen */
     bool refuses;     /* nothing is deleted: the first row that is no own change is an error */
 };
+
+/* How many rows the next transaction deletes: fewer where this one was slow, or not let through.
+ * What one row costs, the service's triggers and indexes decide. */
+static void clearing_pace(struct fill_loader *loader, enum status status, int64_t begun_us)
+{
+    int64_t took_us = clock_monotonic_us() - begun_us;
+    if (status == STATUS_RETRY || took_us > CLEAR_TIME_US)
+        loader->clear_rows = loader->clear_rows > 1 ? loader->clear_rows / 2 : 1;
+    else if (status == STATUS_OK && took_us < CLEAR_QUICK_US &&
+             loader->clear_rows < CLEAR_ALL * CLEAR_ROWS)
+        loader->clear_rows *= 2;
+}
 
 /* @return OK with those rows first that have no own change under way, and their number. */
 static enum status sweep_judge(struct sweep *sweep, size_t *ret_count, struct error *err)
@@ -159,6 +172,7 @@ static enum status sweep_transaction(struct sweep *sweep, struct error *err)
 {
     struct fill_loader *loader = sweep->loader;
     const struct clearing before = loader->clearing;
+    int64_t begun_us = clock_monotonic_us();
     bool singly = false;
     int rounds = 0;
     enum status status = sweep_try(sweep, singly, err);
@@ -171,7 +185,8 @@ static enum status sweep_transaction(struct sweep *sweep, struct error *err)
         status = sweep_try(sweep, singly, err);
     }
     if (status == STATUS_AGAIN)
-        return error_set(err, STATUS_RETRY, "the service changes the rows all the time");
+        status = error_set(err, STATUS_RETRY, "the service changes the rows all the time");
+    clearing_pace(loader, status, begun_us);
     if (status == STATUS_OK) {
         sweep->deleted += loader->clearing.deleted - before.deleted;
         loader->progress.cleared += loader->clearing.deleted - before.deleted;
@@ -217,7 +232,7 @@ static enum status sweep_visit(void *context, const struct scanned_row *row, str
         return error_set(err, STATUS_RETRY, "no memory for the rows of a table");
     sweep->rows[sweep->count++] = (struct own_change){
         .entity_type = slice_of(sweep->mapping->schema->entity_type), .entity_key = key};
-    if (sweep->count < CLEAR_ROWS)
+    if (sweep->count < CLEAR_ROWS && (int64_t)sweep->count < sweep->loader->clear_rows)
         return STATUS_OK;
     enum status status = sweep_flush(sweep, err);
     sweep->is_cut = status == STATUS_OK && sweep->deleted > 0 &&
@@ -274,6 +289,8 @@ static enum status clearing_all_transaction(struct fill_loader *loader,
 {
     struct store *store = loader->store;
     struct store_clearing all = loader->clearing.all;
+    int64_t most = loader->meta.incarnation[0] != '\0' ? CLEAR_ROWS : CLEAR_ALL * CLEAR_ROWS;
+    all.rows = loader->clear_rows < most ? loader->clear_rows : most;
     enum status status = store->ops->begin(store, NULL, 0, err);
     if (status == STATUS_OK)
         status = store->ops->fill(store, FILL_NOTE, &loader->fill, NULL, err);
@@ -303,9 +320,11 @@ static enum status clearing_all(struct fill_loader *loader, size_t index, bool *
     enum status status = STATUS_OK;
     if (mapping->published_here || loader->orders[index].is_followed)
         all->is_over = true;
-    all->rows = loader->meta.incarnation[0] != '\0' ? CLEAR_ROWS : CLEAR_ALL * CLEAR_ROWS;
-    while (status == STATUS_OK && !all->is_over && clock_monotonic_us() < until_us)
+    while (status == STATUS_OK && !all->is_over && clock_monotonic_us() < until_us) {
+        int64_t begun_us = clock_monotonic_us();
         status = clearing_all_transaction(loader, mapping, err);
+        clearing_pace(loader, status, begun_us);
+    }
     if (status == STATUS_REJECT) {
         loader->store->ops->rollback(loader->store);
         error_clear(err);

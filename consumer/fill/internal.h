@@ -8,6 +8,7 @@
 
 #define LOADER_ROUNDS_MAX 8    /* of a transaction that own changes overtake */
 #define LOADS             2    /* they share the memory of one batch */
+#define CLEAR_FIRST       250  /* rows of the first transaction that clears */
 #define LOADER_FREE_US    2000 /* with an outbox: between two transactions, for the service */
 
 /** What is to be written next. */
@@ -54,6 +55,7 @@ struct fill_loader {
     struct pending_range *ranges; /* where own changes are looked for, by the stamp's sequences */
     size_t range_count;
     struct clearing clearing;
+    int64_t clear_rows; /* of its next transaction, for all attempts */
     struct fill_sums sums;
     bool has_end;
 

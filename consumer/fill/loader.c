@@ -15,6 +15,7 @@ enum status fill_loader_new(const struct fill_loader_options *options,
     if (loader == NULL)
         return error_set(err, STATUS_FATAL, "no memory for a fill");
     loader->options = *options;
+    loader->clear_rows = CLEAR_FIRST;
     arena_init(&loader->arena, LOADER_ARENA_MAX);
     loader->orders = calloc(options->mapping_count + 1, sizeof *loader->orders);
     enum status status = loader_init_loads(loader, err);

@@ -303,7 +303,7 @@ struct table_order {
 
 /** How far the rows of a table are deleted. */
 struct store_clearing {
-    int64_t rows;    /* about so many are deleted by a call */
+    int64_t rows;    /* so many are deleted by a call at most; of each partition of the table */
     int64_t next;    /* where the next call goes on; 0: it is the first one */
     int64_t end;     /* the store's own */
     int64_t deleted; /* by the last call */

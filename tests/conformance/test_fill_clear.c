@@ -9,9 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define TOPIC   "filled"
-#define ATTEMPT "01942f6e-0000-7000-8000-000000000001"
-#define ROWS    25000 /* more than several transactions delete */
+#define TOPIC       "filled"
+#define ATTEMPT     "01942f6e-0000-7000-8000-000000000001"
+#define RETRIES_MAX 500
+#define BATCH_ROWS  10000 /* no transaction deletes more */
+#define ROWS        25000 /* more than several transactions delete */
 
 static struct config_entry entry = {
     .entity_type = (char[]){"order"}, .table = (char[]){"orders"}, .topic = (char[]){TOPIC}};
@@ -39,6 +41,49 @@ static long row_count(void)
     return text == NULL ? ROWS : strtol(text, NULL, 10);
 }
 
+/* A database that lets no transaction through that deletes more rows by a range, or by key. */
+static struct store_ops slow_ops;
+static int64_t most_rows; /* 0: any number */
+static int64_t seen_most; /* in one call that was let through */
+static int64_t timeouts;
+static bool refuses_ranges;
+
+static enum status slow_down(int64_t count, enum status status, struct error *error)
+{
+    if (status == STATUS_OK && most_rows != 0 && count > most_rows) {
+        timeouts++;
+        status = error_set(error, STATUS_RETRY, "the statement took too long");
+    }
+    seen_most = status == STATUS_OK && count > seen_most ? count : seen_most;
+    return status;
+}
+
+static enum status slow_clear(struct store *store, const struct mapping *of,
+                              struct store_clearing *clearing, struct error *error)
+{
+    if (refuses_ranges)
+        return error_set(error, STATUS_REJECT, "rows of another table refer to a row");
+    enum status status = store_case_ops->clear(store, of, clearing, error);
+    return slow_down(clearing->deleted, status, error);
+}
+
+static enum status slow_apply(struct store *store, const struct mapping *of,
+                              const struct change *const *changes, size_t count,
+                              struct error *error)
+{
+    enum status status = store_case_ops->apply(store, of, changes, count, error);
+    return slow_down((int64_t)count, status, error);
+}
+
+static enum status slow_open(const struct store_options *options, struct store **ret_store,
+                             struct error *error)
+{
+    enum status status = store_case_ops->open(options, ret_store, error);
+    if (status == STATUS_OK)
+        (*ret_store)->ops = &slow_ops;
+    return status;
+}
+
 /* Their keys are in another order than the rows. */
 static void write_rows(long count)
 {
@@ -47,8 +92,8 @@ static void write_rows(long count)
                                    count);
     const char *into = "INSERT INTO orders (id, name, price) ";
     if (strncmp(url, "postgresql", strlen("postgresql")) == 0)
-        (void)database_text(
-            url, test_format("%s%s generate_series(0, %ld) AS g (x)", into, rows, count - 1));
+        (void)database_text(url, test_format("%s%s generate_series(0::bigint, %ld) AS g (x)", into,
+                                             rows, count - 1));
     else if (strncmp(url, "sqlite", strlen("sqlite")) == 0)
         (void)database_text(url, test_format("WITH RECURSIVE g(x) AS (SELECT 0 UNION ALL SELECT x "
                                              "+ 1 FROM g WHERE x < %ld) %s%s g",
@@ -60,12 +105,18 @@ static void write_rows(long count)
 
 static void begin_case(void)
 {
-    const struct fill_loader_options options = {.ops = store_case_ops,
+    const struct fill_loader_options options = {.ops = &slow_ops,
                                                 .config = &config,
                                                 .mappings = &mapping,
                                                 .mapping_count = 1,
                                                 .topic = TOPIC};
     error_clear(&err);
+    slow_ops = *store_case_ops;
+    slow_ops.open = slow_open;
+    slow_ops.clear = slow_clear;
+    slow_ops.apply = slow_apply;
+    most_rows = seen_most = timeouts = 0;
+    refuses_ranges = false;
     if (schema == NULL) {
         test_write_file(test_path("order.schema.json"), schema_text);
         assert_int_equal(entity_schema_new(test_directory(), "order", &schema, &err), STATUS_OK);
@@ -103,10 +154,16 @@ static enum status clear(void)
                                      .positions = positions,
                                      .partition_count = 1};
     enum status status = STATUS_OK;
+    int retries = 0;
     must(fill_loader_ask(loader, &asked, &err));
     must(fill_loader_begin(loader, &begin, &err));
-    while (status == STATUS_OK && fill_loader_is_busy(loader))
+    while (status == STATUS_OK && fill_loader_is_busy(loader)) {
         status = fill_loader_step(loader, &err);
+        if (status == STATUS_RETRY && ++retries < RETRIES_MAX) {
+            error_clear(&err);
+            status = STATUS_OK;
+        }
+    }
     return status;
 }
 
@@ -126,6 +183,35 @@ static void many_rows_are_cleared(void)
     double took_s = (double)(clock_monotonic_us() - begun_us) / 1e6;
     print_message("note: %ld rows cleared in %.2f s\n", count, took_s);
     assert_int_equal(fill_loader_progress(loader).cleared, count);
+    assert_string_equal(database_text(url_of(), "SELECT count(*) FROM orders"), "0\n");
+    assert_in_range(seen_most, 1, BATCH_ROWS);
+    end_case();
+}
+
+/* Of each row's cost nothing is known beforehand: a trigger or a foreign key may take long. */
+static void rows_that_take_long_are_cleared_by_smaller_transactions(void)
+{
+    begin_case();
+    write_rows(ROWS / 50);
+    most_rows = 30;
+    must(clear());
+    assert_in_range(timeouts, 1, RETRIES_MAX);
+    assert_in_range(seen_most, 8, 30);
+    assert_int_equal(fill_loader_progress(loader).cleared, ROWS / 50);
+    assert_string_equal(database_text(url_of(), "SELECT count(*) FROM orders"), "0\n");
+    end_case();
+}
+
+static void rows_that_take_long_are_cleared_by_smaller_transactions_by_key_too(void)
+{
+    begin_case();
+    write_rows(ROWS / 50);
+    most_rows = 30;
+    refuses_ranges = true;
+    must(clear());
+    assert_in_range(timeouts, 1, RETRIES_MAX);
+    assert_in_range(seen_most, 8, 30);
+    assert_int_equal(fill_loader_progress(loader).cleared, ROWS / 50);
     assert_string_equal(database_text(url_of(), "SELECT count(*) FROM orders"), "0\n");
     end_case();
 }
@@ -151,6 +237,8 @@ int main(void)
 {
     struct store_case cases[] = {
         STORE_CASE_OF_SQL(many_rows_are_cleared),
+        STORE_CASE_OF_SQL(rows_that_take_long_are_cleared_by_smaller_transactions),
+        STORE_CASE_OF_SQL(rows_that_take_long_are_cleared_by_smaller_transactions_by_key_too),
         STORE_CASE_OF_SQL(a_row_that_may_not_go_keeps_no_other_one),
     };
     return store_case_run(cases, sizeof cases / sizeof *cases);

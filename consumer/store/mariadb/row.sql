@@ -20,7 +20,7 @@ UPDATE {table} SET {first||@ = @} WHERE {key| AND |@ = #}
 DELETE FROM {table} WHERE {key| AND |@ = #}
 -- The first rows, so many.
 -- name: table_clear
-DELETE FROM {table} ORDER BY {key|, |@} LIMIT {to}
+DELETE FROM {table} ORDER BY {key|, |@} LIMIT {limit}
 -- Which of many keys are there; their rows are locked.
 -- name: row_find
 SELECT {key|, |@} FROM {table} WHERE {rows} FOR UPDATE

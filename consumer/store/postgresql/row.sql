@@ -20,10 +20,11 @@ UPDATE {table} AS kept SET {others|, |@ = #} FROM {rows} WHERE {key| AND |kept.@
 SELECT 1 FROM {table} AS kept, {rows} WHERE {key| AND |kept.@ = #}
 -- name: row_delete
 DELETE FROM {table} AS kept USING {rows} WHERE {key| AND |kept.@ = #}
--- The rows in a range of blocks: what is dead in front of it is not read again. A transaction that
+-- The first rows, so many, in a range of blocks: what is dead in front of it is not read again. A transaction that
 -- began with the first rows each time would.
 -- name: table_clear
-DELETE FROM {table} WHERE ctid >= '({from},0)' AND ctid < '({to},0)'
+DELETE FROM {table} WHERE ctid = ANY (ARRAY(
+  SELECT ctid FROM {table} WHERE ctid >= '({from},0)' AND ctid < '({to},0)' LIMIT {limit}))
 -- How many blocks the table has, or the largest of its partitions.
 -- name: table_blocks
 SELECT (greatest(pg_relation_size($keepstep${table}$keepstep$), (SELECT max(pg_relation_size(relid))

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ROWS_A_BLOCK 20 /* at least so many are taken to be in one */
+#define ROWS_A_BLOCK 20 /* or more: of those, a call deletes the first ones */
 #define NUMBER_SIZE  32
 #define BLOCKS_US    (INT64_C(10) * 1000 * 1000)
 
@@ -41,7 +41,7 @@ enum status store_sql_clear(struct store *store, const struct mapping *mapping,
 {
     struct store_sql *self = store_sql_of(store);
     const struct sql_dialect *dialect = self->tables.dialect;
-    int64_t step = dialect->table_blocks == NULL ? clearing->rows : clearing->rows / ROWS_A_BLOCK;
+    int64_t blocks = clearing->rows / ROWS_A_BLOCK + 1;
     struct sql_text text = {.dialect = dialect, .mapping = mapping};
     struct buffer sql;
     enum status status = STATUS_OK;
@@ -50,16 +50,18 @@ enum status store_sql_clear(struct store *store, const struct mapping *mapping,
         status = clearing_begin(&text, self, &sql, &clearing->end, err);
     buffer_reset(&sql);
     text.from = clearing->next;
-    text.to = dialect->table_blocks == NULL ? step : clearing->next + step;
+    text.to = clearing->next + blocks;
+    text.limit = clearing->rows;
     sql_text_append(&sql, &text, dialect->table_clear);
     if (status == STATUS_OK && sql.failed)
         status = error_set(err, STATUS_RETRY, "no memory for a statement");
     if (status == STATUS_OK)
         status = self->session->change(self, buffer_text(&sql), &clearing->deleted, err);
     if (status == STATUS_OK) {
-        clearing->next += step;
-        clearing->is_over = dialect->table_blocks == NULL ? clearing->deleted < step
-                                                          : clearing->next >= clearing->end;
+        bool is_empty = clearing->deleted < clearing->rows;
+        clearing->next += is_empty ? blocks : 0;
+        clearing->is_over = is_empty &&
+                            (dialect->table_blocks == NULL || clearing->next >= clearing->end);
     }
     buffer_done(&sql);
     return status;

@@ -95,7 +95,7 @@ struct sql_dialect {
     const char *row_lock;     /* ends a query of rows by key; NULL: nobody else writes */
     const char *row_index;    /* that it goes by, so that it waits for no other row; NULL */
     const char *row_patience; /* what lets such a query wait; NULL: `row_lock` says it */
-    const char *table_clear;  /* deletes rows of a range {from} to {to}, or {to} rows */
+    const char *table_clear;  /* deletes {limit} rows, of a range {from} to {to} */
     const char *table_blocks; /* reads where that range ends; NULL: rows are counted */
     const char *table_keep;   /* keeps the table from being emptied or altered until the transaction
                                  ends; NULL: what is done with its rows does that */
@@ -172,13 +172,14 @@ struct sql_text {
     size_t added;                     /* for the list added */
     int64_t from;                     /* for {from} and {to} */
     int64_t to;
+    int64_t limit; /* for {limit} */
 };
 
 /** Append `form` with its places filled in. {table} is the table's name, {rows} the rows of a
- * statement that takes many, {from} and {to} numbers. {LIST|SEPARATOR|ITEM} is ITEM for each column
- * of a list; in it @ is the column's name, # the value that is bound and % its type. The lists are:
- * all columns; key; first (column of the key); bound (all that the statement binds, in that order);
- * others (bound, but not of the key); added (the one new column). */
+ * statement that takes many, {from}, {to} and {limit} numbers. {LIST|SEPARATOR|ITEM} is ITEM for
+ * each column of a list; in it @ is the column's name, # the value that is bound and % its type.
+ * The lists are: all columns; key; first (column of the key); bound (all that the statement binds,
+ * in that order); others (bound, but not of the key); added (the one new column). */
 void sql_text_append(struct buffer *sql, const struct sql_text *text, const char *form);
 
 /** Append the quoted name of a mapping's table. */

@@ -112,6 +112,10 @@ static void append_place(struct buffer *sql, const struct sql_text *text, struct
         text->dialect->append_rows(sql, text->table, text->row);
         return;
     }
+    if (slice_is(place, "limit")) {
+        buffer_append_format(sql, "%" PRId64, text->limit);
+        return;
+    }
     if (slice_is(place, "from") || slice_is(place, "to")) {
         buffer_append_format(sql, "%" PRId64, slice_is(place, "to") ? text->to : text->from);
         return;

@@ -18,4 +18,4 @@ UPDATE {table} SET {first||@ = @} WHERE {key| AND |@ = #}
 DELETE FROM {table} WHERE {key| AND |@ = #}
 -- Any rows, so many.
 -- name: table_clear
-DELETE FROM {table} WHERE ({key|, |@}) IN (SELECT {key|, |@} FROM {table} LIMIT {to})
+DELETE FROM {table} WHERE ({key|, |@}) IN (SELECT {key|, |@} FROM {table} LIMIT {limit})
