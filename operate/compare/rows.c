@@ -11,23 +11,31 @@
 #define LISTINGS_MAX    4
 #define LIST_ROWS_FIRST 1024
 
-/* A row of the reference in a bucket that differs. */
+/* A row in a bucket that differs. */
 struct listed_row {
     uint64_t key_digest; /* first: row_digest_compare() */
     uint64_t digest;
-    uint32_t key_at; /* in struct listing's keys */
+    uint32_t key_at; /* in struct row_list's keys */
     uint32_t key_length;
+    /* Of the reference's rows, copies that have answered one with its key, another one, several: */
     participant_mask answered;
+    participant_mask differs;
+    participant_mask doubled;
+};
+
+struct row_list {
+    struct listed_row *rows; /* sorted once all are there */
+    size_t count;
+    size_t size;
+    struct buffer keys;
 };
 
 struct listing {
     struct compare *compare;
     const participant_mask *differs; /* by bucket: copies whose sum is another one */
     bool buckets[ROW_BUCKETS];       /* that are listed */
-    struct listed_row *rows;         /* sorted once the reference has answered */
-    size_t count;
-    size_t size;
-    struct buffer keys;
+    struct row_list reference;       /* its rows */
+    struct row_list extra;           /* that only the copy has which is listed now */
 };
 
 /* Notes which entities the sums leave out. They are to be compared at every copy later. */
@@ -99,67 +107,122 @@ static void rows_sum_all(struct compare *compare, struct row_sums *sums)
     }
 }
 
-static struct slice listing_key(const struct listing *listing, const struct listed_row *row)
+static struct slice list_key(const struct row_list *list, size_t index)
 {
-    return (struct slice){listing->keys.data + row->key_at, row->key_length};
+    const struct listed_row *row = &list->rows[index];
+    return (struct slice){list->keys.data + row->key_at, row->key_length};
+}
+
+static enum status list_add(struct row_list *list, const struct answered_row *row,
+                            struct error *err)
+{
+    if (list->count == list->size) {
+        size_t size = list->size == 0 ? LIST_ROWS_FIRST : list->size * 2;
+        struct listed_row *more = size > LIST_ROWS_MAX * 4
+                                      ? NULL
+                                      : realloc(list->rows, size * sizeof *more);
+        if (more == NULL)
+            return error_set(err, STATUS_RETRY, "no memory for the rows that differ");
+        list->rows = more;
+        list->size = size;
+    }
+    list->rows[list->count++] = (struct listed_row){
+        .key_digest = row->key_digest,
+        .digest = row->digest,
+        .key_at = (uint32_t)list->keys.length,
+        .key_length = (uint32_t)row->key.length,
+    };
+    buffer_append(&list->keys, row->key.data, row->key.length);
+    return list->keys.failed ? error_set(err, STATUS_RETRY, "no memory for keys that differ")
+                             : STATUS_OK;
+}
+
+static void list_sort(struct row_list *list)
+{
+    if (list->count > 0)
+        qsort(list->rows, list->count, sizeof *list->rows, row_digest_compare);
+}
+
+static void list_clear(struct row_list *list)
+{
+    list->count = 0;
+    buffer_reset(&list->keys);
+}
+
+static struct listed_row *list_find(const struct row_list *list, const struct answered_row *row)
+{
+    size_t low = 0;
+    size_t high = list->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (list->rows[middle].key_digest < row->key_digest)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < list->count && list->rows[low].key_digest == row->key_digest; low++) {
+        if (slice_equal(list_key(list, low), row->key))
+            return &list->rows[low];
+    }
+    return NULL;
+}
+
+/* @return whether a sorted list has two rows of this one's key. */
+static bool list_is_doubled(const struct row_list *list, size_t index)
+{
+    return (index > 0 && slice_equal(list_key(list, index), list_key(list, index - 1))) ||
+           (index + 1 < list->count &&
+            slice_equal(list_key(list, index), list_key(list, index + 1)));
 }
 
 static enum status listing_add(void *context, const struct answered_row *row, struct error *err)
 {
     struct listing *listing = context;
-    if (listing->count == listing->size) {
-        size_t size = listing->size == 0 ? LIST_ROWS_FIRST : listing->size * 2;
-        struct listed_row *more = size > LIST_ROWS_MAX * 4
-                                      ? NULL
-                                      : realloc(listing->rows, size * sizeof *more);
-        if (more == NULL)
-            return error_set(err, STATUS_RETRY, "no memory for the rows that differ");
-        listing->rows = more;
-        listing->size = size;
-    }
-    listing->rows[listing->count++] = (struct listed_row){
-        .key_digest = row->key_digest,
-        .digest = row->digest,
-        .key_at = (uint32_t)listing->keys.length,
-        .key_length = (uint32_t)row->key.length,
-    };
-    buffer_append(&listing->keys, row->key.data, row->key.length);
-    return listing->keys.failed ? error_set(err, STATUS_RETRY, "no memory for keys that differ")
-                                : STATUS_OK;
-}
-
-static struct listed_row *listing_find(const struct listing *listing,
-                                       const struct answered_row *row)
-{
-    size_t low = 0;
-    size_t high = listing->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (listing->rows[middle].key_digest < row->key_digest)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    for (; low < listing->count && listing->rows[low].key_digest == row->key_digest; low++) {
-        if (slice_equal(listing_key(listing, &listing->rows[low]), row->key))
-            return &listing->rows[low];
-    }
-    return NULL;
+    return list_add(&listing->reference, row, err);
 }
 
 static enum status listing_visit(void *context, const struct answered_row *row, struct error *err)
 {
     struct listing *listing = context;
-    struct compare *compare = listing->compare;
-    struct listed_row *listed = listing_find(listing, row);
+    participant_mask bit = participant_bit(listing->compare->asked);
+    struct listed_row *listed = list_find(&listing->reference, row);
     if (listed == NULL)
-        return compare_note(compare, compare->asked, DIFFERENCE_EXTRA, row->key, err);
-    if ((listed->answered & participant_bit(compare->asked)) != 0)
-        compare_drop_doubled(compare, row->key);
-    listed->answered |= participant_bit(compare->asked);
-    return listed->digest == row->digest
-               ? STATUS_OK
-               : compare_note(compare, compare->asked, DIFFERENCE_VALUE, row->key, err);
+        return list_add(&listing->extra, row, err);
+    listed->doubled |= listed->answered & bit;
+    listed->answered |= bit;
+    listed->differs |= listed->digest == row->digest ? 0 : bit;
+    return STATUS_OK;
+}
+
+/* What was found of the reference's row. Of a key that several rows have nothing is known. */
+static enum status listing_judge(struct listing *listing, size_t row, size_t copy,
+                                 struct error *err)
+{
+    const struct listed_row *listed = &listing->reference.rows[row];
+    struct slice key = list_key(&listing->reference, row);
+    participant_mask bit = participant_bit(copy);
+    if ((listed->doubled & bit) != 0)
+        compare_drop_doubled(listing->compare, key);
+    else if ((listed->answered & bit) == 0)
+        return compare_note(listing->compare, copy, DIFFERENCE_MISSING, key, err);
+    else if ((listed->differs & bit) != 0)
+        return compare_note(listing->compare, copy, DIFFERENCE_VALUE, key, err);
+    return STATUS_OK;
+}
+
+/* The same of the rows that only the copy has. */
+static enum status listing_judge_extra(struct listing *listing, size_t copy, struct error *err)
+{
+    enum status status = STATUS_OK;
+    list_sort(&listing->extra);
+    for (size_t i = 0; status == STATUS_OK && i < listing->extra.count; i++) {
+        struct slice key = list_key(&listing->extra, i);
+        if (list_is_doubled(&listing->extra, i))
+            compare_drop_doubled(listing->compare, key);
+        else
+            status = compare_note(listing->compare, copy, DIFFERENCE_EXTRA, key, err);
+    }
+    return status;
 }
 
 /* Lists a copy's buckets that differ, beside the reference's. */
@@ -178,28 +241,17 @@ static enum status listing_copy(struct listing *listing, size_t index, struct er
     if (!any || !compare_has(compare, index))
         return STATUS_OK;
     question.buckets = buckets;
+    list_clear(&listing->extra);
     enum status status = participant->ops->list(participant, &question, listing_visit, listing,
                                                 err);
     if (!compare_is_answered(compare, index, status, err))
         return STATUS_OK;
-    status = STATUS_OK;
-    for (size_t i = 0; status == STATUS_OK && i < listing->count; i++) {
-        const struct listed_row *row = &listing->rows[i];
-        if (buckets[row_bucket(row->key_digest)] && (row->answered & bit) == 0)
-            status = compare_note(compare, index, DIFFERENCE_MISSING, listing_key(listing, row),
-                                  err);
+    status = listing_judge_extra(listing, index, err);
+    for (size_t i = 0; status == STATUS_OK && i < listing->reference.count; i++) {
+        if (buckets[row_bucket(listing->reference.rows[i].key_digest)])
+            status = listing_judge(listing, i, index, err);
     }
     return status;
-}
-
-static void listing_check_reference(const struct listing *listing)
-{
-    for (size_t i = 1; i < listing->count; i++) {
-        const struct listed_row *row = &listing->rows[i];
-        if (row->key_digest == row[-1].key_digest &&
-            slice_equal(listing_key(listing, row), listing_key(listing, row - 1)))
-            compare_drop_doubled(listing->compare, listing_key(listing, row));
-    }
 }
 
 static enum status listing_run(struct listing *listing, struct error *err)
@@ -208,15 +260,16 @@ static enum status listing_run(struct listing *listing, struct error *err)
     struct participant *reference = compare_participant(compare, 0);
     struct question question = rows_question(compare, 0);
     question.buckets = listing->buckets;
-    listing->count = 0;
-    buffer_reset(&listing->keys);
+    list_clear(&listing->reference);
     enum status status = reference->ops->list(reference, &question, listing_add, listing, err);
     if (!compare_is_answered(compare, 0, status, err))
         return STATUS_OK;
     status = STATUS_OK;
-    if (listing->count > 0)
-        qsort(listing->rows, listing->count, sizeof *listing->rows, row_digest_compare);
-    listing_check_reference(listing);
+    list_sort(&listing->reference);
+    for (size_t i = 0; i < listing->reference.count; i++) {
+        if (list_is_doubled(&listing->reference, i))
+            compare_drop_doubled(compare, list_key(&listing->reference, i));
+    }
     for (size_t i = 1; status == STATUS_OK && i < compare->options->count; i++)
         status = listing_copy(listing, i, err);
     return status;
@@ -252,7 +305,8 @@ static enum status rows_list(struct compare *compare, const participant_mask *di
         return error_set(err, STATUS_RETRY, "no memory for a list of rows");
     listing->compare = compare;
     listing->differs = differs;
-    buffer_init(&listing->keys, LIST_KEYS_MAX);
+    buffer_init(&listing->reference.keys, LIST_KEYS_MAX);
+    buffer_init(&listing->extra.keys, LIST_KEYS_MAX);
     for (int i = 0; status == STATUS_OK && i < LISTINGS_MAX && bucket < ROW_BUCKETS; i++) {
         uint64_t chosen = 0;
         memset(listing->buckets, 0, sizeof listing->buckets);
@@ -265,8 +319,10 @@ static enum status rows_list(struct compare *compare, const participant_mask *di
     }
     if (status == STATUS_OK)
         rows_judge_listings(compare, differs, bucket);
-    free(listing->rows);
-    buffer_done(&listing->keys);
+    free(listing->reference.rows);
+    free(listing->extra.rows);
+    buffer_done(&listing->reference.keys);
+    buffer_done(&listing->extra.keys);
     free(listing);
     return status;
 }
