@@ -159,6 +159,23 @@ static void pause_say(const struct pause_request *request, const struct paused_t
     }
 }
 
+/* Earlier versions paused all types of a topic together, also where a type is paused alone now. */
+static void pause_say_left(const struct pause_request *request, const struct paused_types *before)
+{
+    for (size_t i = 0; i < request->config->publish_count; i++) {
+        const struct config_entry *entry = &request->config->publish[i];
+        const struct paused_type *was = paused_find(before, entry->entity_type);
+        char since[PAUSED_TEXT_SIZE] = "";
+        if (request->pause || was == NULL || !pause_has_topic(request, entry->topic) ||
+            paused_find(&request->types, entry->entity_type) != NULL)
+            continue;
+        paused_describe(was, since);
+        command_say("keepstep: %s, of the same topic, stays paused, %s: `keepstep resume %s` lets "
+                    "it go on",
+                    entry->entity_type, since, entry->entity_type);
+    }
+}
+
 /* The types as they are now, each with the topics that it has in the configuration. */
 static enum status pause_print_json(const struct pause_request *request,
                                     const struct paused_types *now, struct error *err)
@@ -204,6 +221,8 @@ static enum status pause_do(struct pause_request *request, struct error *err)
         status = pause_print_json(request, &now, err);
     else if (status == STATUS_OK)
         pause_say(request, &before);
+    if (status == STATUS_OK)
+        pause_say_left(request, &before);
     paused_types_done(&before);
     paused_types_done(&now);
     ops->close(origin);

@@ -45,6 +45,7 @@ struct verifying {
     struct asker *asker;    /* NULL: nobody is asked in this round */
     uint64_t took_part;     /* of the services of --of, see verify_desks_note() */
     bool has_reference;     /* that of --from has rows of some type */
+    struct buffer without;  /* the types of which it has none */
 };
 
 struct verify_progress {
@@ -197,17 +198,24 @@ static enum status verifying_check_reference(const struct verifying *verifying, 
                            "--from %s: no service of that name has rows of %s", from, what);
 }
 
-static void verifying_note_reference(struct verifying *verifying, const struct verify *verify)
+static bool verifying_has_reference(const struct verifying *verifying, const struct verify *verify)
 {
     const char *from = verifying->line->flags[VERIFY_FROM];
     for (size_t i = 0; from != NULL && i < verify->count; i++) {
         if (strcmp(verify->members[i].participant->name, from) == 0)
-            verifying->has_reference = true;
+            return true;
     }
+    return from == NULL;
 }
 
-/* @param ret_compared  counts it, where two services or more have rows of the type. NULL: it is an
- * error where they have not. */
+static void verifying_note_without(struct verifying *verifying, const char *entity_type)
+{
+    buffer_append_format(&verifying->without, "%s%s", verifying->without.length == 0 ? "" : ", ",
+                         entity_type);
+}
+
+/* @param ret_compared  counts it, where two services or more have rows of the type, and that of
+ * --from. NULL: it is an error where they have not. */
 static enum status verifying_type(struct verifying *verifying, const char *entity_type, int *code,
                                   size_t *ret_compared, struct error *err)
 {
@@ -219,15 +227,19 @@ static enum status verifying_type(struct verifying *verifying, const char *entit
         verifying->has_reference = false;
     }
     enum status status = verifying_add(verifying, &verify, err);
-    verifying_note_reference(verifying, &verify);
+    bool has_reference = verifying_has_reference(verifying, &verify);
+    bool is_left = ret_compared != NULL && (verify.count < 2 || !has_reference);
+    verifying->has_reference = verifying->has_reference || has_reference;
+    if (verify.count >= 2 && is_left)
+        verifying_note_without(verifying, entity_type);
     if (status == STATUS_OK && ret_compared == NULL)
         status = verify_desks_check_part(of, verifying->took_part, entity_type, err);
     if (status == STATUS_OK && ret_compared == NULL && verify.count >= 2)
         status = verifying_check_reference(verifying, entity_type, err);
-    if (status == STATUS_OK && (ret_compared == NULL || verify.count >= 2))
+    if (status == STATUS_OK && !is_left)
         status = verifying_compare(verifying, &verify, code, err);
     if (ret_compared != NULL)
-        *ret_compared += verify.count >= 2;
+        *ret_compared += !is_left;
     verify_done(&verify);
     return status;
 }
@@ -260,6 +272,25 @@ static bool verifying_is_first(const struct verifying *verifying, size_t service
     return true;
 }
 
+static enum status verifying_check_all(const struct verifying *verifying, size_t compared,
+                                       struct error *err)
+{
+    const char *from = verifying->line->flags[VERIFY_FROM];
+    enum status status = verifying_check_reference(verifying, "any of these types", err);
+    if (status == STATUS_OK && compared == 0)
+        status = error_set(error_config(err), STATUS_FATAL,
+                           "no two of these services have rows of one entity type%s%s: name others "
+                           "by --with",
+                           from == NULL ? "" : ", one of them ", from == NULL ? "" : from);
+    if (status == STATUS_OK)
+        status = verify_desks_check_part(verifying->line->flags[VERIFY_OF], verifying->took_part,
+                                         "any of these types", err);
+    if (status == STATUS_OK && verifying->without.length > 0)
+        command_say("keepstep: not compared, because %s has no rows of it: %s", from,
+                    buffer_text(&verifying->without));
+    return status;
+}
+
 /* Of types that only services of --with have, nobody else is asked: their topics are not known. */
 static enum status verifying_all(struct verifying *verifying, int *code, struct error *err)
 {
@@ -267,6 +298,7 @@ static enum status verifying_all(struct verifying *verifying, int *code, struct 
     size_t compared = 0;
     verifying->took_part = 0;
     verifying->has_reference = false;
+    buffer_reset(&verifying->without);
     size_t services = verifying->asker == NULL ? verifying->service_count : 1;
     for (size_t s = 0; s < services; s++) {
         const struct config *config = verifying->services[s].config;
@@ -278,15 +310,8 @@ static enum status verifying_all(struct verifying *verifying, int *code, struct 
                                         &compared, err);
         }
     }
-    if (status == STATUS_OK && compared == 0)
-        return error_set(error_config(err), STATUS_FATAL,
-                         "no two of these services have rows of one entity type: name others by "
-                         "--with");
-    if (status == STATUS_OK && !atomic_load(&command_stop))
-        status = verify_desks_check_part(verifying->line->flags[VERIFY_OF], verifying->took_part,
-                                         "any of these types", err);
     return status == STATUS_OK && !atomic_load(&command_stop)
-               ? verifying_check_reference(verifying, "any of these types", err)
+               ? verifying_check_all(verifying, compared, err)
                : status;
 }
 
@@ -415,6 +440,7 @@ static int verify_command(const struct command *command, int argc, char **argv)
         return EX_USAGE;
     }
     struct verifying verifying = {.line = &line, .shows = isatty(STDERR_FILENO) == 1};
+    buffer_init(&verifying.without, VERIFY_OUTPUT_MAX);
     enum status status = verifying_open(&verifying, &err);
     if (status == STATUS_OK && every_s > 0)
         code = verifying_repeat(&verifying, every_s);
@@ -424,6 +450,7 @@ static int verify_command(const struct command *command, int argc, char **argv)
         code = command_fail(&err);
     for (size_t i = 0; i < verifying.service_count; i++)
         service_close(&verifying.services[i]);
+    buffer_done(&verifying.without);
     return code;
 }
 

@@ -6,8 +6,9 @@
 #include <signal.h>
 #include <sysexits.h>
 
-#define PUBLISH "publish:\n  item: {table: items, partitions: 1}\n"
-#define APPLY   "apply:\n  item: {table: items, partitions: 1}\n"
+#define PUBLISH   "publish:\n  item: {table: items, partitions: 1}\n"
+#define EXTRA_DDL "CREATE TABLE extras(" SIDECAR_ITEM_COLUMNS ");"
+#define APPLY     "apply:\n  item: {table: items, partitions: 1}\n"
 
 #define BACKLOG 3000 /* the whole test has 100000 */
 
@@ -406,6 +407,32 @@ static void a_copy_that_has_published_half_of_its_rows_is_not_compared(void **st
     sidecar_stop(&shop);
 }
 
+/* It would be compared with another reference than the one that was asked for. */
+static void types_of_which_the_reference_has_no_rows_are_named(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL EXTRA_DDL,
+                                       "publish:\n  item: {table: items, partitions: 1}\n"
+                                       "  extra: {table: extras, partitions: 1}\n");
+    sidecar_init(&shop, NULL);
+    struct sidecar billing = sidecar_make(kafka, "billing", EXTRA_DDL,
+                                          APPLY "  extra: {table: extras}\n");
+    struct sidecar ware = sidecar_make(kafka, "ware", NULL, APPLY);
+    const struct sidecar *const all[] = {&shop, &billing, &ware, NULL};
+    sidecar_init(&billing, NULL);
+    sidecar_init(&ware, NULL);
+    struct process_result result = VERIFY(all, "--json", "--from", "ware");
+    if (strstr(result.errors, "not compared, because ware has no rows of it: extra\n") == NULL ||
+        strstr(result.output, "\"type\":\"item\"") == NULL ||
+        strstr(result.output, "\"type\":\"extra\"") != NULL)
+        test_fail("%d: %s%s", result.exit_code, result.output, result.errors);
+    result = VERIFY(all, "--json", "--from", "billing");
+    if (strstr(result.errors, "not compared, because") != NULL ||
+        strstr(result.output, "\"type\":\"extra\"") == NULL)
+        test_fail("%d: %s%s", result.exit_code, result.output, result.errors);
+}
+
 static void what_makes_no_sense_is_refused(void **state)
 {
     (void)state;
@@ -492,6 +519,7 @@ int main(void)
         TEST_WITH_LIMIT(what_was_compacted_away_between_two_copies_is_no_difference, 180),
         TEST_WITH_LIMIT(a_copy_that_began_in_the_middle_is_not_compared, 120),
         TEST_WITH_LIMIT(a_copy_that_has_published_half_of_its_rows_is_not_compared, 90),
+        TEST_WITH_LIMIT(types_of_which_the_reference_has_no_rows_are_named, 120),
         TEST_WITH_LIMIT(what_makes_no_sense_is_refused, 120),
         TEST_WITH_LIMIT(the_environment_is_not_the_other_services, 120),
         TEST_WITH_LIMIT(with_every_it_goes_on_until_it_is_stopped, 120),
