@@ -228,6 +228,17 @@ static int command_take_flag(const struct command *command, char **argv, int *in
     return -1;
 }
 
+int command_refuse_json(const struct command *command, const struct command_line *line,
+                        const char *verb)
+{
+    if (!line->json)
+        return -1;
+    fprintf(stderr,
+            "keepstep %s %s: it prints no data, so it has no --json; see keepstep %s --help\n",
+            command->name, verb, command->name);
+    return EX_USAGE;
+}
+
 int command_parse(const struct command *command, int argc, char **argv,
                   struct command_line *ret_line)
 {

@@ -61,6 +61,11 @@ struct command_line {
 int command_parse(const struct command *command, int argc, char **argv,
                   struct command_line *ret_line);
 
+/** Refuse --json where a verb of the command prints no data.
+ * @return -1 to go on, else the exit code to end with. */
+int command_refuse_json(const struct command *command, const struct command_line *line,
+                        const char *verb);
+
 /** @return the bytes of an argument that an error may repeat: behind its first word a URL with a
  * password can stand. */
 int command_word_length(const char *argument);

@@ -558,6 +558,9 @@ static int copies_run(const struct command *command, int argc, char **argv)
         fprintf(stderr, "keepstep copies: wants %s\n", command->arguments);
         return EX_USAGE;
     }
+    code = forgets ? command_refuse_json(command, &line, first) : -1;
+    if (code >= 0)
+        return code;
     const char *name = forgets ? line.arguments[1] : NULL; /* the service is opened below */
     struct error err = ERROR_INIT;
     struct service service;

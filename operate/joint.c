@@ -232,6 +232,9 @@ static int joint_run(const struct command *command, int argc, char **argv)
                 JOINT_WAIT_MAX_S);
         return EX_USAGE;
     }
+    code = verb->edit != NULL ? command_refuse_json(command, &line, verb->name) : -1;
+    if (code >= 0)
+        return code;
     code = EX_OK;
     enum status status = service_open(&line, &service, &err);
     if (status == STATUS_OK)

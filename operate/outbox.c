@@ -181,6 +181,9 @@ static int outbox_run(const struct command *command, int argc, char **argv)
         return EX_USAGE;
     }
     bool read_only = is_list || strcmp(verb, "show") == 0;
+    code = read_only ? -1 : command_refuse_json(command, &line, verb);
+    if (code >= 0)
+        return code;
     struct error err = ERROR_INIT;
     struct service service;
     struct outbox *outbox = NULL;

@@ -267,6 +267,9 @@ static int parked_run(const struct command *command, int argc, char **argv)
         return EX_USAGE;
     }
     bool change = resume || strcmp(request.verb, "retry") == 0 || strcmp(request.verb, "skip") == 0;
+    code = change ? command_refuse_json(command, &line, line.arguments[0]) : -1;
+    if (code >= 0)
+        return code;
     struct error err = ERROR_INIT;
     struct service service;
     struct store *store = NULL;

@@ -77,6 +77,28 @@ static void json_is_refused_where_a_command_prints_no_data(void **state)
     }
 }
 
+/* Of a command that prints data with other verbs. */
+static void json_is_refused_where_a_verb_prints_no_data(void **state)
+{
+    static const char *const verbs[][3] = {
+        {"joint", "withdraw", "a"}, {"joint", "retry", "a"},  {"joint", "release", "a --diverge"},
+        {"joint", "adopt", ""},     {"outbox", "retry", "1"}, {"outbox", "retry", "--all"},
+        {"outbox", "drop", "1"},    {"outbox", "cut", "1"},   {"parked", "retry", "1"},
+        {"parked", "skip", "1"},    {"parked", "resume", ""}, {"parked", "retry", "--all"},
+        {"copies", "forget", "b"},
+    };
+    (void)state;
+    (void)make();
+    for (size_t i = 0; i < COUNT(verbs); i++) {
+        const char *const *verb = verbs[i];
+        expect(test_format("keepstep %s %s %s --json -c shop.yaml", verb[0], verb[1], verb[2]),
+               EX_USAGE, "",
+               test_format("keepstep %s %s: it prints no data, so it has no --json; see keepstep "
+                           "%s --help\n",
+                           verb[0], verb[1], verb[0]));
+    }
+}
+
 static void help_tells_of_a_command_by_its_name(void **state)
 {
     (void)state;
@@ -186,6 +208,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_argument_that_a_command_does_not_take_is_refused),
         TEST(json_is_refused_where_a_command_prints_no_data),
+        TEST(json_is_refused_where_a_verb_prints_no_data),
         TEST(help_tells_of_a_command_by_its_name),
         TEST(each_command_says_alike_that_no_broker_answers),
         TEST(what_is_no_ticket_is_called_so),
