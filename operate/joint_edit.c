@@ -106,6 +106,19 @@ enum status joint_edit_retry(const struct joint_request *request, struct joint_k
     return STATUS_OK;
 }
 
+/* A row that the log has not decided ends behind `aborting`: its trigger takes no other end. */
+static enum status edit_end(const struct joint_request *request, struct joint_row *row,
+                            bool is_committed, struct error *err)
+{
+    enum status status = STATUS_OK;
+    if (!is_committed && row->decision_offset < 0) {
+        row->state = JOINT_STATE_ABORTING;
+        status = edit_mark(request, row, err);
+    }
+    row->state = is_committed ? JOINT_STATE_COMMITTED : JOINT_STATE_ABORTED;
+    return status == STATUS_OK ? edit_mark(request, row, err) : status;
+}
+
 enum status joint_edit_release(const struct joint_request *request, struct joint_kept *kept,
                                struct error *err)
 {
@@ -131,10 +144,9 @@ enum status joint_edit_release(const struct joint_request *request, struct joint
     status = store->ops->joint->prepare(store, &none, err);
     if (status == STATUS_OK)
         status = store->ops->joint->settle(store, &part, err);
-    kept->row.state = is_committed ? JOINT_STATE_COMMITTED : JOINT_STATE_ABORTED;
     kept->row.reason = slice_of(reason);
     if (status == STATUS_OK)
-        status = edit_mark(request, &kept->row, err);
+        status = edit_end(request, &kept->row, is_committed, err);
     if (status == STATUS_OK)
         fprintf(stderr, "it is released: this service may differ from the others now\n");
     return status;

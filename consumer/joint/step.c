@@ -255,6 +255,7 @@ static enum status step_withdraw_late(struct joint_agent *agent, struct joint_op
         open->state = open->state == JOINT_STATE_RESERVED ? JOINT_STATE_ABORTING
                                                           : JOINT_STATE_ABORTED;
         open->tally->outcome = JOINT_ABORTED;
+        open->tally->decision_offset = agent->state.next_offset;
         return STATUS_OK;
     }
     buffer_init(&why, JOINT_REASON_SIZE * JOINT_PARTICIPANTS_MAX);

@@ -167,6 +167,20 @@ BEGIN
   THEN
     SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'keepstep: what the log has said of a joint transaction cannot be changed: ask for another transaction, under another id';
   END IF;
+  IF OLD.state = 'proposed' AND NEW.state <> 'proposed' AND NEW.read_at = 0 THEN
+    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'keepstep: the agent alone says that a proposal was read: leave the row to it';
+  END IF;
+  IF NEW.state <> OLD.state AND OLD.state <> 'proposed'
+      AND NEW.state IN ('committed', 'aborted', 'elsewhere')
+  THEN
+    IF NEW.state = 'elsewhere'
+        OR (NEW.decision_offset IS NULL AND OLD.state IN ('queued', 'reserved', 'refused'))
+        OR EXISTS (SELECT 1 FROM keepstep_reserved AS r
+          WHERE r.proposer = OLD.proposer AND r.id = OLD.id)
+    THEN
+      SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'keepstep: the agent alone ends a joint transaction: `keepstep joint withdraw` and `keepstep joint release` ask it to';
+    END IF;
+  END IF;
 END
 
 -- A name is used once, for ever.

@@ -188,8 +188,10 @@ COMMENT ON TRIGGER keepstep_joint_propose ON keepstep_joint IS 'Keepstep 1'
 -- The agent writes what stands first in the log; what is old is emptied. A name is used once, for ever,
 -- and what was decided stays so, whoever writes the row, and also by ON CONFLICT DO UPDATE.
 -- name: create_joint_kept
-CREATE OR REPLACE FUNCTION keepstep_joint_kept() RETURNS trigger LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION keepstep_joint_kept() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $keepstep$
+DECLARE
+  reserves boolean;
 BEGIN
   IF TG_OP <> 'UPDATE' THEN
     RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = 'keepstep: rows of keepstep_joint '
@@ -215,11 +217,27 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = 'keepstep: what the log has said of '
       'a joint transaction cannot be changed: ask for another transaction, under another id';
   END IF;
+  IF OLD.state = 'proposed' AND NEW.state <> 'proposed' AND NEW.read_at = 0 THEN
+    RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = 'keepstep: the agent alone says '
+      'that a proposal was read: leave the row to it';
+  END IF;
+  IF NEW.state <> OLD.state AND OLD.state <> 'proposed'
+      AND NEW.state IN ('committed', 'aborted', 'elsewhere')
+  THEN
+    EXECUTE format('SELECT EXISTS (SELECT FROM %I.keepstep_reserved WHERE proposer = $1 AND id = $2)',
+      TG_TABLE_SCHEMA) INTO reserves USING OLD.proposer, OLD.id;
+    IF reserves OR NEW.state = 'elsewhere'
+        OR (NEW.decision_offset IS NULL AND OLD.state IN ('queued', 'reserved', 'refused'))
+    THEN
+      RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = 'keepstep: the agent alone ends a '
+        'joint transaction: `keepstep joint withdraw` and `keepstep joint release` ask it to';
+    END IF;
+  END IF;
   RETURN NEW;
 END
 $keepstep$;
 {seal keepstep_joint_kept()}
-COMMENT ON FUNCTION keepstep_joint_kept() IS 'Keepstep 2'
+COMMENT ON FUNCTION keepstep_joint_kept() IS 'Keepstep 3'
 
 -- name: create_joint_kept_trigger
 CREATE OR REPLACE TRIGGER keepstep_joint_kept BEFORE UPDATE OR DELETE ON keepstep_joint

@@ -138,6 +138,14 @@ BEGIN
         WHEN 'held' THEN NEW.state <> 'committed'
         WHEN 'aborting' THEN NEW.state <> 'aborted'
         ELSE OLD.state IN ('committed', 'aborted', 'elsewhere') END)));
+  SELECT RAISE(ABORT, 'keepstep: the agent alone says that a proposal was read: leave the row to it')
+    WHERE OLD.state = 'proposed' AND NEW.state <> 'proposed' AND NEW.read_at = 0;
+  SELECT RAISE(ABORT, 'keepstep: the agent alone ends a joint transaction: `keepstep joint withdraw` and `keepstep joint release` ask it to')
+    WHERE NEW.state IS NOT OLD.state AND OLD.state <> 'proposed'
+      AND NEW.state IN ('committed', 'aborted', 'elsewhere') AND (NEW.state = 'elsewhere'
+        OR (NEW.decision_offset IS NULL AND OLD.state IN ('queued', 'reserved', 'refused'))
+        OR EXISTS (SELECT 1 FROM keepstep_reserved AS r
+          WHERE r.proposer = OLD.proposer AND r.id = OLD.id));
 END
 
 -- OR REPLACE fires no trigger for the row that it takes away. The agent writes none that was read.
@@ -147,7 +155,8 @@ CREATE TRIGGER keepstep_joint_used BEFORE INSERT ON keepstep_joint WHEN NEW.stat
 BEGIN
   SELECT RAISE(ABORT, 'keepstep: this id was used before: a joint transaction is asked for once, and keepstep_joint.state tells what became of it')
     WHERE EXISTS (SELECT 1 FROM keepstep_joint AS used
-      WHERE used.proposer = NEW.proposer AND used.id = NEW.id AND used.state <> 'proposed');
+      WHERE used.proposer = NEW.proposer AND used.id = NEW.id
+        AND (used.state <> 'proposed' OR NEW.read_at = 0));
 END
 
 -- A name is used once, for ever.

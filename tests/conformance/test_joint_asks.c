@@ -162,8 +162,8 @@ static const char *const rewrites[] = {
     "UPDATE keepstep_joint SET state = 'proposed', proposal_offset = NULL",
     "UPDATE keepstep_joint SET state = 'committed', proposal_offset = 9",
     "UPDATE keepstep_joint SET state = 'queued', proposal_offset = 9",
-    "UPDATE keepstep_joint SET decision_offset = 10",
     "UPDATE keepstep_joint SET timeout_ms = 5",
+    "UPDATE keepstep_joint SET decision_offset = 10",
 };
 
 static void assert_stays(const char *sql)
@@ -185,9 +185,12 @@ static void what_was_decided_stays_whatever_writes_the_row(void)
     const char *const *statements = overwrites[database_case_kind];
     joint_case_begin_test();
     (void)joint_case_text(ask("a", ONE));
-    for (size_t i = 0; i < 3; i++) /* none of these pretends to have read it */
+    for (size_t i = 0; i < 6 && statements[i] != NULL; i++)
         assert_stays(statements[i]);
-    (void)joint_case_text("UPDATE keepstep_joint SET state = 'queued', proposal_offset = 7");
+    for (size_t i = 0; i + 1 < sizeof rewrites / sizeof *rewrites; i++) /* it is not decided */
+        assert_stays(rewrites[i]);
+    (void)joint_case_text(
+        "UPDATE keepstep_joint SET state = 'queued', proposal_offset = 7, read_at = 1");
     (void)joint_case_text("UPDATE keepstep_joint SET state = 'aborted', decision_offset = 8");
     for (size_t i = 0; i < 6 && statements[i] != NULL; i++)
         assert_stays(statements[i]);
@@ -198,36 +201,86 @@ static void what_was_decided_stays_whatever_writes_the_row(void)
     joint_case_done();
 }
 
-/* Nor does it become open again on its way. */
+/* @return why a row of that state does not take another one; NULL: it does. */
+static const char *step(const char *id, const char *from, const char *to)
+{
+    struct session *session = session_open(joint_case_url);
+    session_run(session,
+                test_format("INSERT INTO keepstep_joint (proposer, id, changes, state, "
+                            "proposal_offset) VALUES ('web', '%s', '[]', '%s', 7)",
+                            id, from),
+                NULL);
+    const char *error = session_try(
+        session, test_format("UPDATE keepstep_joint SET state = %s WHERE id = '%s'", to, id), NULL);
+    session_close(session);
+    return error;
+}
+
+/* Nor does it become open again on its way, nor end without a decision. */
 static void what_is_decided_becomes_nothing_else(void)
 {
     static const struct {
         const char *from;
         const char *to;
         bool taken;
-    } steps[] = {{"reserved", "proposed", false},  {"reserved", "committing", true},
-                 {"committing", "queued", false},  {"committing", "aborting", false},
-                 {"committing", "aborted", false}, {"committing", "held", true},
-                 {"held", "aborted", false},       {"held", "committed", true},
-                 {"aborting", "committed", false}, {"aborting", "aborted", true},
-                 {"refused", "aborted", true},     {"committed", "aborted", false},
-                 {"elsewhere", "committed", false}};
+    } steps[] = {{"reserved", "'proposed'", false},
+                 {"reserved", "'committing'", true},
+                 {"reserved", "'aborted'", false},
+                 {"reserved", "'committed'", false},
+                 {"reserved", "'elsewhere'", false},
+                 {"committing", "'queued'", false},
+                 {"committing", "'aborting'", false},
+                 {"committing", "'aborted'", false},
+                 {"committing", "'held'", true},
+                 {"committing", "'committed'", true},
+                 {"held", "'aborted'", false},
+                 {"held", "'committed'", true},
+                 {"aborting", "'committed'", false},
+                 {"aborting", "'aborted'", true},
+                 {"queued", "'aborted'", false},
+                 {"queued", "'committed'", false},
+                 {"queued", "'committed', decision_offset = 9", true},
+                 {"queued", "'elsewhere', decision_offset = 9", false},
+                 {"refused", "'aborted'", false},
+                 {"refused", "'aborted', decision_offset = 9", true},
+                 {"committed", "'aborted'", false},
+                 {"elsewhere", "'committed'", false}};
     joint_case_begin_test();
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-        struct session *session = session_open(joint_case_url);
-        session_run(session,
-                    test_format("INSERT INTO keepstep_joint (proposer, id, changes, state, "
-                                "proposal_offset) VALUES ('web', '%zu', '[]', '%s', 7)",
-                                i, steps[i].from),
-                    NULL);
-        const char *error = session_try(
-            session,
-            test_format("UPDATE keepstep_joint SET state = '%s' WHERE id = '%zu'", steps[i].to, i),
-            NULL);
+        const char *error = step(test_format("%zu", i), steps[i].from, steps[i].to);
         if ((error == NULL) != steps[i].taken)
             test_fail("%s to %s: %s", steps[i].from, steps[i].to, error == NULL ? "taken" : error);
-        session_close(session);
     }
+    joint_case_done();
+}
+
+/* Nobody would release it then, nor make what was decided. */
+static void what_still_reserves_does_not_end(void)
+{
+    static const char *const steps[][2] = {
+        {"reserved", "'aborted', decision_offset = 9"},
+        {"reserved", "'committed', decision_offset = 9"},
+        {"aborting", "'aborted'"},
+        {"committing", "'committed'"},
+        {"held", "'committed'"},
+    };
+    joint_case_begin_test();
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        const char *id = test_format("r%zu", i);
+        (void)joint_case_text(test_format("INSERT INTO keepstep_reserved (entity_type, entity_key, "
+                                          "operation, proposer, id) VALUES ('stock', '%s', 'u', "
+                                          "'web', '%s')",
+                                          id, id));
+        const char *error = step(id, steps[i][0], steps[i][1]);
+        if (error == NULL || strstr(error, "the agent alone ends a joint transaction") == NULL)
+            test_fail("%s to %s: %s", steps[i][0], steps[i][1], error == NULL ? "taken" : error);
+    }
+    (void)joint_case_text("DELETE FROM keepstep_reserved");
+    (void)joint_case_text("UPDATE keepstep_joint SET state = 'aborted' WHERE state = 'aborting'");
+    (void)joint_case_text("UPDATE keepstep_joint SET state = 'committed' WHERE state = 'held'");
+    assert_string_equal(joint_case_text("SELECT count(*) FROM keepstep_joint WHERE state IN "
+                                        "('aborted', 'committed')"),
+                        "2\n");
     joint_case_done();
 }
 
@@ -312,6 +365,7 @@ int main(void)
         DATABASE_CASE_SERVERS(an_id_is_used_once_and_what_was_asked_for_stays),
         DATABASE_CASE(what_was_decided_stays_whatever_writes_the_row),
         DATABASE_CASE(what_is_decided_becomes_nothing_else),
+        DATABASE_CASE(what_still_reserves_does_not_end),
         DATABASE_CASE(a_rule_that_waits_for_the_commit_refuses_what_is_proposed),
         DATABASE_CASE_SERVERS(a_login_of_the_service_asks_without_any_right_on_the_outbox),
     };

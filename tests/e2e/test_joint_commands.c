@@ -91,6 +91,18 @@ static void retry_and_release(size_t service)
     mend(service);
 }
 
+/* The log may be lost, so that nobody will ever decide it. */
+static void release_undecided(size_t service)
+{
+    const char *id = test_format("undecided-%zu", service);
+    propose(service, id);
+    expect_said(service, "release --diverge", id, 0, "");
+    joint_world_expect(&world, service, id, "aborted");
+    assert_int_equal(joint_world_number(&world, service, "SELECT count(*) FROM keepstep_reserved"),
+                     0);
+    joint_world_start(&world, (service + 1) % JOINT_SERVICES, NULL);
+}
+
 static void all_commands_work_on_each_database(void **state)
 {
     (void)state;
@@ -99,6 +111,7 @@ static void all_commands_work_on_each_database(void **state)
     for (size_t i = 0; i < JOINT_SERVICES; i++) {
         list_show_wait_and_withdraw(i);
         retry_and_release(i);
+        release_undecided(i);
     }
     joint_world_stop_all(&world);
 }

@@ -157,7 +157,7 @@ static void an_id_is_used_once_and_what_was_asked_for_stays(void **state)
     (void)database_text(shop.url, ASK("'a'", ONE));
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
         assert_refused(&shop, refused[i][0], refused[i][1]);
-    (void)database_text(shop.url, "UPDATE keepstep_joint SET state = 'aborted', "
+    (void)database_text(shop.url, "UPDATE keepstep_joint SET state = 'aborted', read_at = 1, "
                                   "proposal_offset = 7; UPDATE keepstep_joint SET changes = ''");
     assert_refused(&shop, AGAIN("INSERT"), "used before");
     assert_string_equal(database_text(shop.url, "SELECT count(*) FROM outbox"), "1\n");
@@ -342,7 +342,8 @@ static void uninstall_takes_all_of_it_away(void **state)
     struct error err = ERROR_INIT;
     joint_make(&shop);
     (void)database_text(shop.url, ASK("'a'", ONE) ";DELETE FROM outbox; UPDATE keepstep_joint SET "
-                                                  "proposal_offset = 7, state = 'aborted'");
+                                                  "proposal_offset = 7, read_at = 1, "
+                                                  "state = 'aborted'");
     if (uninstall(&shop, &err) != STATUS_OK)
         test_fail("%s", err.text);
     assert_string_equal(database_text(shop.url, "SELECT name FROM sqlite_schema WHERE name LIKE "
@@ -359,8 +360,8 @@ static void nothing_is_taken_away_while_a_transaction_is_not_settled(void **stat
     (void)state;
     struct shop shop;
     joint_make(&shop);
-    (void)database_text(
-        shop.url, ASK("'a'", ONE) ";DELETE FROM outbox; DROP TRIGGER keepstep_joint_kept");
+    (void)database_text(shop.url,
+                        ASK("'a'", ONE) ";DELETE FROM outbox; DROP TRIGGER keepstep_joint_kept");
     for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
         struct error err = ERROR_INIT;
         (void)database_text(shop.url, test_format("UPDATE keepstep_joint SET state = '%s', "
