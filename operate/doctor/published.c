@@ -28,10 +28,20 @@ static void published_entry(struct doctor *doctor, const struct config_entry *en
 /* The triggers are whole all the same: what was promised is kept. */
 static void published_joint(struct doctor *doctor)
 {
-    if (!config_is_joint(doctor->service.config) || doctor->look.joint_unfit[0] == '\0')
+    const struct origin_look *look = &doctor->look;
+    if (!config_is_joint(doctor->service.config))
         return;
-    doctor_say(doctor, DOCTOR_WARN, "%s", doctor->look.joint_unfit);
-    doctor_advise(doctor, JOINT_UNFIT_ADVICE);
+    if (look->joint_unfit[0] != '\0') {
+        doctor_say(doctor, DOCTOR_WARN, "%s", look->joint_unfit);
+        doctor_advise(doctor, JOINT_UNFIT_ADVICE);
+    }
+    if (look->impatient[0] != '\0') {
+        doctor_say(doctor, DOCTOR_WARN,
+                   "%s: a lock that somebody holds ends the agent's whole transaction, which it "
+                   "then makes again",
+                   look->impatient);
+        doctor_advise(doctor, "switch it off, and start the server again");
+    }
 }
 
 void doctor_check_capture(struct doctor *doctor)

@@ -125,6 +125,7 @@ struct origin_look {
     char journal[ORIGIN_NAME_SIZE];     /* the settings that say when a commit is on the disk */
     char not_durable[ORIGIN_NAME_SIZE]; /* as in struct lease (producer/outbox/outbox.h) */
     char read_only[ORIGIN_NAME_SIZE];   /* why nobody can write */
+    char impatient[ORIGIN_NAME_SIZE];   /* why a lock that is not had ends a transaction, or "" */
     char joint_unfit[ORIGIN_NAME_SIZE]; /* why nothing can be promised in joint transactions */
     bool joint_ready;                   /* it has their tables */
     int64_t clock_us;                   /* 0: it has no clock of its own */

@@ -12,6 +12,7 @@ static void look_note(struct sql_session *session, struct origin_look *look)
     } facts[] = {{"product", look->product, NULL},
                  {"journal", look->journal, NULL},
                  {"read_only", look->read_only, NULL},
+                 {"impatient", look->impatient, NULL},
                  {"clock_us", NULL, &look->clock_us},
                  {"connections", NULL, &look->connections},
                  {"connections_max", NULL, &look->connections_max}};

@@ -17,6 +17,7 @@ UNION ALL SELECT 'connections', variable_value FROM information_schema.global_st
   WHERE variable_name = 'THREADS_CONNECTED'
 UNION ALL SELECT 'connections_max', CAST(@@max_connections AS CHAR)
 UNION ALL SELECT 'read_only', IF(@@read_only, 'read_only=ON', '')
+UNION ALL SELECT 'impatient', IF(@@innodb_rollback_on_timeout, 'innodb_rollback_on_timeout=ON', '')
 UNION ALL SELECT 'journal',
   CONCAT('innodb_flush_log_at_trx_commit=', @@innodb_flush_log_at_trx_commit, ', log_bin=', @@log_bin)
 

@@ -2,6 +2,7 @@
  * transaction under way goes on, and the row is written without it where the database can. */
 #include "tests/support/database_case.h"
 #include "tests/support/joint_case.h"
+#include "tests/support/mariadb.h"
 #include "tests/support/roles.h"
 
 #include "common/clock.h"
@@ -398,6 +399,43 @@ static void what_somebody_holds_is_emptied_later(void)
     joint_case_done();
 }
 
+/* What was written before it would be lost, and the rest committed without it. */
+static void what_a_lock_timeout_has_rolled_back_is_not_gone_on_with(void)
+{
+    static const char *const options[] = {"--innodb-rollback-on-timeout=ON", "--skip-log-bin"};
+    static const char *const holds[][2] = {
+        {"SELECT 1 FROM keepstep_joint WHERE id = 'old' FOR UPDATE", ""},
+        {"SELECT 1 FROM keepstep_guard WHERE bucket = 3 FOR UPDATE",
+         "UPDATE keepstep_guard SET reserved = 7 WHERE bucket = 3"}};
+    size_t pruned = 9;
+    if (database_case_kind != DATABASE_MARIADB)
+        return;
+    joint_case_begin_test();
+    note_old("old", NULL);
+    mariadb_stop();
+    mariadb_start_with(options);
+    joint_case_open_again();
+    assert_string_equal(joint_case_look(), "innodb_rollback_on_timeout=ON");
+    for (size_t i = 0; i < sizeof holds / sizeof *holds; i++) {
+        if (holds[i][1][0] != '\0')
+            (void)joint_case_text(holds[i][1]);
+        struct session *writer = session_open(joint_case_url);
+        session_run(writer, "BEGIN", NULL);
+        session_run(writer, holds[i][0], NULL);
+        error_clear(&joint_case_err);
+        if (prune(&pruned) != STATUS_RETRY)
+            test_fail("%s: %s", holds[i][0], joint_case_err.text);
+        session_run(writer, "COMMIT", NULL);
+        session_close(writer);
+    }
+    joint_case_assert_yes(prune(&pruned), "prune");
+    assert_int_equal(pruned, 1);
+    mariadb_stop();
+    mariadb_start();
+    joint_case_open_again();
+    joint_case_done();
+}
+
 /* One that acts on the state does not see it, so nobody who asks for a transaction waits. */
 static void only_triggers_that_would_see_it_are_switched_for_what_is_old(void)
 {
@@ -459,6 +497,7 @@ int main(void)
         DATABASE_CASE_SERVERS(a_row_that_is_written_without_triggers_waits_for_writers),
         DATABASE_CASE_SERVERS(whoever_writes_the_table_is_waited_for_a_moment_and_then_named),
         DATABASE_CASE_SERVERS(what_somebody_holds_is_emptied_later),
+        DATABASE_CASE_SERVERS(what_a_lock_timeout_has_rolled_back_is_not_gone_on_with),
         DATABASE_CASE_SERVERS(only_triggers_that_would_see_it_are_switched_for_what_is_old),
         DATABASE_CASE_SERVERS(the_table_is_held_before_a_bucket_is),
     };

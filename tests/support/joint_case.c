@@ -107,7 +107,7 @@ const char *joint_case_look(void)
     check(ops->open(&config, ORIGIN_WATCH, &origin, &joint_case_err), "watch");
     check(ops->look(origin, &look, &joint_case_err), "look");
     ops->close(origin);
-    return test_format("%s", look.joint_unfit);
+    return test_format("%s%s", look.joint_unfit, look.impatient);
 }
 
 enum status joint_case_init_in(const char *url)

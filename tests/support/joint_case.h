@@ -49,7 +49,8 @@ void joint_case_grant(void);
 /** @return what `keepstep init --print-sql` prints of the outbox and the triggers. */
 const char *joint_case_print(void);
 
-/** @return how many types the watch finds not captured; why nothing can be promised, or "". */
+/** @return how many types the watch finds not captured; why nothing can be promised,
+ * and what lets a lock that is not had end a transaction, or "". */
 size_t joint_case_watch(void);
 const char *joint_case_look(void);
 

@@ -124,6 +124,10 @@ WHERE g.reserved <> coalesce(r.names, 0)
 -- One of them, where it is to be had at once. SKIP LOCKED as above.
 -- name: joint_guard_keep
 SELECT bucket FROM keepstep_guard WHERE bucket = ?1 FOR UPDATE NOWAIT
+-- Whether the transaction still is open behind a statement that has failed: a deadlock has ended it, and a
+-- lock that was not had too under innodb_rollback_on_timeout.
+-- name: joint_is_open
+SELECT @@in_transaction
 -- What of a table no name covers: it stands in the way of each change (0), or only of deletes (1). Whether it
 -- has unique indexes to look at (2), and foreign keys (3): the function tells these as reasons, which they are
 -- to an agent that does not look at them.

@@ -141,6 +141,9 @@ WHERE g.reserved <> coalesce(r.names, 0)
 -- One of them, where it is to be had at once.
 -- name: joint_guard_keep
 SELECT bucket FROM keepstep_guard WHERE bucket = $1::bigint FOR UPDATE SKIP LOCKED
+-- Whether the transaction still is open behind a statement that has failed: here none fails alone.
+-- name: joint_is_open
+SELECT 0
 -- What of a table no name covers: it stands in the way of each change (0), or only of deletes (1). Whether it
 -- has unique indexes to look at (2), and foreign keys (3).
 -- name: joint_uncovered

@@ -209,8 +209,8 @@ static enum status prune_rows(struct store_sql *self, int64_t decided_before_us,
                                     parameter_integer((int64_t)limit));
     call.changes = &pruned;
     enum status status = store_sql_run(self, call, &held);
-    if (status == STATUS_RETRY && !held.connection_lost && self->base.ops->refuses_alone)
-        return STATUS_OK; /* the statement failed alone */
+    if (status == STATUS_RETRY && joint_failed_alone(self, &held))
+        return STATUS_OK;
     *ret_pruned = (size_t)pruned;
     if (status != STATUS_OK)
         *err = held;

@@ -128,6 +128,10 @@ enum status joint_guard_rows(struct joint_run *run, struct error *err) MUST_CHEC
  * @return OK; RETRY (attempt(): somebody holds one). */
 enum status joint_guard_count(const struct joint_run *run, struct error *err) MUST_CHECK;
 
+/** @param why  of a statement. @return whether that has failed alone, where the database can tell:
+ * what was written before it in the transaction stays. */
+bool joint_failed_alone(struct store_sql *store, const struct error *why);
+
 /** Count again what is counted wrongly: keepstep_guard was made anew, or a decision could not wait
  * for a bucket. In a transaction behind the fence: nobody else writes names. */
 enum status joint_guard_recount(struct store_sql *store, struct error *err) MUST_CHECK;

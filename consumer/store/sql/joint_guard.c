@@ -132,14 +132,24 @@ enum status joint_guard_read(struct joint_run *run, struct error *err)
                : STATUS_OK;
 }
 
+bool joint_failed_alone(struct store_sql *store, const struct error *why)
+{
+    struct error ignored = ERROR_INIT;
+    int64_t open = 0;
+    return why->status == STATUS_RETRY && !why->connection_lost && store->base.ops->refuses_alone &&
+           store_sql_number(store, SQL_CALL_PLAIN(JOINT_IS_OPEN), 0, &open, &ignored) ==
+               STATUS_OK &&
+           open != 0;
+}
+
 /* Take one bucket where nobody holds it. @param ret_bucket  -1: somebody does. */
 static enum status guard_free(struct store_sql *store, struct sql_call call, int64_t *ret_bucket,
                               struct error *err)
 {
     struct error held = ERROR_INIT;
     enum status status = store_sql_number(store, call, -1, ret_bucket, &held);
-    if (status == STATUS_RETRY && !held.connection_lost && store->base.ops->refuses_alone)
-        return STATUS_OK; /* the statement failed alone */
+    if (status == STATUS_RETRY && joint_failed_alone(store, &held))
+        return STATUS_OK;
     if (status != STATUS_OK && err != NULL)
         *err = held;
     return status;

@@ -109,6 +109,7 @@
     X(JOINT_GUARD_COUNT)                                                                           \
     X(JOINT_GUARD_STALE)                                                                           \
     X(JOINT_GUARD_KEEP)                                                                            \
+    X(JOINT_IS_OPEN)                                                                               \
     X(JOINT_UNIQUE)
 
 /** A database's own statements get the numbers from STATEMENT_SHARED_COUNT on. */
