@@ -1,6 +1,7 @@
 /* What a fill asks of the outbox of its source (rules 39 and 40). */
 #include "operate/fill/internal.h"
 
+#include "common/advice.h"
 #include "common/clock.h"
 #include "producer/registry.h"
 
@@ -19,9 +20,20 @@ enum status fill_open_publisher(const struct fill_source *self, struct source **
     return status == STATUS_OK ? ops->snapshot(*ret_source, true, err) : status;
 }
 
+/* Whoever is told reads it elsewhere, with another configuration. */
+static void fill_see_outbox(const struct fill_source *self, char ret_text[static ADVICE_FLAGS_SIZE])
+{
+    char path[ADVICE_FLAGS_SIZE / 2] = "";
+    if (advice_quote(self->config.path, path, sizeof path))
+        (void)snprintf(ret_text, ADVICE_FLAGS_SIZE, "`keepstep outbox list -c %s`", path);
+    else
+        (void)snprintf(ret_text, ADVICE_FLAGS_SIZE, "see its outbox");
+}
+
 enum status fill_judge_published(struct fill_source *self, const struct source_stamp *stamp,
                                  const char *entity_type, bool existing, struct error *err)
 {
+    char see[ADVICE_FLAGS_SIZE];
     self->last_row = stamp->last_row;
     if (stamp->waits)
         return fill_refuse(self, err,
@@ -30,10 +42,10 @@ enum status fill_judge_published(struct fill_source *self, const struct source_s
     if (existing && !stamp->existing_done)
         return fill_refuse(self, err, "its existing rows of %s are not all published yet",
                            entity_type);
+    fill_see_outbox(self, see);
     if (stamp->set_aside > 0)
-        return fill_refuse(self, err,
-                           "%" PRId64 " changes of %s are set aside (`keepstep outbox list`)",
-                           stamp->set_aside, entity_type);
+        return fill_refuse(self, err, "%" PRId64 " changes of %s are set aside (%s)",
+                           stamp->set_aside, entity_type, see);
     return STATUS_OK;
 }
 
@@ -41,6 +53,8 @@ static enum status outbox_read(const struct fill_source *self, struct source *so
                                bool *ret_are_open, struct error *err)
 {
     enum status status = STATUS_OK;
+    char see[ADVICE_FLAGS_SIZE];
+    fill_see_outbox(self, see);
     for (size_t i = 0; status == STATUS_OK && i < self->options->type_count; i++) {
         const struct role *role = &self->roles[i].role;
         const struct source_type type = {role->entry, role->schema};
@@ -52,8 +66,8 @@ static enum status outbox_read(const struct fill_source *self, struct source *so
         if (status == STATUS_OK && open.set_aside > 0)
             status = error_set(err, STATUS_ABORT,
                                "%s has set aside a change of %s that its rows have already, so no "
-                               "other copy has it (`keepstep outbox list`)",
-                               self->config.service, type.schema->entity_type);
+                               "other copy has it (%s)",
+                               self->config.service, type.schema->entity_type, see);
     }
     return status;
 }

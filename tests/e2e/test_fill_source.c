@@ -175,10 +175,15 @@ static void a_change_that_is_set_aside_makes_the_attempt_void(void **state)
     kept.at_row = set_aside;
     kept.context = &shop;
     assert_int_equal(fill_kept_run(&kept, &shop, "item", &err), STATUS_ABORT);
+    /* Whoever reads that has another configuration. */
+    const char *see = test_format("(`keepstep outbox list -c %s`)", shop.config);
     assert_non_null(strstr(err.text, "set aside"));
+    if (strstr(err.text, see) == NULL)
+        test_fail("%s", err.text);
     assert_int_equal(kept.ends, 0);
     fill_kept_done(&kept);
-    expect_refusal(STATUS_STOP, &shop, "item", "1 changes of item are set aside");
+    expect_refusal(STATUS_STOP, &shop, "item",
+                   test_format("1 changes of item are set aside %s", see));
 }
 
 static void a_copy_that_is_not_the_log_is_no_source(void **state)
