@@ -16,7 +16,8 @@ key_column AS (
     SELECT i.indexrelid, n, a.attname, CASE
         WHEN b.typnamespace <> 'pg_catalog'::regnamespace OR a.attgenerated = 'v' OR NOT o.opcdefault
             OR NOT coalesce(l.collisdeterministic, true) THEN NULL
-        WHEN b.typname IN ('int2', 'int4', 'int8', 'bool', 'uuid', 'text', 'varchar', 'date', 'timestamp')
+        WHEN b.typname IN ('int2', 'int4', 'int8', 'bool', 'uuid', 'text', 'varchar', 'date', 'time',
+            'timestamp')
             THEN 'to_json({row}.%I)'
         WHEN b.typname = 'timestamptz' THEN 'to_json({row}.%I AT TIME ZONE ''UTC'')'
         WHEN b.typname = 'numeric' THEN 'to_json(trim_scale({row}.%I))'
@@ -35,7 +36,8 @@ named AS (
         WHEN concat(i.name, string_agg(k.attname, '')) ~ '[{}$]' THEN 'has a brace or a dollar in a name'
         WHEN bool_or(k.form IS NULL) THEN 'does not compare bytewise: '
             || string_agg(k.attname, ', ' ORDER BY k.n) FILTER (WHERE k.form IS NULL) END AS reason,
-        format(CASE WHEN i.nulls_collide THEN '%2$s' ELSE 'CASE WHEN %s THEN %s END' END,
+        format(CASE WHEN i.nulls_collide THEN 'CASE WHEN true THEN %2$s END'
+                ELSE 'CASE WHEN %s THEN %s END' END,
             string_agg(format('{row}.%I IS NOT NULL', coalesce(k.attname, '')), ' AND ' ORDER BY k.n),
             format('json_build_array(%L, %s)::text', i.name,
                 string_agg(format(k.form, coalesce(k.attname, '')), ', ' ORDER BY k.n))) AS value,

@@ -256,6 +256,7 @@ RETURN (SELECT COALESCE(JSON_ARRAYAGG(JSON_ARRAY(u.name, u.reason, u.value, COAL
       FROM information_schema.statistics AS s
       JOIN information_schema.columns AS c ON c.table_schema = s.table_schema
         AND c.table_name = s.table_name AND c.column_name = s.column_name
+        AND c.table_schema = DATABASE() AND c.table_name = wanted_table
       JOIN (SELECT column_name, CONCAT('{row}.`', REPLACE(column_name, '`', '``'), '`') AS name,
           IF(collation_name IS NULL OR RIGHT(collation_name, 9) = 'nopad_bin',
             CONCAT('{row}.`', REPLACE(column_name, '`', '``'), '`'),
@@ -288,12 +289,13 @@ RETURN (SELECT COALESCE(JSON_ARRAYAGG(JSON_ARRAY(constraint_name,
   FROM information_schema.key_column_usage
   WHERE table_schema = DATABASE() AND table_name = wanted AND referenced_table_name IS NOT NULL)
 
--- What of a table no name covers, as {"reason":1 where it stands in the way of deletes alone}. The agent's
--- role does not see the foreign keys of other tables.
+-- What of a table no name covers, as {"reason":1 where it stands in the way of deletes alone}: not so a foreign
+-- key that names what an UPDATE may change. The agent's role does not see the foreign keys of other tables. A
+-- period that is WITHOUT OVERLAPS shows as its end and its start, and the CHECK of their order.
 -- name: create_uncovered
 CREATE OR REPLACE FUNCTION keepstep_uncovered(wanted VARCHAR(64) CHARACTER SET utf8mb4)
 RETURNS LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
-READS SQL DATA SQL SECURITY DEFINER COMMENT 'keepstep uncovered 4'
+READS SQL DATA SQL SECURITY DEFINER COMMENT 'keepstep uncovered 5'
 RETURN CONCAT(
   '[', (SELECT COALESCE(GROUP_CONCAT(JSON_ARRAY(CONCAT('has the unique index ', index_name), 0)), '[]')
     FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = wanted
@@ -303,11 +305,23 @@ RETURN CONCAT(
     FROM information_schema.referential_constraints
     WHERE constraint_schema = DATABASE() AND table_name = wanted),
   ',', (SELECT COALESCE(GROUP_CONCAT(JSON_ARRAY(
-      CONCAT('is named by a foreign key of table ', IF(constraint_schema = DATABASE(), '',
-        CONCAT(constraint_schema, '.')), table_name), 1)), '[]')
-    FROM information_schema.referential_constraints
-    WHERE unique_constraint_schema = DATABASE() AND referenced_table_name = wanted
-      AND LEFT(table_name, 9) <> 'keepstep_'),
+      CONCAT('is named by a foreign key of table ', IF(k.table_schema = DATABASE(), '',
+        CONCAT(k.table_schema, '.')), k.table_name), IF(p.column_name IS NULL, 0, 1))), '[]')
+    FROM information_schema.key_column_usage AS k LEFT JOIN information_schema.columns AS p
+      ON p.table_schema = DATABASE() AND p.table_name = wanted
+      AND p.column_name = k.referenced_column_name AND p.column_key = 'PRI'
+    WHERE k.referenced_table_schema = DATABASE() AND k.referenced_table_name = wanted
+      AND LEFT(k.table_name, 9) <> 'keepstep_'),
+  ',', (SELECT COALESCE(GROUP_CONCAT(JSON_ARRAY(CONCAT('has the index ', e.index_name, ' WITHOUT OVERLAPS'), 0)),
+      '[]')
+    FROM information_schema.statistics AS e JOIN information_schema.statistics AS s
+      ON s.index_name = e.index_name AND s.seq_in_index = e.seq_in_index + 1
+    JOIN information_schema.check_constraints AS c
+      ON c.check_clause = CONCAT('`', REPLACE(s.column_name, '`', '``'), '` < `',
+        REPLACE(e.column_name, '`', '``'), '`')
+    WHERE e.table_schema = DATABASE() AND e.table_name = wanted AND e.non_unique = 0
+      AND s.table_schema = DATABASE() AND s.table_name = wanted
+      AND c.constraint_schema = DATABASE() AND c.table_name = wanted),
   ',', (SELECT IF(COUNT(DISTINCT event_manipulation) = 3, '[]',
       JSON_ARRAY('has no triggers that ask for reservations: run `keepstep init`', 0))
     FROM information_schema.triggers WHERE event_object_schema = DATABASE()

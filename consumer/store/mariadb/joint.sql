@@ -128,13 +128,15 @@ SELECT bucket FROM keepstep_guard WHERE bucket = ?1 FOR UPDATE NOWAIT
 -- lock that was not had too under innodb_rollback_on_timeout.
 -- name: joint_is_open
 SELECT @@in_transaction
--- What of a table no name covers: it stands in the way of each change (0), or only of deletes (1). Whether it
--- has unique indexes to look at (2), and foreign keys (3): the function tells these as reasons, which they are
--- to an agent that does not look at them.
+-- What of a table no name covers: it stands in the way of each change (0), only of deletes (1), of updates too
+-- (4), or of keeping a row too (5). Whether it has unique indexes to look at (2), and foreign keys (3): the
+-- function tells all but deletes as reasons against each change, which they are to an agent that knows no better.
 -- name: joint_uncovered
-SELECT IF(t.kind > 1, '', t.reason), t.kind FROM (SELECT u.reason, CASE
+SELECT IF(t.kind IN (2, 3), '', t.reason), t.kind FROM (SELECT u.reason, CASE
         WHEN u.reason LIKE 'has the unique index %' THEN 2
         WHEN u.reason LIKE 'has a foreign key to table %' THEN 3
+        WHEN u.reason LIKE 'is named by a foreign key %' AND NOT u.only_deletes THEN 4
+        WHEN u.reason LIKE 'has no triggers %' THEN 5
         ELSE u.only_deletes END AS kind
     FROM JSON_TABLE(keepstep_uncovered(?1), '$[*]' COLUMNS (
         reason VARCHAR(500) PATH '$[0]', only_deletes INT PATH '$[1]')) AS u

@@ -95,6 +95,8 @@ static enum status silence(const struct mapped_table *table, bool silent, struct
     return status;
 }
 
+static const int lacking[] = {ER_SP_DOES_NOT_EXIST, ER_PROCACCESS_DENIED_ERROR, 0};
+
 const struct sql_dialect store_mariadb_dialect = {
     SQL_DIALECT_TEXTS,
     .row_find = SQL_ROW_FIND,
@@ -114,6 +116,7 @@ const struct sql_dialect store_mariadb_dialect = {
     .row_prepare = row_prepare,
     .row_free = row_free,
     .silence = silence,
+    .lacking = lacking,
     .silence_stays = true,
     .write = store_mariadb_write,
 };

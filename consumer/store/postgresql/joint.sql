@@ -144,13 +144,13 @@ SELECT bucket FROM keepstep_guard WHERE bucket = $1::bigint FOR UPDATE SKIP LOCK
 -- Whether the transaction still is open behind a statement that has failed: here none fails alone.
 -- name: joint_is_open
 SELECT 0
--- What of a table no name covers: it stands in the way of each change (0), or only of deletes (1). Whether it
--- has unique indexes to look at (2), and foreign keys (3).
+-- What of a table no name covers: it stands in the way of each change (0), only of deletes (1), of updates too
+-- (4), or of keeping a row too (5). Whether it has unique indexes to look at (2), and foreign keys (3).
 -- name: joint_uncovered
 WITH part(oid) AS (
     SELECT to_regclass($1)::oid UNION SELECT relid::oid FROM pg_partition_tree(to_regclass($1)))
 SELECT 'can be truncated at ' || part.oid::regclass::text || ', where no trigger sees it (run `keepstep init`)',
-    0
+    5
 FROM part WHERE part.oid IS NOT NULL AND NOT EXISTS (
     SELECT FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
     WHERE g.tgrelid = part.oid AND g.tgenabled = 'A' AND (g.tgtype & 32) <> 0
@@ -164,10 +164,12 @@ UNION ALL
 SELECT 'has the exclusion constraint ' || c.conname::text, 0
 FROM pg_constraint c JOIN part ON part.oid = c.conrelid WHERE c.contype = 'x'
 UNION ALL
-SELECT 'is named by a foreign key of table ' || c.conrelid::regclass::text, 1
+SELECT 'is named by a foreign key of table ' || c.conrelid::regclass::text, CASE WHEN c.confkey <@ coalesce(
+    (SELECT p.conkey FROM pg_constraint p WHERE p.conrelid = c.confrelid AND p.contype = 'p'), '{}')
+    THEN 1 ELSE 4 END
 FROM pg_constraint c JOIN part ON part.oid = c.confrelid WHERE c.contype = 'f'
 UNION ALL
-SELECT 'has no trigger that asks for reservations: run `keepstep init`', 0
+SELECT 'has no trigger that asks for reservations: run `keepstep init`', 5
 WHERE NOT EXISTS (SELECT FROM pg_trigger t JOIN pg_proc f ON f.oid = t.tgfoid
     WHERE t.tgrelid = to_regclass($1) AND t.tgenabled = 'A' AND f.prosrc LIKE '%keepstep_touched%')
 -- The foreign keys of a table and its partitions, and the tables that they name.

@@ -28,13 +28,18 @@ struct joint_entities {
     size_t room;
 };
 
+/** What stands in the way of all that writes; a row that only stays needs less. */
+#define JOINT_STOPS_WRITES "ducn"
+
 /** A table whose entities joint transactions change. It lasts as long as the store. */
 struct joint_table {
     struct mapped_table *table;      /* NULL: not looked at yet */
     bool is_looked_at;               /* in this run, or since the catalogue was changed */
+    bool is_looked_closer;           /* also at what only a promise needs */
     char uncovered[STORE_NAME_SIZE]; /* what no name covers; "": nothing */
-    bool only_deletes;               /* that stands in the way of deletes alone */
+    const char *stops;               /* the operations that this stands in the way of */
     bool has_uniques;                /* beside its key */
+    bool has_seen_uniques;
     bool has_foreign_keys;
     struct joint_parents *parents; /* its foreign keys (joint_parents.c) */
 };
@@ -57,6 +62,9 @@ struct joint_run {
  * @return OK; REJECT (no such type here, or a table that does not keep its values); RETRY. */
 enum status joint_table_find(struct joint_run *run, struct slice entity_type,
                              struct joint_table **ret_table, struct error *err) MUST_CHECK;
+
+/** @return whether what was found already stands in the way of these operations. */
+bool joint_table_stops(const struct joint_table *table, const char *operations);
 
 /** Forget what was seen of the tables, as a run begins, unless the database says that its
  * catalogue is the same. @return OK; RETRY. */
@@ -97,8 +105,9 @@ enum status joint_parents_read(struct joint_run *run, struct joint_named **ret_n
                                size_t *ret_count, struct error *err) MUST_CHECK;
 
 /** Add to the run's entities the rows that a try has made others name: they are to stay. What was
- * named before the try too is kept by the foreign key itself. Behind the try, when it is undone,
- * with the entities as they were for joint_parents_read(). Statuses as above. */
+ * named before the try too is kept by the foreign key itself, but not in SQLite, where a service's
+ * connection looks at none unless it asks for that. Behind the try, when it is undone, with the
+ * entities as they were for joint_parents_read(). Statuses as above. */
 enum status joint_parents_keep(struct joint_run *run, const struct joint_named *named, size_t count,
                                struct error *err) MUST_CHECK;
 

@@ -108,6 +108,8 @@ static enum status parents_match(struct joint_parents *parents, const struct map
 /* The first that names a row which nobody keeps. */
 static void parents_judge(const struct joint_parents *parents, struct joint_table *table)
 {
+    if (joint_table_stops(table, JOINT_STOPS_WRITES))
+        return;
     for (size_t i = 0; i < parents->count; i++) {
         const struct foreign_key *key = &parents->keys[i];
         if (key->mapping != NULL && !key->condition.failed)
@@ -115,14 +117,18 @@ static void parents_judge(const struct joint_parents *parents, struct joint_tabl
         (void)snprintf(table->uncovered, sizeof table->uncovered,
                        "has a foreign key to table %.*s, which is none of a joint type here", 128,
                        key->parent);
-        table->only_deletes = false;
+        table->stops = JOINT_STOPS_WRITES;
         return;
     }
-    if (!parents->are_too_many)
+    if (!parents->are_too_many && parents->count > 0)
         return;
-    (void)snprintf(table->uncovered, sizeof table->uncovered, "has more than %d foreign keys",
-                   FOREIGN_KEYS_MAX);
-    table->only_deletes = false;
+    if (parents->count == 0)
+        (void)snprintf(table->uncovered, sizeof table->uncovered,
+                       "has a foreign key that is not found");
+    else
+        (void)snprintf(table->uncovered, sizeof table->uncovered, "has more than %d foreign keys",
+                       FOREIGN_KEYS_MAX);
+    table->stops = JOINT_STOPS_WRITES;
 }
 
 enum status joint_parents_look(struct joint_table *table, const struct mapped_table *mapped,
@@ -205,8 +211,8 @@ static enum status naming_ask(struct naming *naming, const struct mapped_table *
                                      .schema = mapped->mapping->schema,
                                      .entry = mapped->mapping->entry};
     struct buffer sql;
-    enum status status = key_sql_parameters(&child, entity_key, &naming->run->arena, parameters,
-                                            err);
+    arena_reset(&naming->run->row);
+    enum status status = key_sql_parameters(&child, entity_key, &naming->run->row, parameters, err);
     if (status != STATUS_OK || key_sql_is_nowhere(&child, parameters))
         return status;
     buffer_init(&sql, SQL_TEXT_SIZE_MAX);
@@ -233,8 +239,8 @@ enum status joint_parents_read(struct joint_run *run, struct joint_named **ret_n
     for (size_t i = 0; status == STATUS_OK && i < run->entities.count; i++) {
         const struct joint_entity *entity = &run->entities.items[i];
         struct joint_table *table = NULL;
-        if (joint_entity_is_value(entity) || entity->operation == 'k' || entity->operation == 'd')
-            continue;
+        if (joint_entity_is_value(entity) || entity->operation == 'k')
+            continue; /* a row that was deleted may be there again */
         status = joint_judge(joint_table_find(run, entity->entity_type, &table, err), err);
         if (status != STATUS_OK || table->parents == NULL || table->parents->count == 0)
             continue;
@@ -269,8 +275,10 @@ enum status joint_parents_keep(struct joint_run *run, const struct joint_named *
 {
     struct joint_named *before = NULL;
     size_t before_count = 0;
-    enum status status = count == 0 ? STATUS_OK
-                                    : joint_parents_read(run, &before, &before_count, err);
+    bool is_kept_by_keys = run->store->session->has_guard;
+    enum status status = count == 0 || !is_kept_by_keys
+                             ? STATUS_OK
+                             : joint_parents_read(run, &before, &before_count, err);
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         const struct entity_schema *schema = named[i].key->mapping->schema;
         const struct joint_entity parent = {slice_of(schema->entity_type), named[i].parent, 'k'};

@@ -7,22 +7,42 @@
 #include <stdlib.h>
 
 /** What a row of joint_uncovered tells. */
-enum { UNCOVERED_CHANGES, UNCOVERED_DELETES, HAS_UNIQUES, HAS_FOREIGN_KEYS };
+enum {
+    UNCOVERED_WRITES,
+    UNCOVERED_DELETES,
+    HAS_UNIQUES,
+    HAS_FOREIGN_KEYS,
+    UNCOVERED_UPDATES, /* and deletes */
+    UNCOVERED_AT_ALL,
+    UNCOVERED_KINDS
+};
+
+/* Of which operations a reason stands in the way: of each more than those that are shorter. */
+static const char *const stops[UNCOVERED_KINDS] = {[UNCOVERED_WRITES] = JOINT_STOPS_WRITES,
+                                                   [UNCOVERED_DELETES] = "d",
+                                                   [HAS_UNIQUES] = "",
+                                                   [HAS_FOREIGN_KEYS] = "",
+                                                   [UNCOVERED_UPDATES] = "du",
+                                                   [UNCOVERED_AT_ALL] = "ducnk"};
+
+bool joint_table_stops(const struct joint_table *table, const char *operations)
+{
+    return strlen(operations) <= strlen(table->stops);
+}
 
 static enum status read_uncovered(void *context, struct store_row *row, struct error *err)
 {
     struct joint_table *table = context;
     const int64_t kind = row->integer(row, 1);
-    bool only_deletes = kind == UNCOVERED_DELETES;
+    const char *stopped = kind >= 0 && kind < UNCOVERED_KINDS ? stops[kind]
+                                                              : stops[UNCOVERED_AT_ALL];
     (void)err;
     table->has_uniques = table->has_uniques || kind == HAS_UNIQUES;
     table->has_foreign_keys = table->has_foreign_keys || kind == HAS_FOREIGN_KEYS;
-    if (kind == HAS_UNIQUES || kind == HAS_FOREIGN_KEYS)
-        return STATUS_OK;
-    if (table->uncovered[0] != '\0' && (only_deletes || !table->only_deletes))
-        return STATUS_OK; /* what stands in the way of all changes is told first */
+    if (joint_table_stops(table, stopped))
+        return STATUS_OK; /* what stands in the way of most is told */
     row->copy(row, 0, table->uncovered, sizeof table->uncovered);
-    table->only_deletes = only_deletes;
+    table->stops = stopped;
     return STATUS_OK;
 }
 
@@ -35,13 +55,15 @@ static enum status read_unique(void *context, struct store_row *row, struct erro
     struct slice name = row->bytes(row, UNIQUE_NAME);
     struct slice reason = row->bytes(row, UNIQUE_REASON);
     (void)err;
-    if (row->integer(row, UNIQUE_KNOWN) != 0 && reason.length == 0)
+    table->has_seen_uniques = true;
+    if ((row->integer(row, UNIQUE_KNOWN) != 0 && reason.length == 0) ||
+        joint_table_stops(table, JOINT_STOPS_WRITES))
         return STATUS_OK;
     if (reason.length == 0)
         reason = slice_of("is not one that its triggers know: run `keepstep init`");
     (void)snprintf(table->uncovered, sizeof table->uncovered,
                    "has the unique index %.*s, which %.*s", SLICE_ARGS(name), SLICE_ARGS(reason));
-    table->only_deletes = false;
+    table->stops = JOINT_STOPS_WRITES;
     return STATUS_OK;
 }
 
@@ -69,24 +91,52 @@ static enum status table_keep(const struct mapped_table *mapped, struct buffer *
                        : self->session->execute(self, buffer_text(sql), err);
 }
 
+static void table_stop(struct joint_table *table, const char *reason)
+{
+    if (joint_table_stops(table, JOINT_STOPS_WRITES))
+        return;
+    (void)snprintf(table->uncovered, sizeof table->uncovered, "%s", reason);
+    table->stops = JOINT_STOPS_WRITES;
+}
+
+/* After an upgrade Keepstep's functions may not be there yet. */
+static bool is_lacking(const struct mapped_table *mapped, const struct error *err)
+{
+    const int *lacking = mapped->dialect->lacking;
+    while (lacking != NULL && *lacking != 0 && *lacking != err->native_code)
+        lacking++;
+    return lacking != NULL && *lacking != 0;
+}
+
 /* Most tables have neither. */
 static enum status table_look_closer(struct joint_table *table, const struct mapped_table *mapped,
                                      struct slice name, struct error *err)
 {
+    struct error lacks = ERROR_INIT;
     enum status status = STATUS_OK;
     joint_parents_free(table->parents);
     table->parents = NULL;
     if (table->has_uniques)
         status = store_sql_query(store_sql_of(mapped->store),
                                  SQL_CALL(JOINT_UNIQUE, parameter_slice(name)), read_unique, table,
-                                 err);
-    return status == STATUS_OK && table->has_foreign_keys
-               ? joint_parents_look(table, mapped, name, err)
-               : status;
+                                 &lacks);
+    if (status == STATUS_OK && table->has_uniques && !table->has_seen_uniques)
+        table_stop(table, "has a unique index that is not found");
+    if (status == STATUS_OK && table->has_foreign_keys)
+        status = joint_parents_look(table, mapped, name, &lacks);
+    if (status == STATUS_RETRY && !lacks.connection_lost && is_lacking(mapped, &lacks)) {
+        table_stop(table,
+                   "has a unique index or a foreign key, for which a function is missing: run "
+                   "`keepstep init`, and what its --print-roles prints");
+        return STATUS_OK;
+    }
+    if (status != STATUS_OK && err != NULL)
+        *err = lacks;
+    return status;
 }
 
 static enum status table_check(struct joint_table *table, struct mapped_table *mapped,
-                               struct error *err)
+                               bool looks_closer, struct error *err)
 {
     struct store_sql *self = store_sql_of(mapped->store);
     struct buffer name;
@@ -95,7 +145,8 @@ static enum status table_check(struct joint_table *table, struct mapped_table *m
     buffer_init(&keep, SQL_TEXT_SIZE_MAX);
     sql_catalogue_name_append(&name, mapped->dialect, mapped->mapping);
     table->uncovered[0] = '\0';
-    table->only_deletes = table->has_uniques = table->has_foreign_keys = false;
+    table->stops = "";
+    table->has_uniques = table->has_seen_uniques = table->has_foreign_keys = false;
     enum status status = table_keep(mapped, &keep, err); /* nobody alters what is looked at now */
     if (status == STATUS_OK)
         status = sql_table_check_columns(mapped, err);
@@ -108,21 +159,22 @@ static enum status table_check(struct joint_table *table, struct mapped_table *m
     enum status sent = store_sql_wait(self, status == STATUS_OK ? err : NULL);
     status = status == STATUS_OK ? sent : status;
     buffer_done(&keep);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && looks_closer)
         status = table_look_closer(table, mapped, buffer_slice(&name), err);
     buffer_done(&name);
     return status;
 }
 
 static enum status table_look(struct joint_table *table, struct mapped_table *mapped,
-                              struct error *err)
+                              bool looks_closer, struct error *err)
 {
-    enum status status = table_check(table, mapped, err);
+    enum status status = table_check(table, mapped, looks_closer, err);
     if (status != STATUS_OK) {
         sql_table_free(mapped);
         return status;
     }
     table->is_looked_at = true;
+    table->is_looked_closer = looks_closer;
     if (table_is_alike(mapped, table->table)) {
         memcpy(table->table->limits, mapped->limits, sizeof mapped->limits);
         sql_table_free(mapped);
@@ -144,12 +196,12 @@ enum status joint_table_find(struct joint_run *run, struct slice entity_type,
     if (i == types->count)
         return error_set(err, STATUS_REJECT, "this service has no joint type of that name");
     struct joint_table *table = *ret_table = &self->joint_tables[i];
-    if (table->is_looked_at)
+    if (table->is_looked_at && (table->is_looked_closer || !run->keeps_entities))
         return STATUS_OK;
     struct mapped_table *mapped = sql_table_new(&self->base, self->tables.dialect,
                                                 &types->mappings[i]);
     return mapped == NULL ? error_set(err, STATUS_RETRY, "out of memory")
-                          : table_look(table, mapped, err);
+                          : table_look(table, mapped, run->keeps_entities, err);
 }
 
 enum status joint_tables_renew(struct store_sql *store, struct error *err)

@@ -321,6 +321,8 @@ static enum status run_try_once(struct joint_run *run, struct error *err)
     if (status == STATUS_OK)
         status = joint_parents_keep(run, named, named_count, err);
     if (status == STATUS_OK)
+        status = run_check_count(run->entities.count, err);
+    if (status == STATUS_OK)
         status = joint_guard_look_back(run, err); /* triggers on what is reserved are guarded */
     return status;
 }
@@ -358,8 +360,7 @@ static enum status run_cover(struct joint_run *run, const struct joint_entity *e
     struct joint_table *table = NULL;
     char reason[2 * STORE_NAME_SIZE + 128];
     enum status status = joint_table_find(run, entity->entity_type, &table, err);
-    if (status != STATUS_OK || table->uncovered[0] == '\0' ||
-        (table->only_deletes && entity->operation != 'd'))
+    if (status != STATUS_OK || strchr(table->stops, entity->operation) == NULL)
         return joint_judge(status, err);
     utf8_format(reason, sizeof reason, "table %s cannot be promised: it %s", table->table->name,
                 table->uncovered);

@@ -113,6 +113,8 @@ struct sql_dialect {
     const char *reserved;   /* prefix of the database's own tables; NULL: none */
     size_t key_columns_max; /* 0: no limit */
     int denied;         /* native code of a missing right to make tables; 0: there are no roles */
+    const int *lacking; /* and, up to 0, of a function of Keepstep's that is not there, or not for
+                           the role; NULL: there are none */
     bool silence_stays; /* going back to a savepoint does not end silence() */
 
     /** Append the quoted name of a mapping's table. NULL: its name is one name. */

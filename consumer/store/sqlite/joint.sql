@@ -78,8 +78,8 @@ DELETE FROM keepstep_reserved WHERE proposer = ?1 AND id = ?2
 SELECT r.proposer, r.id, coalesce(j.proposal_offset, -1) FROM keepstep_reserved r
 LEFT JOIN keepstep_joint j ON j.proposer = r.proposer AND j.id = r.id
 WHERE r.entity_type = ?1 AND r.entity_key = ?2
--- What of a table no name covers: it stands in the way of each change (0), or only of deletes (1). Whether it
--- has unique indexes to look at (2), and foreign keys (3).
+-- What of a table no name covers: it stands in the way of each change (0), only of deletes (1), or of keeping a
+-- row too (5). Whether it has foreign keys to look at (3).
 -- name: joint_uncovered
 SELECT 'has the unique index ' || name, 0 FROM pragma_index_list(?1)
 WHERE "unique" = 1 AND origin <> 'pk'
@@ -90,7 +90,7 @@ SELECT 'is named by a foreign key of table ' || m.name, 1
 FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f
 WHERE m.type = 'table' AND f."table" = ?1 COLLATE NOCASE
 UNION ALL
-SELECT 'has no triggers that ask for reservations: run `keepstep init`', 0 WHERE 4 > (
+SELECT 'has no triggers that ask for reservations: run `keepstep init`', 5 WHERE 4 > (
     SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE
     AND sql LIKE '%keepstep_touched%')
 -- The foreign keys of a table, and the tables that they name.
