@@ -13,10 +13,13 @@
 #define PASSES_MAX 16 /* loads at once; then the relay looks after everything else */
 #define LATE_SHARE 4  /* of a load: what is not passed yet, because others may come in between */
 
+/* The measuring of a large set has looked at what waits, too, and does not look again. */
 void relay_forget_waits(struct relay *relay)
 {
     waits_done(&relay->waits);
     relay->waiting.passes = false;
+    if (relay->large.stage == LARGE_MEASURED && !relay->large.begun)
+        relay_large_again(relay);
 }
 
 /* The rest of a set that has numbers must come first. So nothing passes what waits meanwhile. */
@@ -49,7 +52,7 @@ static bool relay_pass(struct relay *relay, const struct outbox_rows *rows)
     struct waits *waits = &relay->waits;
     bool was_full = waits->full;
     size_t most = rows->count - rows->count / LATE_SHARE;
-    size_t passed = waits_pass(waits, rows->rows, most);
+    size_t passed = waits_pass(waits, rows->rows, rows->count, most);
     if (waits->full && !was_full)
         log_warning("relay",
                     "more than %d entities have changes that wait with a paused type: what stands "

@@ -186,13 +186,15 @@ bool waits_remember(struct waits *waits, const struct outbox_row *rows, size_t c
     return true;
 }
 
-size_t waits_pass(struct waits *waits, const struct outbox_row *rows, size_t count)
+size_t waits_pass(struct waits *waits, const struct outbox_row *rows, size_t count, size_t most)
 {
     size_t passed = 0;
-    while (passed < count && rows[passed].paused && !waits->full) {
+    while (passed < most && rows[passed].paused && !waits->full) {
         waits->full = !waits_remember(waits, &rows[passed], 1);
         passed += !waits->full;
     }
+    if (passed > 0 && (passed == count || !rows[passed].paused))
+        passed--; /* to remember it once more changes nothing */
     if (passed > 0) {
         waits->passed = rows[passed - 1].position;
         waits->count += passed;

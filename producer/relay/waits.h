@@ -39,8 +39,10 @@ enum status waits_mark(const struct waits *waits, struct outbox_row *rows, size_
  * @return false: there is no room. */
 bool waits_remember(struct waits *waits, const struct outbox_row *rows, size_t count);
 
-/** Pass the first of some rows, which are marked and stand behind what was passed.
+/** Pass the first of some rows, which are marked and stand behind what was passed: at most `most`,
+ * and never all that wait. So a later load finds a row behind what was passed, and with it says
+ * whether something came late.
  * @return how many were passed. */
-size_t waits_pass(struct waits *waits, const struct outbox_row *rows, size_t count);
+size_t waits_pass(struct waits *waits, const struct outbox_row *rows, size_t count, size_t most);
 
 #endif
