@@ -148,12 +148,15 @@ static enum status session_execute(struct store_sql *sql, const char *text, stru
     return store_sqlite_execute((struct store_sqlite *)sql, text, err);
 }
 
+/* A deferred foreign key refuses at once, as if it were immediate: COMMIT would be too late. */
 static enum status session_change(struct store_sql *sql, const char *text, int64_t *ret_rows,
                                   struct error *err)
 {
     struct store_sqlite *self = (struct store_sqlite *)sql;
     enum status status = store_sqlite_execute(self, text, err);
     *ret_rows = status == STATUS_OK ? sqlite3_changes64(self->database) : 0;
+    if (status == STATUS_OK && self->has_deferred && !self->defers)
+        status = store_sqlite_check_deferred(self, "a deferred foreign key", err);
     return status;
 }
 
