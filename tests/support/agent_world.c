@@ -25,7 +25,7 @@ static const char *event_id(const struct agent_world_event *event, int sequence)
     return test_format("p%de%d", event->partition, sequence);
 }
 
-void agent_world_send(struct agent_world *world, const struct agent_world_event *event)
+void agent_world_put(struct agent_world *world, const struct agent_world_event *event)
 {
     int id = event->id != 0 ? event->id : world->keys[event->partition];
     const char *key = test_format("{\"id\":%d}", id);
@@ -59,7 +59,17 @@ void agent_world_send(struct agent_world *world, const struct agent_world_event 
                                        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
                                        RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END),
                      RD_KAFKA_RESP_ERR_NO_ERROR);
+}
+
+void agent_world_flush(struct agent_world *world)
+{
     assert_int_equal(rd_kafka_flush(world->producer, 5000), RD_KAFKA_RESP_ERR_NO_ERROR);
+}
+
+void agent_world_send(struct agent_world *world, const struct agent_world_event *event)
+{
+    agent_world_put(world, event);
+    agent_world_flush(world);
 }
 
 void agent_world_start(struct agent_world *world)

@@ -56,6 +56,9 @@ struct agent_world_event {
 
 /** Publish an update of the partition's key, and wait for the broker. */
 void agent_world_send(struct agent_world *world, const struct agent_world_event *event);
+/** The same in two steps, so that several are sent together. */
+void agent_world_put(struct agent_world *world, const struct agent_world_event *event);
+void agent_world_flush(struct agent_world *world);
 
 /** Start the agent's thread; end it, which must succeed; wait until it ends by itself. */
 void agent_world_start(struct agent_world *world);

@@ -29,14 +29,16 @@ static void wait_for(const char *sql, const char *expected)
         test_fail("%s: '%s' and not '%s'", sql, sqlite_text(world.database, sql), expected);
 }
 
-/* Send the first set, of SIZE records of `rows` rows; 0: of the partition's own one. */
+/* Send the first set, of SIZE records of `rows` rows; 0: of the partition's own one. They are sent
+ * together, because the mock cluster answers with no more at a time than was sent so. */
 static void send_set(int rows, const char *text)
 {
     for (int i = 1; i <= SIZE; i++)
-        agent_world_send(&world, &(struct agent_world_event){.sequence = i,
-                                                             .text = text,
-                                                             .id = rows == 0 ? 0 : 1 + i % rows,
-                                                             .changeset_end = SIZE});
+        agent_world_put(&world, &(struct agent_world_event){.sequence = i,
+                                                            .text = text,
+                                                            .id = rows == 0 ? 0 : 1 + i % rows,
+                                                            .changeset_end = SIZE});
+    agent_world_flush(&world);
 }
 
 /* Each of its records was a batch of its own. */
