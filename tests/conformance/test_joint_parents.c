@@ -3,21 +3,14 @@
  */
 #include "tests/support/database_case.h"
 #include "tests/support/joint_case.h"
+#include "tests/support/joint_writer.h"
 
-#include "common/clock.h"
 #include "consumer/store/sql/joint.h"
-
-#include <pthread.h>
-
-#define A_WHILE_US INT64_C(100000) /* in which a writer comes to what it waits for */
 
 #define MOVEMENT(of_id)   "{\"service\":\"shop\",\"type\":\"movement\",\"key\":{\"id\":" of_id "},"
 #define MOVES(of_id, sku) "[" MOVEMENT(of_id) "\"op\":\"c\",\"set\":{\"sku\":" sku ",\"delta\":1}}]"
 #define NAMES             "SELECT entity_key, operation FROM keepstep_reserved ORDER BY 1"
 #define A_IS_KEPT         "{\"id\":1}|c\n{\"sku\":\"A\"}|k\n"
-
-static const char *const levels[] = {"READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"};
-#define LEVELS (sizeof levels / sizeof *levels)
 
 /* By which a service takes the row A away from under a movement. */
 static const char *const gone[] = {"DELETE FROM stock WHERE sku = 'A'",
@@ -254,56 +247,27 @@ static bool is_kept_out(const char *error)
                              strstr(error, "Record has changed since last read") != NULL);
 }
 
-static struct session *writer_begin(const char *level)
-{
-    struct session *writer = session_open(joint_case_url);
-    session_run(writer,
-                test_format("SET SESSION %s ISOLATION LEVEL %s",
-                            database_case_kind == DATABASE_POSTGRESQL
-                                ? "CHARACTERISTICS AS TRANSACTION"
-                                : "TRANSACTION",
-                            level),
-                NULL);
-    session_run(writer, "BEGIN", NULL);
-    return writer;
-}
-
-struct writing {
-    struct session *writer;
-    const char *sql;
-    const char *error;
-    pthread_t thread;
-};
-
-static void *writing_run(void *context)
-{
-    struct writing *writing = context;
-    writing->error = session_try(writing->writer, writing->sql, NULL);
-    return NULL;
-}
-
 static void a_writer_that_comes_behind_a_try_does_not_take_the_row_away(void)
 {
     begin();
-    for (size_t i = 0; i < LEVELS; i++) {
+    for (size_t i = 0; i < JOINT_WRITER_LEVELS; i++) {
         for (size_t j = 0; j < GONE; j++) {
             const struct joint_part part = joint_case_part("t", 7, MOVES("1", "\"A\""));
             fill();
-            struct writing writing = {.writer = writer_begin(levels[i]), .sql = gone[j]};
+            struct joint_writing writing = {.writer = joint_writer_begin(joint_writer_levels[i]),
+                                            .sql = gone[j]};
             if (i > 0)
                 session_run(writing.writer, "SELECT count(*) FROM audit", NULL);
             joint_case_begin();
             joint_case_assert_yes(joint_case_ops->attempt(joint_case_store, &part, &joint_case_err),
                                   "attempt");
-            assert_int_equal(pthread_create(&writing.thread, NULL, writing_run, &writing), 0);
-            clock_sleep_us(A_WHILE_US);
+            joint_writing_begin(&writing);
             joint_case_commit();
-            assert_int_equal(pthread_join(writing.thread, NULL), 0);
+            joint_writing_join(&writing);
             if (!is_kept_out(writing.error))
-                test_fail("%s: %s: %s", levels[i], gone[j],
+                test_fail("%s: %s: %s", joint_writer_levels[i], gone[j],
                           writing.error == NULL ? "was not refused" : writing.error);
-            session_run(writing.writer, "ROLLBACK", NULL);
-            session_close(writing.writer);
+            joint_writer_end(writing.writer, "ROLLBACK");
             joint_case_assert_yes(joint_case_settle("t", MOVES("1", "\"A\""), true), "settle");
         }
     }
@@ -313,16 +277,15 @@ static void a_writer_that_comes_behind_a_try_does_not_take_the_row_away(void)
 static void a_try_waits_for_a_writer_that_takes_the_row_away_first(void)
 {
     begin();
-    for (size_t i = 0; i < LEVELS; i++) {
+    for (size_t i = 0; i < JOINT_WRITER_LEVELS; i++) {
         for (size_t j = 0; j < GONE; j++) {
             fill();
-            struct session *writer = writer_begin(levels[i]);
+            struct session *writer = joint_writer_begin(joint_writer_levels[i]);
             session_run(writer, gone[j], NULL);
             if (joint_case_attempt("t", 7, MOVES("1", "\"A\"")) != STATUS_RETRY)
-                test_fail("%s: %s: the try did not wait: %s", levels[i], gone[j],
+                test_fail("%s: %s: the try did not wait: %s", joint_writer_levels[i], gone[j],
                           joint_case_err.text);
-            session_run(writer, "COMMIT", NULL);
-            session_close(writer);
+            joint_writer_end(writer, "COMMIT");
             joint_case_assert_no(joint_case_attempt("t", 7, MOVES("1", "\"A\"")), "foreign key",
                                  gone[j]);
         }

@@ -2,21 +2,13 @@
  * (rule 64), at each isolation level, and what no name covers is not promised. */
 #include "tests/support/database_case.h"
 #include "tests/support/joint_case.h"
-
-#include "common/clock.h"
-
-#include <pthread.h>
-
-#define A_WHILE_US INT64_C(100000) /* in which a writer comes to what it waits for */
+#include "tests/support/joint_writer.h"
 
 /* N with a state that nobody has; A is given it. */
 #define TAKES_NEW "[" ABSENT "\"op\":\"c\",\"set\":{\"free\":2,\"state\":\"x\"}}]"
 #define TAKES     "[" STOCK "\"op\":\"u\",\"set\":{\"state\":\"x\"}}]"
 #define INDEX     "CREATE UNIQUE INDEX state_once ON stock (state)"
 #define NAME      "[\"state_once\""
-
-static const char *const levels[] = {"READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"};
-#define LEVELS (sizeof levels / sizeof *levels)
 
 #define TAKEN(how) "INSERT " how "INTO stock (sku, free, state) VALUES ('C', 1, 'x')"
 
@@ -57,32 +49,12 @@ static const char *drop_index(const char *name)
         database_case_kind == DATABASE_MARIADB ? "DROP INDEX %s ON stock" : "DROP INDEX %s", name);
 }
 
-static struct session *writer_begin(const char *level)
-{
-    struct session *writer = session_open(joint_case_url);
-    session_run(writer,
-                test_format("SET SESSION %s ISOLATION LEVEL %s",
-                            database_case_kind == DATABASE_POSTGRESQL
-                                ? "CHARACTERISTICS AS TRANSACTION"
-                                : "TRANSACTION",
-                            level),
-                NULL);
-    session_run(writer, "BEGIN", NULL);
-    return writer;
-}
-
-static void writer_end(struct session *writer, const char *how)
-{
-    session_run(writer, how, NULL);
-    session_close(writer);
-}
-
 /* Only a snapshot that is older than the reservation may be told otherwise. */
 static void assert_kept_out(const char *error, const char *level, const char *sql)
 {
     bool told = error != NULL &&
                 (strstr(error, "is reserved by a joint transaction, t of web") != NULL ||
-                 (strcmp(level, levels[0]) != 0 &&
+                 (strcmp(level, joint_writer_levels[0]) != 0 &&
                   (strstr(error, "could not serialize access") != NULL ||
                    strstr(error, "Record has changed since last read") != NULL)));
     if (!told)
@@ -92,19 +64,19 @@ static void assert_kept_out(const char *error, const char *level, const char *sq
 static void a_promised_value_is_taken_by_no_writer(void)
 {
     begin_with(INDEX);
-    for (size_t i = 0; i < LEVELS; i++) {
+    for (size_t i = 0; i < JOINT_WRITER_LEVELS; i++) {
         for (size_t j = 0; take(j) != NULL; j++) {
             fill();
-            struct session *old = writer_begin(levels[i]);
+            struct session *old = joint_writer_begin(joint_writer_levels[i]);
             session_run(old, "SELECT count(*) FROM audit", NULL); /* its snapshot */
             joint_case_assert_yes(joint_case_attempt("t", 7, j % 2 == 0 ? TAKES_NEW : TAKES),
                                   take(j));
             assert_non_null(strstr(joint_case_text(RESERVED), NAME));
-            assert_kept_out(session_try(old, take(j), NULL), levels[i], take(j));
-            writer_end(old, "ROLLBACK");
-            struct session *new = writer_begin(levels[i]);
-            assert_kept_out(session_try(new, take(j), NULL), levels[0], take(j));
-            writer_end(new, "ROLLBACK");
+            assert_kept_out(session_try(old, take(j), NULL), joint_writer_levels[i], take(j));
+            joint_writer_end(old, "ROLLBACK");
+            struct session *new = joint_writer_begin(joint_writer_levels[i]);
+            assert_kept_out(session_try(new, take(j), NULL), joint_writer_levels[0], take(j));
+            joint_writer_end(new, "ROLLBACK");
             joint_case_assert_yes(joint_case_settle("t", j % 2 == 0 ? TAKES_NEW : TAKES, true),
                                   "settle");
             assert_string_equal(joint_case_text("SELECT sku FROM stock WHERE state = 'x'"),
@@ -115,38 +87,24 @@ static void a_promised_value_is_taken_by_no_writer(void)
     joint_case_done();
 }
 
-struct writing {
-    struct session *writer;
-    const char *sql;
-    const char *error;
-    pthread_t thread;
-};
-
-static void *writing_run(void *context)
-{
-    struct writing *writing = context;
-    writing->error = session_try(writing->writer, writing->sql, NULL);
-    return NULL;
-}
-
 /* The try has made the row and taken it back: only the bucket keeps the writer waiting. */
 static void a_writer_that_comes_between_try_and_commit_does_not_take_the_value(void)
 {
     begin_with(INDEX);
-    for (size_t i = 0; i < LEVELS; i++) {
+    for (size_t i = 0; i < JOINT_WRITER_LEVELS; i++) {
         for (size_t j = 0; take(j) != NULL; j++) {
             const struct joint_part part = joint_case_part("t", 7, TAKES_NEW);
             fill();
             joint_case_begin();
             joint_case_assert_yes(joint_case_ops->attempt(joint_case_store, &part, &joint_case_err),
                                   "attempt");
-            struct writing writing = {.writer = writer_begin(levels[i]), .sql = take(j)};
-            assert_int_equal(pthread_create(&writing.thread, NULL, writing_run, &writing), 0);
-            clock_sleep_us(A_WHILE_US);
+            struct joint_writing writing = {.writer = joint_writer_begin(joint_writer_levels[i]),
+                                            .sql = take(j)};
+            joint_writing_begin(&writing);
             joint_case_commit();
-            assert_int_equal(pthread_join(writing.thread, NULL), 0);
-            assert_kept_out(writing.error, levels[i], take(j));
-            writer_end(writing.writer, "ROLLBACK");
+            joint_writing_join(&writing);
+            assert_kept_out(writing.error, joint_writer_levels[i], take(j));
+            joint_writer_end(writing.writer, "ROLLBACK");
             joint_case_assert_yes(joint_case_settle("t", TAKES_NEW, true), "settle");
         }
     }
@@ -156,16 +114,16 @@ static void a_writer_that_comes_between_try_and_commit_does_not_take_the_value(v
 static void a_try_waits_for_a_writer_that_takes_the_value_first(void)
 {
     begin_with(INDEX);
-    for (size_t i = 0; i < LEVELS; i++) {
+    for (size_t i = 0; i < JOINT_WRITER_LEVELS; i++) {
         for (size_t j = 0; take(j) != NULL; j++) {
             fill();
-            struct session *writer = writer_begin(levels[i]);
+            struct session *writer = joint_writer_begin(joint_writer_levels[i]);
             session_run(writer, take(j), NULL);
             if (joint_case_attempt("t", 7, TAKES_NEW) != STATUS_RETRY)
-                test_fail("%s: %s: the try did not wait: %s", levels[i], take(j),
+                test_fail("%s: %s: the try did not wait: %s", joint_writer_levels[i], take(j),
                           joint_case_err.text);
             assert_string_equal(joint_case_text(RESERVED), "");
-            writer_end(writer, "COMMIT");
+            joint_writer_end(writer, "COMMIT");
             joint_case_assert_no(joint_case_attempt("t", 7, TAKES_NEW), "state_once", take(j));
         }
     }

@@ -2,16 +2,12 @@
  * first, a promise is kept and no writer waits for a decision (rules 66 and 67). */
 #include "tests/support/database_case.h"
 #include "tests/support/joint_case.h"
+#include "tests/support/joint_writer.h"
 
 #include "common/clock.h"
 
-#include <pthread.h>
-
-#define A_WHILE_US INT64_C(100000) /* in which a writer comes to what it waits for */
-
-static const char *const levels[] = {"READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"};
-#define LEVELS  (sizeof levels / sizeof *levels)
-#define GUARDED "SELECT sum(reserved) FROM keepstep_guard"
+#define RELOAD_US INT64_C(100000) /* in which a server takes a setting */
+#define GUARDED   "SELECT sum(reserved) FROM keepstep_guard"
 
 static const char *promise_of(const struct joint_write *write)
 {
@@ -25,32 +21,17 @@ static void fill(void)
     (void)joint_case_text("INSERT INTO stock (sku, free) VALUES ('B', 5)");
 }
 
-static struct session *writer_begin(const char *level)
-{
-    struct session *writer = session_open(joint_case_url);
-    session_run(writer,
-                test_format("SET SESSION %s ISOLATION LEVEL %s",
-                            database_case_kind == DATABASE_POSTGRESQL
-                                ? "CHARACTERISTICS AS TRANSACTION"
-                                : "TRANSACTION",
-                            level),
-                NULL);
-    session_run(writer, "BEGIN", NULL);
-    return writer;
-}
-
 static void writer_first(const char *level, const struct joint_write *write)
 {
     const char *changes = promise_of(write);
     fill();
-    struct session *writer = writer_begin(level);
+    struct session *writer = joint_writer_begin(level);
     session_run(writer, write->sql, NULL);
     if (joint_case_attempt("t", 7, changes) != STATUS_RETRY)
         test_fail("%s: %s: the try did not wait for the writer: %s", level, write->sql,
                   joint_case_err.text);
     assert_string_equal(joint_case_text(RESERVED), "");
-    session_run(writer, "COMMIT", NULL);
-    session_close(writer);
+    joint_writer_end(writer, "COMMIT");
     bool can = strcmp(joint_case_text(write->of_absent
                                           ? "SELECT count(*) FROM stock WHERE sku = 'N'"
                                           : "SELECT 1 - count(*) FROM stock WHERE sku = 'A'"),
@@ -65,39 +46,18 @@ static void writer_first(const char *level, const struct joint_write *write)
 static void a_try_waits_for_a_writer_that_came_first(void)
 {
     joint_case_begin_test();
-    for (size_t i = 0; i < LEVELS; i++) {
+    for (size_t i = 0; i < JOINT_WRITER_LEVELS; i++) {
         for (size_t j = 0; j < joint_case_texts->write_count; j++)
-            writer_first(levels[i], &joint_case_texts->writes[j]);
+            writer_first(joint_writer_levels[i], &joint_case_texts->writes[j]);
     }
     joint_case_done();
 }
 
-/* A statement of a writer, in a thread of its own. */
-struct writing {
-    struct session *writer;
-    const char *sql;
-    const char *error;
-    pthread_t thread;
-};
-
-static void *writing_run(void *context)
-{
-    struct writing *writing = context;
-    writing->error = session_try(writing->writer, writing->sql, NULL);
-    return NULL;
-}
-
-static void writing_begin(struct writing *writing)
-{
-    assert_int_equal(pthread_create(&writing->thread, NULL, writing_run, writing), 0);
-    clock_sleep_us(A_WHILE_US);
-}
-
 /* Only a snapshot that is older than the reservation is told otherwise of it. */
-static void assert_kept_out(const struct writing *writing, const char *level)
+static void assert_kept_out(const struct joint_writing *writing, const char *level)
 {
     bool told = writing->error != NULL &&
-                (strcmp(level, levels[0]) != 0 ||
+                (strcmp(level, joint_writer_levels[0]) != 0 ||
                  strstr(writing->error, "is reserved by a joint transaction, t of web") != NULL);
     if (!told)
         test_fail("%s: %s: %s", level, writing->sql,
@@ -113,13 +73,12 @@ static void agent_first(const char *level, const struct joint_write *write)
     joint_case_begin();
     joint_case_assert_yes(joint_case_ops->attempt(joint_case_store, &part, &joint_case_err),
                           changes);
-    struct writing writing = {.writer = writer_begin(level), .sql = write->sql};
-    writing_begin(&writing);
+    struct joint_writing writing = {.writer = joint_writer_begin(level), .sql = write->sql};
+    joint_writing_begin(&writing);
     joint_case_commit();
-    assert_int_equal(pthread_join(writing.thread, NULL), 0);
+    joint_writing_join(&writing);
     assert_kept_out(&writing, level);
-    session_run(writing.writer, "ROLLBACK", NULL);
-    session_close(writing.writer);
+    joint_writer_end(writing.writer, "ROLLBACK");
     joint_case_assert_yes(joint_case_settle("t", changes, true), changes);
     assert_string_equal(joint_case_text("SELECT count(*) FROM stock WHERE free = 2"), "1\n");
 }
@@ -127,9 +86,9 @@ static void agent_first(const char *level, const struct joint_write *write)
 static void a_writer_that_comes_behind_a_try_is_refused_when_it_is_committed(void)
 {
     joint_case_begin_test();
-    for (size_t i = 0; i < LEVELS; i++) {
+    for (size_t i = 0; i < JOINT_WRITER_LEVELS; i++) {
         for (size_t j = 0; j < joint_case_texts->write_count; j++)
-            agent_first(levels[i], &joint_case_texts->writes[j]);
+            agent_first(joint_writer_levels[i], &joint_case_texts->writes[j]);
     }
     joint_case_done();
 }
@@ -138,17 +97,17 @@ static void a_writer_that_comes_behind_a_try_is_refused_when_it_is_committed(voi
 static void a_snapshot_from_before_the_reservation_writes_nothing_of_it(void)
 {
     joint_case_begin_test();
-    for (size_t i = 0; i < LEVELS; i++) {
+    for (size_t i = 0; i < JOINT_WRITER_LEVELS; i++) {
         for (size_t j = 0; j < joint_case_texts->write_count; j++) {
             const struct joint_write *write = &joint_case_texts->writes[j];
             fill();
-            struct writing writing = {.writer = writer_begin(levels[i]), .sql = write->sql};
+            struct joint_writing writing = {.writer = joint_writer_begin(joint_writer_levels[i]),
+                                            .sql = write->sql};
             session_run(writing.writer, "SELECT count(*) FROM audit", NULL);
             joint_case_assert_yes(joint_case_attempt("t", 7, promise_of(write)), write->sql);
-            (void)writing_run(&writing);
-            assert_kept_out(&writing, levels[i]);
-            session_run(writing.writer, "ROLLBACK", NULL);
-            session_close(writing.writer);
+            joint_writing_run(&writing);
+            assert_kept_out(&writing, joint_writer_levels[i]);
+            joint_writer_end(writing.writer, "ROLLBACK");
             joint_case_assert_yes(joint_case_settle("t", promise_of(write), false), write->sql);
         }
     }
@@ -158,15 +117,14 @@ static void a_snapshot_from_before_the_reservation_writes_nothing_of_it(void)
 static void writers_of_other_entities_hinder_nobody(void)
 {
     joint_case_begin_test();
-    for (size_t i = 0; i < LEVELS; i++) {
+    for (size_t i = 0; i < JOINT_WRITER_LEVELS; i++) {
         fill();
-        struct session *writer = writer_begin(levels[i]);
+        struct session *writer = joint_writer_begin(joint_writer_levels[i]);
         session_run(writer, "UPDATE stock SET free = 6 WHERE sku = 'B'", NULL);
         session_run(writer, "INSERT INTO stock (sku, free) VALUES ('C', 1)", NULL);
         joint_case_assert_yes(joint_case_attempt("t", 7, MINUS(3)), "attempt");
         session_run(writer, "UPDATE stock SET free = 7 WHERE sku = 'B'", NULL);
-        session_run(writer, "COMMIT", NULL);
-        session_close(writer);
+        joint_writer_end(writer, "COMMIT");
         joint_case_assert_yes(joint_case_settle("t", MINUS(3), true), "settle");
         assert_string_equal(joint_case_text("SELECT sku, free FROM stock ORDER BY sku"),
                             "A|7\nB|7\nC|1\n");
@@ -178,17 +136,16 @@ static void writers_of_other_entities_hinder_nobody(void)
 static void a_decision_is_made_once_a_refused_writer_has_ended(void)
 {
     joint_case_begin_test();
-    for (size_t i = 0; i < LEVELS; i++) {
+    for (size_t i = 0; i < JOINT_WRITER_LEVELS; i++) {
         fill();
         joint_case_assert_yes(joint_case_attempt("t", 7, MINUS(3)), "attempt");
-        struct session *writer = writer_begin(levels[i]);
+        struct session *writer = joint_writer_begin(joint_writer_levels[i]);
         const char *error = session_try(writer, "UPDATE stock SET free = 1 WHERE sku = 'A'", NULL);
         assert_non_null(error);
         enum status status = joint_case_settle("t", MINUS(3), true);
         if (status != STATUS_RETRY)
             joint_case_assert_yes(status, "a statement that fails may give its locks back");
-        session_run(writer, "ROLLBACK", NULL);
-        session_close(writer);
+        joint_writer_end(writer, "ROLLBACK");
         if (status == STATUS_RETRY)
             joint_case_assert_yes(joint_case_settle("t", MINUS(3), true), "settle");
         assert_string_equal(joint_case_text(ROW), "7|sold|1.25\n");
@@ -207,11 +164,10 @@ static void a_decision_does_not_wait_for_a_bucket(void)
     joint_case_begin_test();
     joint_case_assert_yes(joint_case_attempt("t", 7, MINUS(3)), "attempt");
     assert_string_equal(joint_case_text(GUARDED), "1\n");
-    struct session *writer = writer_begin(levels[0]);
+    struct session *writer = joint_writer_begin(joint_writer_levels[0]);
     session_run(writer, shares[database_case_kind], NULL);
     joint_case_assert_yes(joint_case_settle("t", MINUS(3), true), "settle");
-    session_run(writer, "COMMIT", NULL);
-    session_close(writer);
+    joint_writer_end(writer, "COMMIT");
     assert_string_equal(joint_case_text(GUARDED), "1\n");
     joint_case_assert_taken("UPDATE stock SET free = 8 WHERE sku = 'A'");
     joint_case_assert_yes(joint_case_attempt("u", 8, MINUS(3)), "attempt");
@@ -225,8 +181,9 @@ static void what_is_reserved_is_not_truncated_or_its_decision_is_held(void)
 {
     joint_case_begin_test();
     joint_case_assert_yes(joint_case_attempt("t", 7, MINUS(3)), "attempt");
-    struct writing writing = {.writer = session_open(joint_case_url), .sql = "TRUNCATE stock"};
-    (void)writing_run(&writing);
+    struct joint_writing writing = {.writer = session_open(joint_case_url),
+                                    .sql = "TRUNCATE stock"};
+    joint_writing_run(&writing);
     session_close(writing.writer);
     enum status status = joint_case_settle("t", MINUS(3), true);
     if (database_case_kind == DATABASE_MARIADB) {
@@ -258,12 +215,12 @@ static void a_server_that_can_lose_commits_promises_nothing(void)
     (void)joint_case_text(settings[database_case_kind].careless);
     if (reload)
         (void)joint_case_text("SELECT pg_reload_conf()");
-    clock_sleep_us(A_WHILE_US);
+    clock_sleep_us(RELOAD_US);
     enum status status = joint_case_attempt("t", 7, MINUS(3));
     (void)joint_case_text(settings[database_case_kind].careful);
     if (reload)
         (void)joint_case_text("SELECT pg_reload_conf()");
-    clock_sleep_us(A_WHILE_US);
+    clock_sleep_us(RELOAD_US);
     joint_case_assert_no(status, settings[database_case_kind].no, "careless");
     assert_string_equal(joint_case_text(RESERVED), "");
     joint_case_assert_yes(joint_case_attempt("t", 7, MINUS(3)), "careful");
