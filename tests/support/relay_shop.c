@@ -100,6 +100,16 @@ void relay_shop_stop(struct relay_shop *shop)
         test_fail("the relay ended: %s", shop->err.text);
 }
 
+/* What is sent together is one request: the mock cluster would take the records of a second one,
+ * which a broker refuses because those in front of them are missing. */
+void relay_shop_refuse_first(struct relay_shop *shop)
+{
+    shop->kafka[1] = (struct text_pair){"linger.ms", "300"};
+    shop->config.kafka_count = 2;
+    rd_kafka_mock_push_request_errors(shop->cluster, 0, 2, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+                                      RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+}
+
 void relay_shop_done(struct relay_shop *shop)
 {
     rd_kafka_mock_cluster_destroy(shop->cluster);

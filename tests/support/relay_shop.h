@@ -45,6 +45,10 @@ void relay_shop_start(struct relay_shop *shop);
 /** Stop the relay. The test fails if it ended with an error. */
 void relay_shop_stop(struct relay_shop *shop);
 
+/** Make the broker refuse the first batch that the relay sends, then its first record alone. To be
+ * called before relay_shop_start(). */
+void relay_shop_refuse_first(struct relay_shop *shop);
+
 /** Put an order into the outbox of the SQLite database. Its key is {"id":7}, or 7 if `bare`. */
 void relay_shop_write(const struct relay_shop *shop, int id, bool bare, const char *after);
 /** Wait until a query on the SQLite database gives `rows`. */
