@@ -98,7 +98,8 @@ run_program() { # TIER NAME PROGRAM
     if [ "$1" = fuzz ]; then
         run_fuzz "$2" "$3"
     else
-        timeout -k 5 "$(limit_of "$1")" "$3"
+        # In a session of its own: what it does to its group does not reach who ends it.
+        timeout -k 5 "$(limit_of "$1")" setsid "$3"
     fi
 }
 
@@ -187,8 +188,8 @@ run_all() { # PROGRAM...: lines of programs_of()
     while read -r order tier name program; do
         take_places 1
         {
-            run_one "$tier" "$name" "$program"
-            leave_places 1
+            trap 'leave_places 1' EXIT # also where this, or what it waits for, is ended
+            (run_one "$tier" "$name" "$program")
         } &
     done < <(printf '%s\n' "$@" | grep '^early'; printf '%s\n' "$@" | grep '^normal')
     wait
