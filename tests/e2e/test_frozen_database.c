@@ -280,8 +280,10 @@ static void assert_kept_their_partitions(int server)
 
 static void end_copies(void)
 {
-    for (int i = 0; i < SERVERS; i++)
+    for (int i = 0; i < SERVERS; i++) {
+        assert_true(process_wait_catches(services.copies[i].process, SIGTERM, STOP_MS));
         process_signal(services.copies[i].process, SIGTERM);
+    }
     for (int i = 0; i < SERVERS; i++)
         assert_ended(&services.copies[i]);
 }
@@ -355,19 +357,22 @@ static void sidecars_go_on_and_end_while_their_servers_stand_still(void **state)
     stop_all();
 }
 
-/* @return the process that serves the relay's second session; 0: there is none. */
-static pid_t second_session(const struct sidecar *shop)
-{
-    const char *pid = database_text(
-        shop->url, "SELECT coalesce(max(pid), 0) FROM (SELECT pid, row_number() OVER (ORDER BY "
-                   "backend_start) AS n FROM pg_stat_activity "
-                   "WHERE application_name = 'keepstep relay') AS s WHERE n = 2");
-    return (pid_t)strtol(pid, NULL, 10);
-}
+struct second_session {
+    const struct sidecar *shop;
+    pid_t pid; /* of the process that serves it; 0: there is none */
+};
 
+/* What is seen is kept: at another look it may be gone, and a signal to 0 is one to the test. */
 static bool has_second_session(void *context)
 {
-    return second_session(context) != 0;
+    struct second_session *second = context;
+    const char *pid = database_text(
+        second->shop->url,
+        "SELECT coalesce(max(pid), 0) FROM (SELECT pid, row_number() OVER (ORDER BY "
+        "backend_start) AS n FROM pg_stat_activity "
+        "WHERE application_name = 'keepstep relay') AS s WHERE n = 2");
+    second->pid = (pid_t)strtol(pid, NULL, 10);
+    return second->pid > 0;
 }
 
 static void write_backlog(const struct sidecar *shop, int first, int count)
@@ -388,10 +393,10 @@ static void a_relay_goes_on_and_ends_while_its_second_session_stands_still(void 
                                   "name VARCHAR(100) NOT NULL, amount INTEGER)");
     sidecar_begin(&shop);
     write_backlog(&shop, 1, 4 * ROWS);
-    if (!test_wait(has_second_session, &shop, READY_MS))
+    struct second_session second = {.shop = &shop};
+    if (!test_wait(has_second_session, &second, READY_MS))
         test_fail("no second session: %s", process_errors(shop.process));
-    pid_t frozen = second_session(&shop);
-    assert_int_equal(kill(frozen, SIGSTOP), 0);
+    assert_int_equal(kill(second.pid, SIGSTOP), 0);
     write_backlog(&shop, 1 + 4 * ROWS, 4 * ROWS);
     if (!database_wait_for(shop.url,
                            "SELECT sum(acknowledged_sequence) FROM keepstep_relay_partition",
@@ -401,7 +406,7 @@ static void a_relay_goes_on_and_ends_while_its_second_session_stands_still(void 
         test_fail("%s", process_errors(shop.process));
     process_signal(shop.process, SIGTERM);
     assert_ended(&shop);
-    assert_int_equal(kill(frozen, SIGCONT), 0);
+    assert_int_equal(kill(second.pid, SIGCONT), 0);
 }
 
 int main(void)

@@ -177,7 +177,6 @@ static void no_trigger_on_keepstep_joint_stops_a_transaction(void **state)
     begin(&pair);
     for (int i = 0; i < COUNT; i++) {
         const char *id = test_format("t%d", i);
-        expect_said(&pair.bank, "keepstep .* starts"); /* else it could not be stopped */
         sidecar_stop(&pair.bank);
         (void)sqlite_text(pair.bank.database, test_format("CREATE TRIGGER x %s", triggers[i]));
         sidecar_start(&pair.bank, NULL);

@@ -143,6 +143,34 @@ bool process_wait_stopped(struct process *process, int64_t limit_ms)
     return test_wait(process_stands, process, limit_ms) && process->stopped;
 }
 
+struct process_catching {
+    struct process *process;
+    int signal_number;
+};
+
+static bool process_catches(void *context)
+{
+    const struct process_catching *catching = context;
+    char line[256];
+    unsigned long long caught = 0;
+    if (process_ended(catching->process))
+        return true;
+    FILE *status = fopen(test_format("/proc/%d/status", process_id(catching->process)), "re");
+    while (status != NULL && fgets(line, sizeof line, status) != NULL) {
+        if (sscanf(line, "SigCgt: %llx", &caught) == 1)
+            break;
+    }
+    if (status != NULL)
+        (void)fclose(status);
+    return (caught >> (catching->signal_number - 1) & 1) != 0;
+}
+
+bool process_wait_catches(struct process *process, int signal_number, int64_t limit_ms)
+{
+    struct process_catching catching = {process, signal_number};
+    return test_wait(process_catches, &catching, limit_ms);
+}
+
 int process_id(const struct process *process)
 {
     return process->id;

@@ -30,6 +30,10 @@ void process_signal(struct process *process, int signal_number);
 /** Wait until a signal has stopped it. @return false after the limit, or if it ended. */
 bool process_wait_stopped(struct process *process, int64_t limit_ms);
 
+/** Wait until a signal would not kill it any more: it has a handler by then, or has ended. @return
+ * false after the limit. */
+bool process_wait_catches(struct process *process, int signal_number, int64_t limit_ms);
+
 /** @return a number of KiB of /proc/PID/status: "VmRSS", "VmHWM". The process must run. */
 int64_t process_memory_kib(const struct process *process, const char *what);
 

@@ -145,6 +145,7 @@ void sidecar_begin(struct sidecar *sidecar)
 
 void sidecar_stop(struct sidecar *sidecar)
 {
+    (void)process_wait_catches(sidecar->process, SIGTERM, SIDECAR_STOP_MS);
     int code = process_stop(sidecar->process, SIDECAR_STOP_MS);
     if (code != 0)
         test_fail("%s ended with %d: %s", sidecar->name, code, process_errors(sidecar->process));

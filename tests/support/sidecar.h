@@ -56,7 +56,8 @@ void sidecar_start(struct sidecar *sidecar, const char *failpoint);
 /** Prepare its database and start it: sidecar_init() and sidecar_start() with their defaults. */
 void sidecar_begin(struct sidecar *sidecar);
 
-/** Stop it with SIGTERM. The test fails if that takes over 20 s, or if its exit code is not 0. */
+/** Stop it with SIGTERM, also one that was just started. The test fails if that takes over 20 s, or
+ * if its exit code is not 0. */
 void sidecar_stop(struct sidecar *sidecar);
 
 /** The test fails unless the relay of a service, whose database is a file, has published soon all
