@@ -100,7 +100,22 @@ static void a_zombie_agent_changes_no_row_after_its_takeover(void **state)
     sidecar_stop(&shop);
 }
 
-static void the_same_instance_twice_ends_the_first_with_exit_code_78(void **state)
+struct twins {
+    struct process *all[2];
+    struct process *ended;
+};
+
+static bool one_has_ended(void *context)
+{
+    struct twins *twins = context;
+    for (size_t i = 0; i < 2 && twins->ended == NULL; i++)
+        twins->ended = process_running(twins->all[i]) ? NULL : twins->all[i];
+    return twins->ended != NULL;
+}
+
+/* Mostly the first one. Where it hears from the database, before it hears from the group, that it
+ * has lost its partitions, it joins again, and so the second one is put out. */
+static void of_the_same_instance_twice_one_ends_with_exit_code_78(void **state)
 {
     (void)state;
     struct kafka *kafka = kafka_start();
@@ -111,9 +126,12 @@ static void the_same_instance_twice_ends_the_first_with_exit_code_78(void **stat
     sidecar_begin(&billing);
     write_items(&shop, 1, 2);
     sidecar_assert_equal(&shop, &billing, "items", 20000);
-    struct process *first = billing.process;
+    struct twins twins = {.all = {billing.process}};
     sidecar_start(&billing, NULL);
-    assert_int_equal(process_wait(first, 30000), 78);
+    twins.all[1] = billing.process;
+    assert_true(test_wait(one_has_ended, &twins, 30000));
+    assert_int_equal(process_wait(twins.ended, 1000), 78);
+    billing.process = twins.all[twins.ended == twins.all[0]];
     write_items(&shop, 11, 2);
     sidecar_assert_equal(&shop, &billing, "items", 30000);
     sidecar_stop(&billing);
@@ -225,6 +243,7 @@ static void of_two_relays_on_one_outbox_one_publishes(void **state)
     expect_said(&second, "status", "--json", "\"standby\":true,\"relay\":\"1\"");
     assert_int_equal(sidecar_run(&second, "healthcheck", NULL, NULL).exit_code, 0);
     test_write_file(second.config, silent); /* for the sidecars beside it */
+    sidecar_expect_published(&shop); /* what was not acknowledged would be sent twice */
     struct sidecar *victim = &shop;
     process_kill(victim->process);
     write_items(&shop, 101, 20); /* the second takes over when the lease of 10 s ends */
@@ -373,7 +392,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(a_zombie_agent_changes_no_row_after_its_takeover, 200),
-        TEST_WITH_LIMIT(the_same_instance_twice_ends_the_first_with_exit_code_78, 120),
+        TEST_WITH_LIMIT(of_the_same_instance_twice_one_ends_with_exit_code_78, 120),
         TEST_WITH_LIMIT(two_agents_of_one_group_share_the_partitions_through_rebalances, 240),
         TEST_WITH_LIMIT(of_two_relays_on_one_outbox_one_publishes, 180),
         TEST_WITH_LIMIT(a_restored_service_database_is_noticed_before_it_publishes, 120),
