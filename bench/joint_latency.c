@@ -22,6 +22,7 @@
 #define CHANGE_SIZE  160
 #define TIMEOUT_MS   60000
 #define SQL_SIZE     256
+#define ID           "%012" PRId64 /* so that ids have the order of their numbers */
 
 static const char *const services[SERVICES_MAX] = {"shop", "bank", "web"};
 
@@ -52,7 +53,7 @@ static void propose(const struct joint *joint, struct database *database, int64_
                        i == 0 ? "" : ",", services[i], services[i], 1 + number % joint->rows);
     }
     (void)snprintf(sql, sizeof sql,
-                   "INSERT INTO keepstep_joint (id, timeout_ms, changes) VALUES ('%" PRId64
+                   "INSERT INTO keepstep_joint (id, timeout_ms, changes) VALUES ('" ID
                    "', %d, '[%s]')",
                    joint->base + number, TIMEOUT_MS, changes);
     database_execute(database, sql);
@@ -82,11 +83,14 @@ static void watch_all(struct joint *joint)
     char sql[SQL_SIZE];
     int64_t left = joint->count;
     int64_t deadline = bench_now_us() + WAIT_SECONDS * INT64_C(1000000);
-    (void)snprintf(sql, sizeof sql,
-                   "SELECT %s FROM keepstep_joint WHERE state IN ('committed', 'aborted') AND %s > "
-                   "%" PRId64,
-                   joint->number, joint->number, joint->base);
+    int64_t first = 1; /* of those that are left */
     while (left > 0) {
+        while (joint->taken_us[first] != 0)
+            first++;
+        (void)snprintf(sql, sizeof sql,
+                       "SELECT %s FROM keepstep_joint WHERE state IN ('committed', 'aborted') AND "
+                       "proposer = '%s' AND id >= '" ID "'",
+                       joint->number, services[0], joint->base + first);
         size_t count = database_numbers(database, sql, numbers, (size_t)joint->count);
         int64_t now = bench_now_us();
         for (size_t i = 0; i < count; i++) {

@@ -5,8 +5,8 @@
 -- table is empty after a crash.
 -- name: not_durable
 SELECT string_agg(s, ', ') FROM (
-  SELECT name || '=' || setting AS s FROM pg_settings
-    WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'
+  SELECT name || '=off' AS s FROM unnest('{fsync,full_page_writes}'::text[]) AS name
+  WHERE current_setting(name) = 'off'
   UNION ALL SELECT relname || ' UNLOGGED' FROM pg_class WHERE relpersistence = 'u' AND oid IN (
     to_regclass('outbox'), to_regclass('keepstep_relay'), to_regclass('keepstep_relay_partition'),
     to_regclass('keepstep_relay_type'), to_regclass('keepstep_relay_moved'),

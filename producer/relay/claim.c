@@ -321,6 +321,7 @@ static enum status relay_claim_data(struct relay *relay, struct error *err)
 enum status relay_claim(struct relay *relay, struct error *err)
 {
     bool held = false;
+    const int64_t found_at_us = relay->waiting.found_at_us;
     relay->waiting.loaded_at_us = clock_monotonic_us();
     relay->waiting.more = true; /* unless the load says otherwise */
     enum status status = relay_check_paused(relay, err);
@@ -334,5 +335,8 @@ enum status relay_claim(struct relay *relay, struct error *err)
     status = relay_claim_data(relay, err);
     if (status != STATUS_OK)
         relay_large_again(relay);
+    relay->waiting.look_took_us = relay->waiting.found_at_us != found_at_us
+                                      ? 0
+                                      : clock_monotonic_us() - relay->waiting.loaded_at_us;
     return status;
 }

@@ -151,6 +151,7 @@ struct relay_refusal {
 struct relay_waiting {
     int64_t loaded_at_us;      /* when they were last asked for */
     int64_t found_at_us;       /* when some were there */
+    int64_t look_took_us;      /* the last time that none was there; 0: some were */
     bool more;                 /* fact: there may be rows that were not loaded */
     bool has_set_aside;        /* fact: there may be rows that are set aside */
     bool set_aside_in_doubt;   /* fact: a row may be set aside any moment, without an answer */

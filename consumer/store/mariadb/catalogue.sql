@@ -1,6 +1,12 @@
 -- What the catalogue says of a table that an entity type is mapped to, and of the server.
 -- name: catalogue_server
 SELECT @@max_allowed_packet
+-- How many definitions of tables the server has opened. A table's is opened anew after any change of it, of its
+-- indexes or its triggers, and that of a table that names it before any row of it is written. So, behind
+-- table_keep, the same number means the same table. Only what named it may be gone.
+-- name: catalogue_version
+SELECT CAST(variable_value AS SIGNED) FROM information_schema.global_status
+WHERE variable_name = 'OPENED_TABLE_DEFINITIONS'
 -- Whether it is a table; the name of its engine, if that has no transactions.
 -- name: table_read
 SELECT table_type NOT LIKE '%VIEW%', if(coalesce(engine, 'InnoDB') = 'InnoDB', '', engine)

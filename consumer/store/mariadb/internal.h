@@ -10,6 +10,7 @@
     X(KEY_CLAIM)                                                                                   \
     X(APPLYING)                                                                                    \
     X(CATALOGUE_SERVER)                                                                            \
+    X(CATALOGUE_VERSION)                                                                           \
     X(CATALOGUE_ORDER)                                                                             \
     X(CATALOGUE_CASCADE)                                                                           \
     X(CATALOGUE_INSERT_TRIGGERS)

@@ -24,6 +24,8 @@ DELETE FROM {table} ORDER BY {key|, |@} LIMIT {limit}
 -- Which of many keys are there; their rows are locked.
 -- name: row_find
 SELECT {key|, |@} FROM {table} WHERE {rows} FOR UPDATE
+-- name: table_keep
+DO (SELECT 1 FROM {table} LIMIT 0)
 -- In and behind a query of rows by key. A plan that reads the table would wait for other rows too.
 -- name: row_index
 FORCE INDEX (PRIMARY)

@@ -10,8 +10,8 @@ SELECT set_config('lock_timeout', '50ms', false)
 -- By which settings the server can lose what it has said to be committed (rule 62).
 -- name: joint_not_durable
 SELECT string_agg(s, ', ') FROM (
-    SELECT name || '=' || setting AS s FROM pg_settings
-    WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'
+    SELECT name || '=off' AS s FROM unnest('{fsync,full_page_writes}'::text[]) AS name
+    WHERE current_setting(name) = 'off'
     UNION ALL SELECT relname || ' UNLOGGED' FROM pg_class WHERE relpersistence = 'u' AND oid IN (
         to_regclass('outbox'), to_regclass('keepstep_joint'), to_regclass('keepstep_reserved'),
         to_regclass('keepstep_guard'), to_regclass('keepstep_position'))) AS n

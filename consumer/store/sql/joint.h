@@ -34,8 +34,12 @@ struct joint_entities {
 /** A table whose entities joint transactions change. It lasts as long as the store. */
 struct joint_table {
     struct mapped_table *table;      /* NULL: not looked at yet */
-    bool is_looked_at;               /* in this run, or since the catalogue was changed */
+    struct buffer keep;              /* the statement that keeps it as it is; empty: not made yet */
+    int64_t version;                 /* of the catalogue when it was looked at */
+    bool is_looked_at;               /* at all */
     bool is_looked_closer;           /* also at what only a promise needs */
+    bool is_found;                   /* by this run: nobody alters it now */
+    bool is_remembered;              /* this run did not look, since the catalogue is the same */
     char uncovered[STORE_NAME_SIZE]; /* what no name covers; "": nothing */
     const char *stops;               /* the operations that this stands in the way of */
     bool has_uniques;                /* beside its key */
@@ -58,7 +62,8 @@ struct joint_run {
     bool keeps_entities;           /* attempt(): they are to be reserved */
 };
 
-/** Find the table of a type, and look at it once a run: its service may have changed it since.
+/** Find the table of a type. A run looks at it once, because its service may have changed it since,
+ * or sees that the catalogue is the same.
  * @return OK; REJECT (no such type here, or a table that does not keep its values); RETRY. */
 enum status joint_table_find(struct joint_run *run, struct slice entity_type,
                              struct joint_table **ret_table, struct error *err) MUST_CHECK;
@@ -66,9 +71,13 @@ enum status joint_table_find(struct joint_run *run, struct slice entity_type,
 /** @return whether what was found already stands in the way of these operations. */
 bool joint_table_stops(const struct joint_table *table, const char *operations);
 
-/** Forget what was seen of the tables, as a run begins, unless the database says that its
- * catalogue is the same. @return OK; RETRY. */
-enum status joint_tables_renew(struct store_sql *store, struct error *err) MUST_CHECK;
+/** Look again at a table that was remembered, before anything is refused for its sake: a drop of
+ * what stood in the way may leave the catalogue's version as it was. Statuses as above. */
+enum status joint_table_look_again(struct joint_run *run, struct joint_table *table,
+                                   struct error *err) MUST_CHECK;
+
+/** A run begins: its transaction has found no table yet. */
+void joint_tables_begin(struct store_sql *store);
 void joint_tables_done(struct store_sql *store);
 
 /** Make one change of the part, and see that it is made.

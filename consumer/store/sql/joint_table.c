@@ -78,17 +78,25 @@ static bool table_is_alike(const struct mapped_table *table, const struct mapped
     return alike;
 }
 
-/* @param sql  of a statement that is sent, and borrowed until somebody waits for it. */
-static enum status table_keep(const struct mapped_table *mapped, struct buffer *sql,
-                              struct error *err)
+static const struct mapping *table_mapping(const struct store_sql *store,
+                                           const struct joint_table *table)
 {
-    struct store_sql *self = store_sql_of(mapped->store);
-    struct sql_text text = {.dialect = mapped->dialect, .mapping = mapped->mapping};
-    if (mapped->dialect->table_keep == NULL)
+    return &store->joint_types->mappings[table - store->joint_tables];
+}
+
+/* The statement is sent without waiting, so its text lasts as long as the table. */
+static enum status table_keep(struct store_sql *self, struct joint_table *table, struct error *err)
+{
+    const struct sql_dialect *dialect = self->tables.dialect;
+    struct sql_text text = {.dialect = dialect, .mapping = table_mapping(self, table)};
+    if (dialect->table_keep == NULL)
         return STATUS_OK;
-    sql_text_append(sql, &text, mapped->dialect->table_keep);
-    return sql->failed ? error_set(err, STATUS_RETRY, "out of memory")
-                       : self->session->execute(self, buffer_text(sql), err);
+    if (table->keep.length == 0) {
+        buffer_init(&table->keep, SQL_TEXT_SIZE_MAX);
+        sql_text_append(&table->keep, &text, dialect->table_keep);
+    }
+    return table->keep.failed ? error_set(err, STATUS_RETRY, "out of memory")
+                              : self->session->execute(self, buffer_text(&table->keep), err);
 }
 
 static void table_stop(struct joint_table *table, const char *reason)
@@ -140,16 +148,12 @@ static enum status table_check(struct joint_table *table, struct mapped_table *m
 {
     struct store_sql *self = store_sql_of(mapped->store);
     struct buffer name;
-    struct buffer keep;
     buffer_init(&name, SQL_TEXT_SIZE_MAX);
-    buffer_init(&keep, SQL_TEXT_SIZE_MAX);
     sql_catalogue_name_append(&name, mapped->dialect, mapped->mapping);
     table->uncovered[0] = '\0';
     table->stops = "";
     table->has_uniques = table->has_seen_uniques = table->has_foreign_keys = false;
-    enum status status = table_keep(mapped, &keep, err); /* nobody alters what is looked at now */
-    if (status == STATUS_OK)
-        status = sql_table_check_columns(mapped, err);
+    enum status status = sql_table_check_columns(mapped, err);
     if (status == STATUS_OK)
         status = store_sql_ask(self,
                                SQL_CALL(JOINT_UNCOVERED, parameter_slice(buffer_slice(&name))),
@@ -158,23 +162,28 @@ static enum status table_check(struct joint_table *table, struct mapped_table *m
         status = sql_table_check_key(mapped, err);
     enum status sent = store_sql_wait(self, status == STATUS_OK ? err : NULL);
     status = status == STATUS_OK ? sent : status;
-    buffer_done(&keep);
     if (status == STATUS_OK && looks_closer)
         status = table_look_closer(table, mapped, buffer_slice(&name), err);
     buffer_done(&name);
     return status;
 }
 
-static enum status table_look(struct joint_table *table, struct mapped_table *mapped,
-                              bool looks_closer, struct error *err)
+static enum status table_look(const struct joint_run *run, struct joint_table *table,
+                              struct error *err)
 {
-    enum status status = table_check(table, mapped, looks_closer, err);
+    struct store_sql *self = run->store;
+    struct mapped_table *mapped = sql_table_new(&self->base, self->tables.dialect,
+                                                table_mapping(self, table));
+    if (mapped == NULL)
+        return error_set(err, STATUS_RETRY, "out of memory");
+    table->is_looked_at = table->is_remembered = false;
+    enum status status = table_check(table, mapped, run->keeps_entities, err);
     if (status != STATUS_OK) {
         sql_table_free(mapped);
         return status;
     }
     table->is_looked_at = true;
-    table->is_looked_closer = looks_closer;
+    table->is_looked_closer = run->keeps_entities;
     if (table_is_alike(mapped, table->table)) {
         memcpy(table->table->limits, mapped->limits, sizeof mapped->limits);
         sql_table_free(mapped);
@@ -183,6 +192,24 @@ static enum status table_look(struct joint_table *table, struct mapped_table *ma
     sql_table_free(table->table);
     table->table = mapped;
     return STATUS_OK;
+}
+
+/* From now on nobody alters the table. So what was seen of it under the version that the catalogue
+ * has now still is true, and what is seen from now on is true as long as that version. */
+static enum status table_find(const struct joint_run *run, struct joint_table *table,
+                              struct error *err)
+{
+    const struct sql_call version = {.id = run->store->tables.dialect->version_id};
+    int64_t now = 0;
+    enum status status = table_keep(run->store, table, err);
+    if (status == STATUS_OK && version.id != 0)
+        status = store_sql_number(run->store, version, 0, &now, err);
+    if (status != STATUS_OK)
+        return status;
+    table->is_remembered = version.id != 0 && table->is_looked_at && now == table->version &&
+                           (table->is_looked_closer || !run->keeps_entities);
+    table->version = now;
+    return table->is_remembered ? STATUS_OK : table_look(run, table, err);
 }
 
 enum status joint_table_find(struct joint_run *run, struct slice entity_type,
@@ -196,25 +223,23 @@ enum status joint_table_find(struct joint_run *run, struct slice entity_type,
     if (i == types->count)
         return error_set(err, STATUS_REJECT, "this service has no joint type of that name");
     struct joint_table *table = *ret_table = &self->joint_tables[i];
-    if (table->is_looked_at && (table->is_looked_closer || !run->keeps_entities))
+    if (table->is_found)
         return STATUS_OK;
-    struct mapped_table *mapped = sql_table_new(&self->base, self->tables.dialect,
-                                                &types->mappings[i]);
-    return mapped == NULL ? error_set(err, STATUS_RETRY, "out of memory")
-                          : table_look(table, mapped, run->keeps_entities, err);
+    enum status status = table_find(run, table, err);
+    table->is_found = status == STATUS_OK;
+    return status;
 }
 
-enum status joint_tables_renew(struct store_sql *store, struct error *err)
+enum status joint_table_look_again(struct joint_run *run, struct joint_table *table,
+                                   struct error *err)
 {
-    const struct sql_call version = {.id = store->tables.dialect->version_id};
-    int64_t now = 0;
-    enum status status = version.id == 0 ? STATUS_OK
-                                         : store_sql_number(store, version, 0, &now, err);
-    bool is_same = status == STATUS_OK && version.id != 0 && now == store->joint_version;
-    for (size_t i = 0; !is_same && i < store->joint_types->count; i++)
-        store->joint_tables[i].is_looked_at = false;
-    store->joint_version = now;
-    return status;
+    return table->is_remembered ? table_look(run, table, err) : STATUS_OK;
+}
+
+void joint_tables_begin(struct store_sql *store)
+{
+    for (size_t i = 0; i < store->joint_types->count; i++)
+        store->joint_tables[i].is_found = false;
 }
 
 void joint_tables_done(struct store_sql *store)
@@ -222,6 +247,7 @@ void joint_tables_done(struct store_sql *store)
     for (size_t i = 0; store->joint_tables != NULL && i < store->joint_types->count; i++) {
         sql_table_free(store->joint_tables[i].table);
         joint_parents_free(store->joint_tables[i].parents);
+        buffer_done(&store->joint_tables[i].keep);
     }
     free(store->joint_tables);
     store->joint_tables = NULL;

@@ -23,9 +23,8 @@ static enum status run_init(struct joint_run *run, struct store *store,
     arena_init(&run->row, ROW_SIZE_MAX);
     if (self->joint_tables == NULL)
         return error_set(err, STATUS_FATAL, "the joint types were not prepared");
-    enum status status = joint_tables_renew(self, err);
-    return status == STATUS_OK ? self->session->execute(self, "SAVEPOINT keepstep_try", err)
-                               : status;
+    joint_tables_begin(self);
+    return self->session->execute(self, "SAVEPOINT keepstep_try", err);
 }
 
 static void run_done(struct joint_run *run)
@@ -360,6 +359,8 @@ static enum status run_cover(struct joint_run *run, const struct joint_entity *e
     struct joint_table *table = NULL;
     char reason[2 * STORE_NAME_SIZE + 128];
     enum status status = joint_table_find(run, entity->entity_type, &table, err);
+    if (status == STATUS_OK && strchr(table->stops, entity->operation) != NULL)
+        status = joint_table_look_again(run, table, err);
     if (status != STATUS_OK || strchr(table->stops, entity->operation) == NULL)
         return joint_judge(status, err);
     utf8_format(reason, sizeof reason, "table %s cannot be promised: it %s", table->table->name,

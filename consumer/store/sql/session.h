@@ -264,7 +264,6 @@ struct store_sql {
     struct sql_tables tables;
     const struct joint_types *joint_types; /* NULL: not prepared */
     struct joint_table *joint_tables;      /* parallel to them */
-    int64_t joint_version;                 /* of the catalogue that they were looked at in */
 };
 
 static inline struct store_sql *store_sql_of(struct store *store)
