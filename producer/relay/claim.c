@@ -8,7 +8,13 @@
 
 #include <stdio.h>
 
-#define EXCLUDED_MAX 64
+#define EXCLUDED_MAX   64
+#define LOAD_ANYWAY_US (1000 * 1000)
+#define BUSY_US        (20 * 1000) /* since rows were there: more may follow */
+#define LOOK_MIN_US    500         /* while it is busy it looks that often, */
+#define LOOK_SHARE     8           /* or waits for one part of this many of how long none came, */
+#define LOOK_COST      4           /* and so many times as long as a look takes, */
+#define LOOK_MAX_US    (10 * 1000) /* up to that */
 
 /* The rows of this load that were set aside: later rows of their entities wait. */
 struct excluded {
@@ -339,4 +345,20 @@ enum status relay_claim(struct relay *relay, struct error *err)
                                       ? 0
                                       : clock_monotonic_us() - relay->waiting.loaded_at_us;
     return status;
+}
+
+int64_t relay_look_at_us(const struct relay *relay, int64_t now)
+{
+    const struct relay_waiting *waiting = &relay->waiting;
+    int64_t pause = (now - waiting->found_at_us) / LOOK_SHARE;
+    if (!relay_has_room(relay))
+        return relay_look_for_joint_at_us(relay);
+    if (waiting->more || relay->joint.more)
+        return now;
+    if (waiting->found_at_us == 0 || now - waiting->found_at_us >= BUSY_US)
+        return now - waiting->loaded_at_us >= LOAD_ANYWAY_US ? now : INT64_MAX;
+    int64_t cost = LOOK_COST * waiting->look_took_us;
+    cost = cost < LOOK_MAX_US ? cost : LOOK_MAX_US;
+    pause = pause < cost ? cost : pause;
+    return waiting->loaded_at_us + (pause < LOOK_MIN_US ? LOOK_MIN_US : pause);
 }

@@ -311,6 +311,11 @@ void relay_drop_producer(struct relay *relay);
 /** Load waiting rows, check them, number them durably and send them.
  * @return OK; RETRY (state IN_DOUBT if the claim itself failed); ABORT (lease lost); FATAL. */
 enum status relay_claim(struct relay *relay, struct error *err) MUST_CHECK;
+
+/** While rows come the outbox is looked at often, by loading. The pause is short against how long
+ * none has come. A busy database answers late, and is not kept busy by looks alone.
+ * @return when to load next, monotonic; INT64_MAX: the outbox tells, as none came for long. */
+int64_t relay_look_at_us(const struct relay *relay, int64_t now);
 /** Move the rows that may be numbered to the front; the others are set aside, or wait.
  * @return OK; RETRY; ABORT (lease lost). */
 enum status relay_select(struct relay *relay, struct outbox_rows *loaded,

@@ -37,7 +37,6 @@
 #define NOTE_ENDS_US     (10 * 1000 * 1000)
 #define ACKNOWLEDGE_US   (100 * 1000) /* one transaction; a kill before it costs sending again */
 #define ACKNOWLEDGE_ROWS 5000
-#define LOAD_ANYWAY_US   (1000 * 1000)
 #define PURGE_US         (10 * 1000 * 1000)
 #define PURGE_FIRST_ROWS 16   /* looks whether any may go; once some did, */
 #define PURGE_ROWS       1000 /* as many go at once, again and again until all have gone, */
@@ -49,11 +48,6 @@
 #define FINISH_POLL_MS   1
 #define FINISH_ASK_US    (500 * 1000)
 #define FINISH_ASK_MS    500
-#define BUSY_US          (20 * 1000) /* since rows were there: more may follow */
-#define LOOK_MIN_US      500         /* while it is busy it looks that often, */
-#define LOOK_SHARE       8           /* or waits for one part of this many of how long none came, */
-#define LOOK_COST        4           /* and so many times as long as a look takes, */
-#define LOOK_MAX_US      (10 * 1000) /* up to that */
 #define IDLE_WAIT_US     (200 * 1000)
 #define HEADERS_SIZE     ((size_t)4 * 1024 * 1024)
 #define READ_TOPICS_MAX  ((size_t)16 * 1024 * 1024)
@@ -375,25 +369,6 @@ static enum status relay_end_draining(struct relay *relay, struct error *err)
     relay->refusal = (struct relay_refusal){0};
     relay_set_state(relay, RELAY_PUBLISHING);
     return STATUS_OK;
-}
-
-/* While rows come the outbox is looked at often, by loading. The pause is short against how long
- * none has come. A busy database answers late, and is not kept busy by looks alone. @return when to
- * load next; INT64_MAX: the outbox tells, as none came for long. */
-static int64_t relay_look_at_us(const struct relay *relay, int64_t now)
-{
-    const struct relay_waiting *waiting = &relay->waiting;
-    int64_t pause = (now - waiting->found_at_us) / LOOK_SHARE;
-    if (!relay_has_room(relay))
-        return relay_look_for_joint_at_us(relay);
-    if (waiting->more || relay->joint.more)
-        return now;
-    if (waiting->found_at_us == 0 || now - waiting->found_at_us >= BUSY_US)
-        return now - waiting->loaded_at_us >= LOAD_ANYWAY_US ? now : INT64_MAX;
-    int64_t cost = LOOK_COST * waiting->look_took_us;
-    cost = cost < LOOK_MAX_US ? cost : LOOK_MAX_US;
-    pause = pause < cost ? cost : pause;
-    return waiting->loaded_at_us + (pause < LOOK_MIN_US ? LOOK_MIN_US : pause);
 }
 
 /* There is one wait, for the outbox and for reports of deliveries: each ends it. */

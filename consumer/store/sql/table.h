@@ -102,8 +102,8 @@ struct sql_dialect {
     const char *lock;         /* taken before a table is made, so that only one agent does; NULL */
     const char *grants;       /* rights on Keepstep's own tables; NULL: there are no roles */
     unsigned int order_id;    /* of the statement that store_sql_order() runs */
-    unsigned int version_id;  /* of the one whose number is another one when what a kept table allows
-                                 is less than it was; 0: a look at the catalogue costs no more */
+    unsigned int version_id; /* of the one whose number is another one when a kept table allows less
+                                than it did; 0: a look at the catalogue costs no more */
 
     const struct column_dialect *columns; /* how the database writes a row as JSON */
 
