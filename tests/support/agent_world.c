@@ -4,6 +4,8 @@
 #include "consumer/store/registry.h"
 #include "schemas/change.h"
 
+#define OPEN_MS 60000
+
 static const char schema_text[] =
     "{\"$schema\":\"http://json-schema.org/draft-07/schema#\",\"type\":\"object\","
     "\"x-keepstep-key\":[\"id\"],\"required\":[\"id\"],\"additionalProperties\":false,"
@@ -95,6 +97,26 @@ void agent_world_end(struct agent_world *world)
     agent_world_join(world);
     if (run->status != STATUS_OK)
         test_fail("%s", run->err.text);
+}
+
+struct open_set {
+    const struct agent_partition_metrics *row;
+    int64_t records;
+};
+
+static bool is_open(void *context)
+{
+    const struct open_set *set = context;
+    bool any = atomic_load(&set->row->set_since_us) != 0;
+    return set->records == 0 ? !any : any && atomic_load(&set->row->set_records) == set->records;
+}
+
+void agent_world_expect_open(struct agent_world *world, int64_t records)
+{
+    struct open_set set = {&world->metrics->partitions[0], records};
+    if (!test_wait(is_open, &set, OPEN_MS))
+        test_fail("no set of which %lld records were read is open, or there is one still",
+                  (long long)records);
 }
 
 /** Find an id for each partition. */

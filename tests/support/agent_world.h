@@ -65,4 +65,8 @@ void agent_world_start(struct agent_world *world);
 void agent_world_end(struct agent_world *world);
 void agent_world_join(struct agent_world *world);
 
+/** Wait until a change set of partition 0 is open of which so many records were read; 0: none is.
+ * (What counts events changes behind the COMMIT: it is looked at once the agent has ended.) */
+void agent_world_expect_open(struct agent_world *world, int64_t records);
+
 #endif

@@ -84,6 +84,12 @@ static void expect_lag(struct agent_world *world, const char *records, bool wait
         test_fail("not %s records behind", records);
 }
 
+static bool is_stopped(void *context)
+{
+    const struct agent_world *world = context;
+    return atomic_load(&world->metrics->partitions[0].stopped);
+}
+
 static void
 test_lag_grows_while_the_database_does_not_answer_and_where_a_partition_stands_still(void **test)
 {
@@ -103,7 +109,7 @@ test_lag_grows_while_the_database_does_not_answer_and_where_a_partition_stands_s
     assert_string_equal(sqlite_text(world.database, "SELECT a FROM orders"), "three\n");
     produce(&world, 5, "a gap", 0);
     expect_lag(&world, "1", true);
-    assert_true(atomic_load(&world.metrics->partitions[0].stopped));
+    assert_true(test_wait(is_stopped, &world, 20000));
     produce(&world, 6, "behind it", 0);
     expect_lag(&world, "2", true);
     agent_world_end(&world);

@@ -98,11 +98,12 @@ static void nobody_sees_a_part_of_a_set_that_is_written_in_parts(void **state)
     assert_int_equal(pthread_join(reader.thread, NULL), 0);
     assert_int_equal(atomic_load(&reader.parts), 0);
     assert_true(atomic_load(&reader.looks) > 20);
+    wait_for("SELECT next_offset FROM keepstep_position", test_format("%d\n", 8 * ROWS + 1));
+    agent_world_end(&world);
     assert_int_equal(atomic_load(&world.metrics->changesets_applied), 7);
     assert_int_equal(atomic_load(&world.metrics->events_applied), 8 * ROWS + 1);
     assert_int_equal(atomic_load(&world.metrics->events_duplicate), 0);
-    wait_for("SELECT next_offset FROM keepstep_position", test_format("%d\n", 8 * ROWS + 1));
-    finish();
+    agent_world_done(&world);
 }
 
 /* They are read in one batch with it. */
@@ -121,23 +122,11 @@ static void what_stands_in_front_of_a_large_set_is_applied_before_it(void **stat
     wait_for("SELECT next_offset FROM keepstep_position",
              test_format("%d\n", 2 * ROWS + 2 * (BATCH - 3) + 2));
     wait_for(VALUES, "2\n");
+    agent_world_end(&world);
     assert_int_equal(atomic_load(&world.metrics->events_applied), 2 * ROWS + 2 * (BATCH - 3) + 2);
     assert_int_equal(atomic_load(&world.metrics->events_duplicate), 0);
     assert_int_equal(sqlite_number(world.database, "SELECT count(*) FROM keepstep_parked"), 0);
-    finish();
-}
-
-static bool is_open(void *context)
-{
-    const int64_t *records = context;
-    const struct agent_partition_metrics *row = &world.metrics->partitions[0];
-    return atomic_load(&row->set_since_us) != 0 && atomic_load(&row->set_records) == *records;
-}
-
-static void wait_until_open(int64_t records)
-{
-    if (!test_wait(is_open, &records, LIMIT_MS))
-        test_fail("no set of which %lld records were read is open", (long long)records);
+    agent_world_done(&world);
 }
 
 /* A command, a restart and a takeover between its records, while the other partition goes on. */
@@ -147,7 +136,7 @@ static void a_large_set_whose_end_does_not_come_holds_up_nothing_else(void **sta
     begin(2);
     send_part(0, 50, ROWS, "1");
     agent_world_start(&world);
-    wait_until_open(50);
+    agent_world_expect_open(&world, 50);
     for (int i = 0; i < 3 * BATCH; i++)
         agent_world_send(&world, &(struct agent_world_event){
                                      .partition = 1, .sequence = ++sent[1], .text = "other"});
@@ -155,15 +144,15 @@ static void a_large_set_whose_end_does_not_come_holds_up_nothing_else(void **sta
     wait_for(VALUES, "other\n");
     (void)sqlite_text(world.database, RESUME " WHERE partition = 0");
     send_part(50, 30, ROWS, "1");
-    wait_until_open(80);
+    agent_world_expect_open(&world, 80);
     agent_world_end(&world);
     agent_world_start(&world);
-    wait_until_open(80);
+    agent_world_expect_open(&world, 80);
     (void)sqlite_text(world.database, "UPDATE keepstep_position SET epoch = epoch + 1");
     send_part(80, ROWS - 80, ROWS, "1");
     wait_for(POSITIONS, test_format("0|%d\n1|30\n", ROWS));
     wait_for("SELECT count(*) FROM orders WHERE a = '1'", "1\n");
-    assert_int_equal(atomic_load(&world.metrics->partitions[0].set_since_us), 0);
+    agent_world_expect_open(&world, 0);
     finish();
 }
 
@@ -196,7 +185,7 @@ static void stop_by(const struct agent_world_event *event, const char *why)
     agent_world_start(&world);
     wait_for(VALUES, "0\n");
     send_part(0, 30, ROWS, "1");
-    wait_until_open(30);
+    agent_world_expect_open(&world, 30);
     sent[0] = event->sequence - 1;
     agent_world_send(&world, event);
     wait_for(test_format(STOPPED, why), "10\n");
@@ -230,7 +219,7 @@ static void a_broker_that_is_gone_at_the_second_reading_leaves_no_transaction_op
     agent_world_start(&world);
     wait_for(VALUES, "0\n");
     send_part(0, ROWS - 1, ROWS, "1");
-    wait_until_open(ROWS - 1);
+    agent_world_expect_open(&world, ROWS - 1);
     send_part(ROWS - 1, 1, ROWS, "1");
     (void)rd_kafka_mock_broker_set_down(world.cluster, 1);
     (void)usleep(1000000);

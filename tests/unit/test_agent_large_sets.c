@@ -56,12 +56,13 @@ static void what_comes_late_of_an_applied_large_set_is_passed_in_few_batches(voi
     unsigned long long before = atomic_load(&world.metrics->commits);
     agent_world_start(&world);
     wait_for("SELECT a FROM orders WHERE id = 1", "2\n");
+    agent_world_end(&world);
     unsigned long long commits = atomic_load(&world.metrics->commits) - before;
     assert_int_equal(atomic_load(&world.metrics->events_duplicate), SIZE);
     if (commits > SIZE / 2)
         test_fail("%llu commits for %d late records", commits, SIZE);
     assert_int_equal(atomic_load(&world.metrics->changesets_applied), 1);
-    finish();
+    agent_world_done(&world);
 }
 
 /* An operator had to resume it. */

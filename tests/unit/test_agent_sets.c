@@ -101,8 +101,9 @@ static void nobody_sees_a_part_of_a_set_that_is_larger_than_a_batch(void **state
     assert_int_equal(pthread_join(reader.thread, NULL), 0);
     assert_int_equal(atomic_load(&reader.parts), 0);
     assert_true(atomic_load(&reader.looks) > 20);
+    agent_world_end(&world);
     assert_int_equal(atomic_load(&world.metrics->changesets_applied), 22);
-    finish();
+    agent_world_done(&world);
 }
 
 /* So that the test above can fail. */
@@ -136,19 +137,6 @@ static void assert_no_transaction(void)
         test_fail("a transaction was under way at %d of %d looks", refused, LOOKS);
 }
 
-static bool is_open(void *context)
-{
-    const int64_t *records = context;
-    const struct agent_partition_metrics *row = &world.metrics->partitions[0];
-    return atomic_load(&row->set_since_us) != 0 && atomic_load(&row->set_records) == *records;
-}
-
-static void wait_until_open(int64_t records)
-{
-    if (!test_wait(is_open, &records, LIMIT_MS))
-        test_fail("no set of which %lld records were read is open", (long long)records);
-}
-
 static void a_set_whose_end_does_not_come_holds_up_nothing_else(void **state)
 {
     (void)state;
@@ -161,7 +149,7 @@ static void a_set_whose_end_does_not_come_holds_up_nothing_else(void **state)
     for (int i = 0; i < 2; i++)
         agent_world_send(&world, &(struct agent_world_event){
                                      .sequence = ++sent[0], .text = "new", .changeset_end = 4});
-    wait_until_open(2);
+    agent_world_expect_open(&world, 2);
     assert_int_equal(atomic_load(&world.metrics->partitions[0].set_size), 3);
     for (int i = 0; i < 3 * BATCH; i++)
         send_alone(1, test_format("%d", i));
@@ -173,7 +161,7 @@ static void a_set_whose_end_does_not_come_holds_up_nothing_else(void **state)
                                  .sequence = ++sent[0], .text = "new", .changeset_end = 4});
     wait_for(POSITIONS, "0|4\n1|31\n");
     wait_for("SELECT count(*) FROM orders WHERE a = 'new'", "1\n");
-    assert_int_equal(atomic_load(&world.metrics->partitions[0].set_since_us), 0);
+    agent_world_expect_open(&world, 0);
     finish();
 }
 
@@ -185,27 +173,28 @@ static void an_open_set_outlives_a_restart_a_command_a_pause_and_a_takeover(void
     agent_world_start(&world);
     wait_for(VALUES, "0\n");
     send_part(0, 2, ROWS, "1");
-    wait_until_open(2);
+    agent_world_expect_open(&world, 2);
     agent_world_end(&world);
     wait_for(VALUES, "0\n");
     agent_world_start(&world);
     send_part(2, 10, ROWS, "1");
-    wait_until_open(12);
+    agent_world_expect_open(&world, 12);
     (void)sqlite_text(world.database, "UPDATE keepstep_position SET revision = revision + 1");
     send_part(12, 1, ROWS, "1");
-    wait_until_open(13);
+    agent_world_expect_open(&world, 13);
     (void)sqlite_text(world.database,
                       "INSERT INTO keepstep_paused VALUES ('order', 1, 'somebody', '')");
     (void)usleep(1500000);
     (void)sqlite_text(world.database, "DELETE FROM keepstep_paused");
-    wait_until_open(13);
+    agent_world_expect_open(&world, 13);
     wait_for(VALUES, "0\n");
     /* Somebody takes its partition: its transaction is void, and it takes the partition back. */
     (void)sqlite_text(world.database, "UPDATE keepstep_position SET epoch = epoch + 1");
     send_part(13, ROWS - 13, ROWS, "1");
     wait_for(VALUES, "1\n");
+    agent_world_end(&world);
     assert_int_equal(atomic_load(&world.metrics->events_duplicate), 0);
-    finish();
+    agent_world_done(&world);
 }
 
 static void a_gap_in_a_set_stops_its_partition_in_front_of_it(void **state)
@@ -248,7 +237,7 @@ static void an_unknown_type_in_an_open_set_is_told_before_its_end_comes(void **s
     begin(1);
     send_part(0, 2, ROWS, "1");
     agent_world_start(&world);
-    wait_until_open(2);
+    agent_world_expect_open(&world, 2);
     agent_world_send(
         &world, &(struct agent_world_event){
                     .sequence = ++sent[0], .text = "1", .changeset_end = ROWS, .type = "parcel"});
@@ -281,8 +270,9 @@ static void a_set_that_does_not_fit_in_memory_is_read_twice_and_applied(void **s
     wait_for("SELECT next_offset FROM keepstep_position", test_format("%d\n", MANY));
     wait_for(VALUES, "1\n");
     assert_int_equal(sqlite_number(world.database, "SELECT count(*) FROM orders"), ROWS);
+    agent_world_end(&world);
     assert_int_equal(atomic_load(&world.metrics->changesets_applied), 1);
-    finish();
+    agent_world_done(&world);
 }
 
 /** Send `count` large records of a partition's set that begins there and has `size`. */
@@ -304,7 +294,7 @@ static void an_open_set_that_leaves_the_others_no_room_is_read_again_later(void 
     begin(2);
     send_large(0, 5, 6);
     agent_world_start(&world);
-    wait_until_open(5);
+    agent_world_expect_open(&world, 5);
     send_large(1, 5, 5);
     wait_for("SELECT next_offset FROM keepstep_position WHERE partition = 1", "5\n");
     assert_int_equal(sqlite_number(world.database,
