@@ -15,16 +15,16 @@
 #define LOOKS_US (INT64_C(2) * 1000 * 1000) /* in which the relay looks several times */
 #define ROWS     3000
 #define WINDOW   500
-#define PAUSED   2900 /* more than a load */
-#define FREE     1100 /* so that the second load is full */
+#define PAUSED   2900                  /* more than a load */
+#define FREE     1100                  /* so that the second load is full */
 #define LATE     (3 * (int64_t)WINDOW) /* when something happens: this was measured */
 
 static struct config_entry entries[3];
 static const struct outbox_ops *real_ops;
-static void (*on_late)(void);      /* called once, from the relay's thread */
-static atomic_bool was_late;       /* it was */
-static atomic_bool loses_claim;    /* the next claim is durable, and the relay does not hear it */
-static atomic_size_t loaded;       /* rows, of the largest load */
+static void (*on_late)(void);   /* called once, from the relay's thread */
+static atomic_bool was_late;    /* it was */
+static atomic_bool loses_claim; /* the next claim is durable, and the relay does not hear it */
+static atomic_size_t loaded;    /* rows, of the largest load */
 
 #define UNORDERED                                                                                  \
     "SELECT count(*) FROM (SELECT sequence, lag(sequence) OVER (PARTITION BY aggregatetype, "      \
@@ -190,6 +190,19 @@ static void what_waits_is_known_after_a_claim_was_in_doubt_amid_the_measuring(vo
     expect_all(&shop, ROWS + 1);
 }
 
+/* Since the last call the relay has loaded, and never more than one row at a time. */
+static bool loads_one_row(void *context)
+{
+    (void)context;
+    return atomic_exchange(&loaded, 0) == 1;
+}
+
+static bool has_loaded(void *context)
+{
+    (void)context;
+    return atomic_load(&loaded) > 0;
+}
+
 /* The loads end with rows that are published: what was passed is all that waits. */
 static void what_was_passed_is_not_read_again_while_nothing_waits_behind_it(void)
 {
@@ -200,9 +213,9 @@ static void what_was_passed_is_not_read_again_while_nothing_waits_behind_it(void
     start(&shop);
     expect(&shop, "SELECT count(*) FROM outbox WHERE sequence IS NOT NULL",
            test_format("%d\n", FREE));
+    assert_true(test_wait(loads_one_row, NULL, LIMIT_MS));
     clock_sleep_us(LOOKS_US);
-    atomic_store(&loaded, 0);
-    clock_sleep_us(LOOKS_US);
+    assert_true(test_wait(has_loaded, NULL, LIMIT_MS));
     assert_int_equal(atomic_load(&loaded), 1);
     expect_all(&shop, PAUSED + FREE);
 }

@@ -1,5 +1,6 @@
 /* The contract of a store beside an outbox (rule 18): it finds the pending own changes, also those
  * that another session commits while a batch runs. */
+#include "tests/support/session.h"
 #include "tests/support/store_case.h"
 
 #include <pthread.h>
@@ -7,6 +8,7 @@
 #define ORDERS_READ     6
 #define ORDERS_READ_LOW 3
 #define MANY            25000 /* more rows than any store reads at once */
+#define WAIT_MS         20000
 
 static const char own_rows[] =
     "INSERT INTO outbox(aggregatetype, aggregateid, kafka_partition, sequence, set_aside) VALUES "
@@ -174,32 +176,33 @@ static void a_list_of_what_waits_ends_where_there_are_too_many(void)
     assert_non_null(strchr(list(5000), '+'));
 }
 
-static void *change_slowly(void *database)
-{
-    (void)store_case_back_end->text(
-        database, test_format("START TRANSACTION; UPDATE orders SET name = 'own' WHERE id = 3;"
-                              "INSERT INTO outbox(aggregatetype, aggregateid) VALUES ('order', "
-                              "'{\"id\":3}'); %s; COMMIT",
-                              store_case_back_end->sleep));
-    return NULL;
-}
-
-static bool sleeps(void *context)
+static bool somebody_waits(void *context)
 {
     (void)context;
-    return strcmp(ask(store_case_back_end->sleepers), "1\n") == 0;
+    return strcmp(ask(store_case_back_end->waiters), "1\n") == 0;
+}
+
+static void *commit_while_the_store_waits(void *service)
+{
+    (void)test_wait(somebody_waits, NULL, WAIT_MS);
+    session_run(service, "COMMIT", NULL);
+    return NULL;
 }
 
 static void a_look_behind_the_write_finds_what_the_write_had_to_wait_for(void)
 {
-    pthread_t service;
+    pthread_t thread;
     make_outbox();
     (void)ask("INSERT INTO orders VALUES (3, 'old', 1)");
-    assert_int_equal(
-        pthread_create(&service, NULL, change_slowly, (char *)(uintptr_t)store_case_database()), 0);
-    assert_true(test_wait(sleeps, NULL, 10000));
+    struct session *service = session_open(store_case_database());
+    session_run(service, "BEGIN", NULL);
+    session_run(service, "UPDATE orders SET name = 'own' WHERE id = 3", NULL);
+    session_run(service,
+                "INSERT INTO outbox(aggregatetype, aggregateid) VALUES ('order', '{\"id\":3}')",
+                NULL);
     store_case_begin();
     assert_pending(0, 0, 0, 0, 0, 0);
+    assert_int_equal(pthread_create(&thread, NULL, commit_while_the_store_waits, service), 0);
     enum status status = store_case_apply(CHANGE_UPDATE, 3, "theirs", "1");
     /* The store's lock wait is short, so that the service comes first. The agent tries again. */
     while (status == STATUS_RETRY) {
@@ -212,7 +215,8 @@ static void a_look_behind_the_write_finds_what_the_write_had_to_wait_for(void)
     assert_pending(OWN_UNNUMBERED, 0, 0, 0, 0, 0);
     assert_ok(store_case_ops->savepoint(store_case_store, true, &store_case_err));
     store_case_commit();
-    assert_int_equal(pthread_join(service, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    session_close(service);
     store_case_assert_rows("3|own|1\n");
 }
 

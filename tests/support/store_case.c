@@ -172,8 +172,7 @@ static const struct store_back_end back_ends[] = {
      .schema = "public.",
      .table = "public.orders",
      .column = "price",
-     .sleep = "SELECT pg_sleep(0.3)",
-     .sleepers = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'",
+     .waiters = "SELECT (count(*) > 0)::int FROM pg_locks WHERE NOT granted",
      .snapshots = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
                   "AND backend_type = 'client backend' AND xact_start IS NOT NULL "
                   "AND pid <> pg_backend_pid()",
@@ -198,8 +197,8 @@ static const struct store_back_end back_ends[] = {
      .schema = "",
      .table = "orders",
      .column = "PRICE",
-     .sleep = "DO SLEEP(0.3)",
-     .sleepers = "SELECT count(*) FROM information_schema.processlist WHERE state = 'User sleep'",
+     .waiters = "SELECT count(*) > 0 FROM information_schema.innodb_trx WHERE trx_state = "
+                "'LOCK WAIT'",
      .snapshots = "SELECT count(*) FROM information_schema.innodb_trx",
      .no_snapshots = "0\n"},
 };

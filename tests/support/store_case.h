@@ -31,8 +31,7 @@ struct store_back_end {
     const char *schema;       /* comes before a table's name in the catalogue: "public." */
     const char *table;        /* another spelling of the table orders */
     const char *column;       /* and of its column price, if there is one */
-    const char *sleep;        /* SQL that sleeps */
-    const char *sleepers;     /* SQL that counts sleeping sessions */
+    const char *waiters;      /* SQL that says whether a session waits for a lock: 1 or 0 */
     const char *snapshots;    /* SQL that tells whether another session has a transaction open, */
     const char *no_snapshots; /* and its rows where none has */
 };

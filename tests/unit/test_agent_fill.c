@@ -92,9 +92,22 @@ static const char *unready(const struct agent_world *world)
     return text;
 }
 
+struct readiness {
+    const struct agent_world *world;
+    const char *reason; /* "": it is ready */
+};
+
+static bool is_so(void *context)
+{
+    const struct readiness *wanted = context;
+    const char *reason = unready(wanted->world);
+    return wanted->reason[0] == '\0' ? reason[0] == '\0' : strstr(reason, wanted->reason) != NULL;
+}
+
 static void expect_unready(const struct agent_world *world, const char *reason)
 {
-    if (strstr(unready(world), reason) == NULL)
+    struct readiness wanted = {world, reason};
+    if (!test_wait(is_so, &wanted, WAIT_MS))
         test_fail("\"%s\" instead of \"%s\"", unready(world), reason);
 }
 
@@ -164,8 +177,7 @@ static void a_topic_is_given_up_while_it_is_filled_and_read_on_from_the_stamp(vo
     produce(&world, 1, 3, "p1 three");
     expect_rows(&world, "p0 three\np1 three\n");
     assert_string_equal(sqlite_text(world.database, "SELECT count(*) FROM keepstep_parked"), "0\n");
-    (void)usleep(SETTLE_US);
-    assert_string_equal(unready(&world), "");
+    expect_unready(&world, "");
     end(&world, &filler);
 }
 
@@ -182,8 +194,7 @@ static void a_topic_whose_fill_is_cancelled_is_read_on(void **test)
     expect_rows(&world, "p0 three\np1 two\n");
     assert_string_equal(sqlite_text(world.database, "SELECT stage FROM keepstep_fill"),
                         "cancelled\n");
-    (void)usleep(SETTLE_US);
-    assert_string_equal(unready(&world), "");
+    expect_unready(&world, "");
     end(&world, &filler);
 }
 
@@ -199,8 +210,8 @@ static void an_agent_that_starts_while_a_topic_is_filled_waits_and_takes_nothing
     const char *epochs = sqlite_text(world.database, "SELECT epoch FROM keepstep_position");
     agent_world_start(&world);
     assert_true(test_wait(is_given_up, &world, WAIT_MS));
-    (void)usleep(SETTLE_US);
     expect_unready(&world, "order is being filled: loading");
+    (void)usleep(SETTLE_US);
     assert_string_equal(sqlite_text(world.database, "SELECT epoch FROM keepstep_position"), epochs);
     fill(&filler, FILL_END);
     expect_rows(&world, "p0 two\np1 two\n");

@@ -159,11 +159,12 @@ static void a_session_that_nobody_asks_ends(void **state)
     desk_begin_session(world, DESK_FIRST);
     desk_begin_session(world, DESK_SECOND);
     const struct talk_question keep = desk_question(TALK_KEEP, DESK_SECOND, 1);
-    tend_for(world, 1100000);
-    desk_ask(world, &keep);
-    tend_for(world, 1500000);
+    while (world->open_now > 1) { /* until the first one ends */
+        desk_ask(world, &keep);
+        desk_assert_last(world, &keep, "");
+        tend_for(world, 200000);
+    }
     assert_int_equal(world->open_now, 1);
-    desk_assert_last(world, &keep, "");
     desk_end(world);
 }
 

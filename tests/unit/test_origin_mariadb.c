@@ -2,6 +2,7 @@
  * SQL. */
 #include "consumer/store/registry.h"
 #include "producer/registry.h"
+#include "tests/support/database.h"
 #include "tests/support/mariadb.h"
 #include "tests/support/process.h"
 #include "tests/support/shop.h"
@@ -21,6 +22,7 @@
     "utf8mb4_general_ci, raw VARBINARY(20), PRIMARY KEY (" key "));"
 #define LEASE_US (INT64_C(10) * 1000 * 1000)
 #define ARENA    ((size_t)16 * 1024 * 1024)
+#define LOCK_MS  20000
 
 static MYSQL *clerk(const struct shop *shop)
 {
@@ -194,7 +196,8 @@ static void a_key_that_moves_up_while_its_row_is_waited_for_hides_no_rows_betwee
 
 static void *insert_slowly(void *session)
 {
-    run(session, "INSERT INTO orders SELECT seq, IF(seq = 2, SLEEP(3), 'x'), '' FROM seq_1_to_3");
+    run(session, "INSERT INTO orders SELECT seq, IF(seq = 2, GET_LOCK('slow', 60), 'x'), '' FROM "
+                 "seq_1_to_3");
     run(session, "COMMIT");
     return NULL;
 }
@@ -209,11 +212,16 @@ static void a_long_statement_keeps_no_other_writer_waiting(void **state)
     shop_track(&shop);
     MYSQL *slow = clerk(&shop);
     MYSQL *quick = clerk(&shop);
+    run(quick, "DO GET_LOCK('slow', 0)");
     assert_int_equal(pthread_create(&thread, NULL, insert_slowly, slow), 0);
-    clock_sleep_us(1000 * 1000);
+    assert_true(database_wait_for(shop.url,
+                                  "SELECT count(*) FROM information_schema.processlist WHERE state "
+                                  "= 'User lock'",
+                                  "1\n", LOCK_MS));
     run(quick, "INSERT INTO orders VALUES (9, 'x', '')");
     run(quick, "COMMIT");
     const char *seen = mariadb_text(shop.url, "SELECT aggregateid FROM outbox");
+    run(quick, "DO RELEASE_LOCK('slow')");
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_string_equal(seen, "{\"id\":9}\n");
     assert_string_equal(mariadb_text(shop.url, "SELECT COUNT(*) FROM outbox"), "4\n");

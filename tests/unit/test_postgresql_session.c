@@ -234,10 +234,10 @@ static void a_statement_without_an_answer_is_given_up_in_the_end(void **state)
     (void)state;
     PGconn *connection = open_session(postgresql_database("silent"), true);
     assert_int_equal(connections_answer_ms(connection), 90000);
-    connections_remove(connection);
-    assert_int_equal(connections_add(connection, PQsocket(connection), 200, &err), STATUS_OK);
     assert_int_equal(postgresql_session_execute(connection, "SELECT pg_sleep(0.01)", &err),
                      STATUS_OK);
+    connections_remove(connection);
+    assert_int_equal(connections_add(connection, PQsocket(connection), 200, &err), STATUS_OK);
     assert_int_equal(postgresql_session_execute(connection, "SELECT pg_sleep(60)", &err),
                      STATUS_RETRY);
     assert_true(err.connection_lost);

@@ -1,6 +1,7 @@
 /* What only the PostgreSQL store does: catalogue, runs, the database's errors, the trigger flag. */
 #include "common/postgresql_session.h"
 #include "tests/support/postgresql.h"
+#include "tests/support/session.h"
 #include "tests/support/store_orders.h"
 
 #include <pthread.h>
@@ -345,11 +346,11 @@ static void a_full_disk_makes_the_batch_retry(void **state)
     assert_int_equal(orders_err.native_code, postgresql_sqlstate_code("53100"));
 }
 
-static void *move_slowly(void *context)
+static void *commit_while_the_store_waits(void *service)
 {
-    (void)context;
-    postgresql_execute(orders_url, "BEGIN; UPDATE orders SET id = 150 WHERE id = 3; "
-                                   "SELECT pg_sleep(0.3); COMMIT");
+    (void)database_wait_for(orders_url, "SELECT count(*) FROM pg_locks WHERE NOT granted", "1\n",
+                            10000);
+    session_run(service, "COMMIT", NULL);
     return NULL;
 }
 
@@ -358,7 +359,7 @@ static void *move_slowly(void *context)
 static void a_serialization_failure_makes_the_batch_retry(void **state)
 {
     (void)state;
-    pthread_t service;
+    pthread_t thread;
     struct store *store = orders_open();
     orders_drop();
     postgresql_execute(orders_url,
@@ -367,17 +368,17 @@ static void a_serialization_failure_makes_the_batch_retry(void **state)
                        "FOR VALUES FROM (0) TO (100); CREATE TABLE part2 PARTITION OF orders "
                        "FOR VALUES FROM (100) TO (200); INSERT INTO orders VALUES (3)");
     assert_ok(orders_ops->prepare(store, &orders_mapping, &orders_err));
-    assert_int_equal(pthread_create(&service, NULL, move_slowly, NULL), 0);
-    assert_true(database_wait_for(orders_url,
-                                  "SELECT count(*) FROM pg_stat_activity "
-                                  "WHERE wait_event = 'PgSleep'",
-                                  "1\n", 10000));
+    struct session *service = session_open(orders_url);
+    session_run(service, "BEGIN", NULL);
+    session_run(service, "UPDATE orders SET id = 150 WHERE id = 3", NULL);
     assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
+    assert_int_equal(pthread_create(&thread, NULL, commit_while_the_store_waits, service), 0);
     assert_int_equal(orders_apply(store, CHANGE_UPDATE, 3, NULL), STATUS_RETRY);
     assert_int_equal(orders_err.native_code, postgresql_sqlstate_code("40001"));
     error_clear(&orders_err);
     orders_ops->rollback(store);
-    assert_int_equal(pthread_join(service, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    session_close(service);
     assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
     assert_ok(orders_apply(store, CHANGE_CREATE, 3, "theirs"));
     assert_ok(orders_ops->commit(store, false, &orders_err));

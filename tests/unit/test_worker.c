@@ -5,16 +5,20 @@
 #include "tests/support/test.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 struct counted {
     int jobs;
-    int64_t takes_us;
+    atomic_bool is_held; /* the job does not end before it is not */
+    int64_t takes_us;    /* from then on */
     pthread_t thread;
 };
 
 static void count(void *context)
 {
     struct counted *counted = context;
+    while (atomic_load(&counted->is_held))
+        clock_sleep_us(1000);
     clock_sleep_us(counted->takes_us);
     counted->thread = pthread_self();
     counted->jobs++;
@@ -47,11 +51,12 @@ static void a_job_is_done_each_time_that_it_is_begun(void **state)
 
 static void who_frees_a_worker_waits_for_its_job(void **state)
 {
-    struct counted counted = {.takes_us = 50000};
+    struct counted counted = {.is_held = true, .takes_us = 50000};
     struct worker *worker = worker_of(&counted);
     (void)state;
     worker_begin(worker);
     assert_true(worker_is_busy(worker));
+    atomic_store(&counted.is_held, false);
     worker_free(worker);
     assert_int_equal(counted.jobs, 1);
     worker_free(NULL);
