@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 
 /* What the linker makes of --wrap. A test that counts allocations does not count this one. */
 int __real_pthread_create(pthread_t *ret_thread, const pthread_attr_t *attributes,
@@ -23,6 +24,13 @@ static atomic_size_t running;
 size_t threads_running(void)
 {
     return atomic_load(&running);
+}
+
+int64_t threads_used_us(void)
+{
+    struct timespec used = {0};
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (int64_t)used.tv_sec * 1000000 + used.tv_nsec / 1000;
 }
 
 static void thread_ended(void *unused)
