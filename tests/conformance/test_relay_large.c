@@ -15,6 +15,8 @@
 #define ROWS     3000 /* of a large one, in windows of: */
 #define WINDOW   500
 
+#define LOADS_MAX 200 /* a writer writes in front of */
+
 #define UNORDERED                                                                                  \
     "SELECT count(*) FROM (SELECT sequence, lag(sequence) OVER (PARTITION BY aggregateid ORDER "   \
     "BY position) AS earlier FROM outbox) AS t WHERE sequence < earlier OR sequence IS NULL"
@@ -132,7 +134,9 @@ static void numbers_that_nothing_waits_for_are_given_once_something_does(void)
 }
 
 static const struct outbox_ops *real_ops;
+static struct outbox_ops ops; /* what the test puts in their place; NULL: as it is */
 static int claims;
+static int loads;
 
 /* The first claim is lost. By the next one a row cannot be published any more. */
 static enum status lose_first_claim(struct outbox *outbox, const struct lease *lease,
@@ -152,13 +156,14 @@ static void *run_relay(void *context)
     const struct relay_options options = {
         .config = &shop->config, .schemas = schemas, .metrics = &shop->metrics};
     struct relay *relay = NULL;
-    struct outbox_ops ops;
+    const struct outbox_ops changed = ops;
     shop->status = relay_new(&options, &relay, &shop->err);
     if (shop->status == STATUS_OK) {
         relay->outbox = outbox_case_open("1");
         real_ops = relay->outbox->ops;
         ops = *real_ops;
-        ops.claim = lose_first_claim;
+        ops.claim = changed.claim != NULL ? changed.claim : ops.claim;
+        ops.load_waiting = changed.load_waiting != NULL ? changed.load_waiting : ops.load_waiting;
         relay->outbox->ops = &ops;
         relay_set_state(relay, RELAY_WITHOUT_LEASE);
         shop->status = relay_run(relay, &shop->stop, &shop->err);
@@ -174,10 +179,46 @@ static void a_large_transaction_whose_first_claim_was_lost_is_as_if_it_had_not_b
     make(&shop, PART);
     write_rows(SIZE, "'a'");
     claims = 0;
+    ops = (struct outbox_ops){.claim = lose_first_claim};
     assert_int_equal(pthread_create(&shop.thread, NULL, run_relay, &shop), 0);
     expect(&shop, "SELECT count(*) FROM outbox WHERE set_aside IS NOT NULL", "10\n");
     relay_shop_stop(&shop);
     assert_int_equal(claims, 1);
+    relay_shop_done(&shop);
+}
+
+static enum status count_claim(struct outbox *outbox, const struct lease *lease,
+                               const struct outbox_claim *claim, struct error *err)
+{
+    claims++;
+    return real_ops->claim(outbox, lease, claim, err);
+}
+
+/* Up to the first claim a service writes in front of each load. */
+static enum status load_behind_writer(struct outbox *outbox, const struct outbox_extent *extent,
+                                      struct arena *arena, struct outbox_rows *ret_rows,
+                                      struct error *err)
+{
+    if (claims == 0 && loads++ < LOADS_MAX)
+        (void)outbox_case_ask("INSERT INTO outbox (aggregatetype, aggregateid, type, payload, "
+                              "changeset) SELECT aggregatetype, aggregateid, type, payload, '-' "
+                              "FROM outbox ORDER BY position LIMIT 1");
+    return real_ops->load_waiting(outbox, extent, arena, ret_rows, err);
+}
+
+/* They have one set, which goes on with each of them. More wait than the first load has. */
+static void rows_that_nothing_tells_apart_are_published_while_more_come(void)
+{
+    struct relay_shop shop;
+    make(&shop, 2 * ROWS);
+    write_rows(ROWS, "'-'");
+    claims = loads = 0;
+    ops = (struct outbox_ops){.claim = count_claim, .load_waiting = load_behind_writer};
+    assert_int_equal(pthread_create(&shop.thread, NULL, run_relay, &shop), 0);
+    expect(&shop, "SELECT count(*) FROM outbox WHERE sequence IS NULL", "0\n");
+    relay_shop_stop(&shop);
+    assert_in_range(loads, 2, 9);
+    assert_int_equal(atomic_load(&shop.metrics.sets_split), 0);
     relay_shop_done(&shop);
 }
 
@@ -246,6 +287,7 @@ CASE(an_entity_keeps_its_order_where_sets_cross_over_windows)
 CASE(numbers_that_nothing_tells_whose_they_were_go_to_what_waits)
 CASE(numbers_that_nothing_waits_for_are_given_once_something_does)
 CASE(a_large_transaction_whose_first_claim_was_lost_is_as_if_it_had_not_begun)
+CASE(rows_that_nothing_tells_apart_are_published_while_more_come)
 
 #define LIMITED(function) TEST_WITH_LIMIT(function, 300)
 
@@ -260,6 +302,7 @@ int main(void)
         LIMITED(numbers_that_nothing_tells_whose_they_were_go_to_what_waits_mariadb),
         ALL(numbers_that_nothing_waits_for_are_given_once_something_does),
         ALL(a_large_transaction_whose_first_claim_was_lost_is_as_if_it_had_not_begun),
+        ALL(rows_that_nothing_tells_apart_are_published_while_more_come),
     };
     return TEST_RUN(tests);
 }
