@@ -412,7 +412,7 @@ static bool judging_reach(const struct judging *judging, const struct outbox_ext
                                                                  : most_bytes;
         return choice->wanted_bytes > extent->total_bytes;
     }
-    /* What nothing tells apart goes on with each row that comes: all that waits by then is loaded. */
+    /* What nothing tells apart goes on with each row that comes: all that waits is loaded. */
     if (sets->rest.count > 0 && !sets->first_shared)
         wanted = (size_t)(sets->first_end - judging->rows[sets->rest.first].position) + 1;
     if (wanted > most && !sets->first_shared)
