@@ -265,6 +265,7 @@ static void what_is_held_is_released_only_with_the_word_for_it(void **state)
     assert_int_equal(sqlite_number(pair.bank.database, "SELECT count(*) FROM keepstep_reserved"),
                      0);
     (void)sqlite_text(pair.bank.database, "ALTER TABLE extras RENAME COLUMN sum TO amount");
+    expect_state(&pair.shop, "held", "committed");
     expect_amounts(&pair, 90, 100);
     propose(&pair, "next", 1);
     expect_settled(&pair, "next", "committed");

@@ -191,6 +191,7 @@ static void an_event_parked_at_one_copy_is_named(void **state)
     three_write(&three, 1, 4);
     sidecar_assert_equal(&three.shop, &three.shipping, "items", 20000);
     sidecar_expect(&three.billing, "SELECT count(*) FROM keepstep_parked", "1\n");
+    sidecar_expect(&three.billing, "SELECT count(*) FROM items", "3\n");
     sidecar_expect_published(&three.shop);
     (void)sqlite_text(three.shipping.database, "UPDATE items SET amount = 77 WHERE id = 3");
     struct process_result result = VERIFY(three.all, "--json");

@@ -1,13 +1,10 @@
 /* Makes three services that change their databases together, and says what they made of it. */
 #include "tests/support/joint_world.h"
 
-#include "common/clock.h"
 #include "tests/support/session.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-#define LOOK_US INT64_C(100000)
 
 const char *const joint_world_tables[JOINT_SERVICES] = {"items", "extras", "items"};
 
@@ -161,20 +158,29 @@ static bool is_final(const struct sidecar *sidecar, const char *state)
            strstr(process_errors(sidecar->process), "joint transactions stand still") != NULL;
 }
 
+struct joint_outcome {
+    const struct joint_world *world;
+    const char *id;
+    const char *states[JOINT_SERVICES];
+};
+
+static bool all_are_final(void *context)
+{
+    struct joint_outcome *outcome = context;
+    bool all = true;
+    for (size_t i = 0; i < JOINT_SERVICES; i++) {
+        const struct sidecar *sidecar = &outcome->world->all[i];
+        outcome->states[i] = database_text(sidecar->url, state_of(outcome->id));
+        all = is_final(sidecar, outcome->states[i]) && all;
+    }
+    return all;
+}
+
 const char *joint_world_outcome(const struct joint_world *world, const char *id)
 {
-    const char *states[JOINT_SERVICES];
-    int64_t until = clock_monotonic_us() + JOINT_WORLD_WAIT_MS * INT64_C(1000);
-    for (;;) {
-        size_t final = 0;
-        for (size_t i = 0; i < JOINT_SERVICES; i++) {
-            states[i] = database_text(world->all[i].url, state_of(id));
-            final += is_final(&world->all[i], states[i]) ? 1 : 0;
-        }
-        if (final == JOINT_SERVICES || clock_monotonic_us() > until)
-            break;
-        clock_sleep_us(LOOK_US);
-    }
+    struct joint_outcome outcome = {.world = world, .id = id};
+    const char *const *states = outcome.states;
+    (void)test_wait(all_are_final, &outcome, JOINT_WORLD_WAIT_MS);
     bool is_alike = strcmp(states[0], states[1]) == 0 && strcmp(states[0], states[2]) == 0;
     if (is_alike && (strcmp(states[0], "committed\n") == 0 || strcmp(states[0], "aborted\n") == 0))
         return states[0];
