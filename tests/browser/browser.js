@@ -2,7 +2,8 @@
 const { chromium } = require("playwright-core");
 const axe = require("axe-core");
 
-const PATIENCE_MS = 60000;
+const PATIENCE = Number(process.env.TEST_PATIENCE ?? 1); // as in tests/support/test.h
+const PATIENCE_MS = 60000 * PATIENCE;
 const LOADS_MAX = 10;
 const NETWORK_CHANGED = /net::ERR_NETWORK_CHANGED/;
 
@@ -165,6 +166,7 @@ async function run(checks) {
 }
 
 module.exports = {
+    PATIENCE,
     check,
     checkAccessible,
     checkWidth,

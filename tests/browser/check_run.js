@@ -11,6 +11,7 @@ const {
     equal,
     openChromium,
     openPage,
+    PATIENCE,
     run,
     until,
     untilText,
@@ -22,7 +23,7 @@ const NO_ANSWER = /Failed to load resource: net::ERR_/;
 const REFUSED = /Failed to load resource: the server responded with a status of 403/;
 const NOT_NOW = /Failed to load resource: the server responded with a status of 503/;
 const HOSTILE = "<img src=x onerror=";
-const WISH_MS = 60000;
+const WISH_MS = 60000 * PATIENCE;
 
 function sleep(milliseconds) {
     return new Promise((resolve) => {
@@ -135,7 +136,7 @@ async function outagesAreTold(watch) {
 
 async function aSidecarThatIsGoneIsTold(watch) {
     const { page } = watch;
-    watch.allowed = NO_ANSWER;
+    watch.allowed = new RegExp(`${NO_ANSWER.source}|${NOT_NOW.source}`); // it says that it stops or starts
     await want("sidecar-away");
     await untilText(page, "#lost", "No answer since");
     await want("sidecar-back");

@@ -371,20 +371,28 @@ static int64_t time_ms(int port, const char *path, int code)
     return (clock_monotonic_us() - begun_us) / 1000;
 }
 
+/* The ninth may be heard before one of the eight: then it waits as long as they do. */
+static bool is_refused_as_ninth(void *context)
+{
+    int waiting[8];
+    struct wanted *ninth = context;
+    for (int i = 0; i < 8; i++)
+        waiting[i] = http_connect_slowly(ninth->port,
+                                         "GET /api/parked HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    bool is_refused = is_there(ninth);
+    for (int i = 0; i < 8; i++)
+        (void)close(waiting[i]);
+    return is_refused;
+}
+
 /* Whoever asks for parked records of a database that does not answer waits, but not for ever, and
  * only a few do. */
 static void ask_too_much(int port)
 {
-    int waiting[8];
-    for (int i = 0; i < 8; i++)
-        waiting[i] = http_connect_slowly(port,
-                                         "GET /api/parked HTTP/1.1\r\nHost: localhost\r\n\r\n");
     struct wanted ninth = {port, "/api/parked", "too many ask at a time", {0}};
-    if (!test_wait(is_there, &ninth, 20000))
+    if (!test_wait(is_refused_as_ninth, &ninth, 60000))
         test_fail("%d: %s", ninth.reply.code, ninth.reply.body);
     assert_int_equal(ninth.reply.code, 503);
-    for (int i = 0; i < 8; i++)
-        (void)close(waiting[i]);
 }
 
 static void it_answers_while_the_database_or_the_broker_is_away(void **state)
