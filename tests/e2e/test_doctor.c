@@ -404,8 +404,8 @@ static void a_sidecar_whose_clock_differs_from_the_brokers_is_found(void **state
     expect(&patient, "skipped", "broker's clock", "no sidecar of this service has reported");
     say_time(kafka, 0);
     expect(&patient, "ok", "broker's clock", "");
-    say_time(kafka, 10000000);
-    expect(&patient, "warn", "broker's clock", "10.0 s behind its own");
+    say_time(kafka, 10000000); /* less what it takes until the broker has it */
+    expect(&patient, "warn", "broker's clock", "s behind its own");
     say_time(kafka, -100000000);
     expect(&patient, "fail", "broker's clock", "s before its own");
 }

@@ -208,8 +208,7 @@ static void a_kill_after_a_purge_leaves_nothing_to_be_sent_again(void **state)
     const enum failpoint_point point = FAILPOINT_RELAY_AFTER_PURGE;
     (void)state;
     struct kafka *kafka = kafka_start();
-    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL,
-                                       PUBLISH_ITEMS "limits: {outbox_retention_s: 0}\n");
+    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
     struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
     sidecar_begin(&shop);
     sidecar_begin(&billing);
@@ -219,6 +218,8 @@ static void a_kill_after_a_purge_leaves_nothing_to_be_sent_again(void **state)
     sidecar_expect(&shop, "SELECT sum(acknowledged_sequence) FROM keepstep_relay_partition",
                    "50\n");
     process_kill(shop.process);
+    test_write_file(shop.config, test_format("%slimits: {outbox_retention_s: 0}\n",
+                                             test_read_file(shop.config)));
     sidecar_start(&shop, failpoint_names[point]);
     expect_killed(&shop, point);
     assert_true(sqlite_number(shop.database, "SELECT count(*) FROM outbox") < 50);

@@ -62,10 +62,23 @@ static const char *const actors[JOINT_SERVICES] = {
 
 #define KEEPS(service, type)                                                                       \
     "{\"service\":\"" service "\",\"type\":\"" type "\",\"key\":{\"id\":2},\"op\":\"k\"},"
-#define OPEN_MS 8000
+#define OPEN_MS 60000
 
-/* What it writes is reserved by a transaction that is open for as long as nobody of that name
- * votes. It is not passed over meanwhile, also not where the service has no part. */
+/* The database of each service refuses to note that it is committed. */
+static void expect_waiting(const struct joint_world *world, const char *id)
+{
+    const char *sql = test_format("SELECT count(*) FROM keepstep_joint WHERE id = '%s' AND state = "
+                                  "'committing' AND reason LIKE 'waits: %%'",
+                                  id);
+    for (size_t i = 0; i < JOINT_SERVICES; i++) {
+        if (!database_wait_for(world->all[i].url, sql, "1\n", JOINT_WORLD_WAIT_MS))
+            test_fail("%s does not wait: %s", world->all[i].name,
+                      process_errors(world->all[i].process));
+    }
+}
+
+/* What it writes is reserved by a transaction that is open until it is withdrawn, because nobody of
+ * that name votes. It is not passed over meanwhile, also not where the service has no part. */
 static void a_trigger_that_acts_on_the_outcome_waits_for_what_is_reserved(void **state)
 {
     static const enum database_kind kinds[JOINT_SERVICES] = {DATABASE_POSTGRESQL, DATABASE_MARIADB,
@@ -85,6 +98,11 @@ static void a_trigger_that_acts_on_the_outcome_waits_for_what_is_reserved(void *
         joint_world_expect(&world, i, "open", "reserved");
     propose(&world, "all", -30, 20, 10);
     propose(&world, "bank alone", 0, 5, 0);
+    expect_waiting(&world, "all");
+    struct process_result result = PROCESS_RUN(KEEPSTEP_BINARY, "joint", "withdraw", "open", "-c",
+                                               world.all[JOINT_SHOP].config);
+    if (result.exit_code != 0)
+        test_fail("%s", result.errors);
     joint_world_expect_everywhere(&world, "open", "aborted");
     joint_world_expect_everywhere(&world, "all", "committed");
     joint_world_expect(&world, JOINT_SHOP, "bank alone", "committed");

@@ -210,9 +210,10 @@ static void crash_behind_what_was_told(struct told *told)
 {
     int64_t sequence = sqlite_number(told->shop.database,
                                      "SELECT acknowledged_sequence FROM keepstep_relay_partition");
-    struct process_result waited = PROCESS_RUN(KEEPSTEP_BINARY, "wait", token_of(told, sequence),
-                                               "--quorum", "--timeout", "25", "-c",
-                                               told->shop.config);
+    const char *const argv[] = {
+        KEEPSTEP_BINARY, "wait", token_of(told, sequence), "--quorum", "--timeout",
+        "100",           "-c",   told->shop.config,        NULL}; /* the log is written each 10 s */
+    struct process_result waited = process_run(argv, NULL, 2 * WAIT_MS);
     if (waited.exit_code != 0)
         test_fail("%s%s", waited.output, waited.errors);
     int64_t durable = durable_told(told);
@@ -249,7 +250,6 @@ static void what_was_told_to_be_durable_is_never_lost(void **state)
     sidecar_begin(&told.shop);
     sidecar_begin(&told.billing);
     buffer_init(&script, (size_t)1024 * 1024);
-    buffer_append_text(&script, ".timeout 5000\n");
     for (int i = 1; i <= TOLD_ROWS; i++)
         buffer_append_format(&script,
                              "INSERT INTO items VALUES (%d, 'x', %d);\n.shell sleep 0.01\n", i, i);

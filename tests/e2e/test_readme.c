@@ -75,7 +75,7 @@ static void the_smallest_pair_runs_as_it_is_printed(void **state)
     struct process_result result = PROCESS_RUN(
         "bash", "-c",
         test_format("cd '%s' && PATH=$PWD/bin:$PATH && set -e\n%s\n"
-                    "for i in {1..150}; do\n"
+                    "for i in {1..600}; do\n"
                     "rows=$(sqlite3 -cmd '.timeout 5000' billing.db 'SELECT * FROM orders')\n"
                     "[ -z \"$rows\" ] || break; sleep 0.1; done\n"
                     "echo \"arrived: $rows\"; jobs -r; kill $(jobs -p); wait",

@@ -29,9 +29,10 @@ static void assert_relay_waits(struct kafka *kafka, const struct sidecar *shop)
     const char *const environment[] = {NULL};
     int64_t records = sidecar_records(kafka, "item");
     struct process *relay = process_start("relay-alone", argv, environment);
-    clock_sleep_us(INT64_C(3) * 1000 * 1000);
+    if (!process_wait_for(relay, "a new incarnation", 20000))
+        test_fail("%s", process_errors(relay));
+    clock_sleep_us(INT64_C(2) * 1000 * 1000);
     assert_int_equal(process_stop(relay, 20000), 0);
-    assert_non_null(strstr(process_errors(relay), "a new incarnation"));
     assert_int_equal(sidecar_records(kafka, "item"), records);
 }
 

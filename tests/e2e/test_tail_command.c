@@ -17,12 +17,22 @@ static struct sidecar shop_begin(struct kafka *kafka)
     return shop;
 }
 
+struct wanted {
+    struct kafka *kafka;
+    int64_t count;
+};
+
+static bool are_there(void *context)
+{
+    const struct wanted *wanted = context;
+    return sidecar_records(wanted->kafka, "item") >= wanted->count;
+}
+
 static void wait_for_records(struct kafka *kafka, int64_t count)
 {
-    for (int i = 0; sidecar_records(kafka, "item") < count; i++) {
-        if (i == 100)
-            test_fail("not all is published");
-    }
+    struct wanted wanted = {kafka, count};
+    if (!test_wait(are_there, &wanted, WAIT_MS))
+        test_fail("not all is published");
 }
 
 #define TAIL(shop, ...)                                                                            \

@@ -257,6 +257,28 @@ static void brokers_that_are_down_are_told_within_seconds(void **state)
     expect_error(topics(&shop, "sow", NULL), EX_USAGE, "wants plan or apply");
 }
 
+struct planned {
+    const struct sidecar *shop;
+    const char *flag;
+    const char *words;
+    struct process_result result;
+};
+
+static bool is_planned(void *context)
+{
+    struct planned *planned = context;
+    planned->result = topics(planned->shop, "plan", planned->flag);
+    return planned->result.exit_code == 0 && strstr(planned->result.output, planned->words) != NULL;
+}
+
+/* Each broker learns of topics in its own time, and any of them may be asked. */
+static void expect_planned(const struct sidecar *shop, const char *flag, const char *words)
+{
+    struct planned planned = {.shop = shop, .flag = flag, .words = words};
+    if (!test_wait(is_planned, &planned, 30000))
+        expect(planned.result, 0, words);
+}
+
 static void three_brokers_get_three_replicas_of_which_two_are_in_sync(void **state)
 {
     (void)state;
@@ -265,12 +287,10 @@ static void three_brokers_get_three_replicas_of_which_two_are_in_sync(void **sta
     (void)kafka_join(kafka, 3);
     struct sidecar shop = make(kafka, "topics: {replication_factor: 3, min_insync_replicas: 2}\n");
     expect(topics(&shop, "apply", NULL), 0, "created  ");
-    for (int i = 0; i < 50 && topics(&shop, "plan", NULL).exit_code != 0; i++)
-        clock_sleep_us(200000); /* each broker learns of them in its own time */
-    expect(topics(&shop, "plan", NULL), 0, "4 topics are as they should be");
+    expect_planned(&shop, NULL, "4 topics are as they should be");
+    expect_planned(&shop, "--json",
+                   "{\"setting\":\"replication factor\",\"is\":\"3\",\"should_be\":\"3\"");
     expect_own(kafka, sidecar_topic("item"), "min.insync.replicas=2");
-    expect(topics(&shop, "plan", "--json"), 0,
-           "{\"setting\":\"replication factor\",\"is\":\"3\",\"should_be\":\"3\"");
     shop = make(kafka, "topics: {replication_factor: 2, min_insync_replicas: 3}\n");
     expect(topics(&shop, "apply", NULL), 1, "replication factor stays 3, not 2");
     expect_own(kafka, sidecar_topic("item"), "min.insync.replicas=3");

@@ -302,14 +302,15 @@ static void an_asker_that_dies_leaves_nothing_held(void **state)
     wait_for_members(&trio);
     four_verifies_at_once_all_end(&trio);
     const struct sidecar *lite = &trio.services[DATABASE_SQLITE];
-    test_write_file(lite->config,
-                    test_format("%slimits:\n  scan_time_s: 5\n", test_read_file(lite->config)));
+    const char *config = test_read_file(lite->config);
+    test_write_file(lite->config, test_format("%slimits:\n  scan_time_s: 5\n", config));
     for (size_t i = 0; i < sizeof points / sizeof *points; i++)
         assert_int_equal(process_wait(start(&trio, DATABASE_SQLITE, points[i]), WAIT_MS), 137);
     assert_true(database_wait_for(trio.services[DATABASE_POSTGRESQL].url, idle, "0\n", WAIT_MS));
     assert_true(database_wait_for(trio.services[DATABASE_MARIADB].url,
                                   "SELECT count(*) FROM information_schema.innodb_trx", "0\n",
                                   WAIT_MS));
+    test_write_file(lite->config, config);
     struct process_result result = ask(&trio, DATABASE_SQLITE, NULL);
     if (result.exit_code != EX_OK)
         test_fail("%s%s", result.output, result.errors);
