@@ -337,10 +337,6 @@ report_agent() {
     done
 }
 
-measures() { # PART
-    case " $parts " in *" $1 "*) ;; *) return 1 ;; esac
-}
-
 begin
 out=$bin/copies
 mkdir -p "$out"

@@ -12,7 +12,10 @@
 #              was measured: for so long nobody else may write the row
 #   writes     of the service's own, of a table that is joint beside one that is only published, and one
 #              that is neither (bench/writer.sh)
+#   seata      the latency of the same work by Seata's AT mode, in the same server; and seata_crash, what
+#              is seen when Seata's server is killed. Neither by default (bench/peers/seata.sh)
 #
+# BENCH_PARTS        what is measured ("latency at_once writes")
 # BENCH_RATE         proposals a second while the latency is measured (100)
 # BENCH_COUNT        proposals of each measurement (1000)
 # BENCH_HOT_RATE     proposals a second on the hot row (10)
@@ -25,7 +28,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . bench/lib.sh
 # shellcheck source=bench/writer.sh
 . bench/writer.sh
+# shellcheck source=bench/peers/seata.sh
+. bench/peers/seata.sh
 
+all_parts=(latency seata seata_crash at_once writes) # in this order
+parts=${BENCH_PARTS:-latency at_once writes}
 rate=${BENCH_RATE:-100}
 hot_rate=${BENCH_HOT_RATE:-10}
 count=${BENCH_COUNT:-1000}
@@ -36,12 +43,16 @@ number() { # of the column id
     [ "$kind" = postgresql ] && echo "id::bigint" || echo "id + 0"
 }
 
-make_accounts() { # SERVICE
+make_plain_accounts() { # SERVICE
     empty_database "$1"
     [ "$kind" != sqlite ] || sql "$1" "PRAGMA journal_mode=WAL" >/dev/null
     sql "$1" "CREATE TABLE accounts(id bigint PRIMARY KEY, amount bigint NOT NULL)"
     sql "$1" "INSERT INTO accounts WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t
         WHERE n < $rows) SELECT n, 0 FROM t"
+}
+
+make_accounts() { # SERVICE
+    make_plain_accounts "$1"
     configure "$1" publish "account_$1" "accounts, joint: [shop]"
     init "$1"
 }
@@ -158,18 +169,31 @@ report_line() { # TITLE RESULT
 }
 
 report() {
-    local name
+    local word
     printf '%-44s %9s %9s %9s %9s %8s\n' "joint transactions, $kind" per_s p50_ms p99_ms max_ms aborted
+    for word in "${all_parts[@]}"; do
+        ! measures "$word" || "report_$word"
+    done
+}
+
+report_latency() {
     report_line "2 participants, $rate/s, rows apart" latency_2
     report_line "3 participants, $rate/s, rows apart" latency_3
     report_line "2 participants, $hot_rate/s, one row" hot_2
     report_line "3 participants, $hot_rate/s, one row" hot_3
+    printf '%-44s %9s %9s %9s\n' "an entity is reserved" '' "$(field reserved p50_ms)" \
+        "$(field reserved p99_ms)"
+}
+
+report_at_once() {
     report_line "2 participants, at once, rows apart" at_once_2
     report_line "3 participants, at once, rows apart" at_once_3
     report_line "2 participants, at once, one row" hot_at_once_2
     report_line "3 participants, at once, one row" hot_at_once_3
-    printf '%-44s %9s %9s %9s\n' "an entity is reserved" '' "$(field reserved p50_ms)" \
-        "$(field reserved p99_ms)"
+}
+
+report_writes() {
+    local name
     printf '%-44s %9s %9s %9s\n' "CPU of a row that the service writes, us" joint published plain
     for name in insert update delete; do
         printf '%-44s %9s %9s %9s%s\n' "$name of one row, a transaction" \
@@ -181,6 +205,7 @@ report() {
 
 events=20000 # rows of the table for the writes
 kinds=$(kinds_of "${1:-sqlite}")
+[[ $parts != *seata* ]] || fetch_seata
 begin
 compile joint_latency writer bare_latency
 start_kafka
@@ -194,10 +219,11 @@ for kind in $kinds; do
     mkdir -p "$out"
     rm -f "$out"/*.json
     noise_of=()
-    start_server
-    part part_latency
-    part part_at_once
-    part part_writes
+    port=$(free_port) # Java's drivers know no socket
+    start_server "$port"
+    for word in "${all_parts[@]}"; do
+        ! measures "$word" || part "part_$word"
+    done
     noise_note "$(report)" | tee "$out/report.txt"
     noise_json >"$out/noise.json"
     stop_sidecars

@@ -4,7 +4,8 @@
 # with it.
 #
 # Variables of the script: keepstep (the program), kind (sqlite, postgresql or mariadb), events (rows
-# that make_rows_KIND writes), prefix (of topics), out (folder of results).
+# that make_rows_KIND writes), prefix (of topics), out (folder of results), parts (what is
+# measured).
 # shellcheck disable=SC2034 # other scripts use what is set here
 
 bin=$PWD/build/bench # programs and results
@@ -88,6 +89,10 @@ compile_store_apply() { # BUILD_FOLDER
     gcc -std=c17 -D_GNU_SOURCE -O2 -Wall -Wextra -Wconversion -Wshadow -Werror -Ibench -I. \
         -o "$bin/store_apply" bench/store_apply.c bench/bench.c "$1/libkeepstep_consumer.a" \
         "$1/libkeepstep_schemas.a" "$1/libkeepstep_common.a" $flags
+}
+
+measures() { # PART: is it one of the script's $parts?
+    [[ " $parts " == *" $1 "* ]]
 }
 
 free_port() { # below those that the kernel gives to clients

@@ -38,10 +38,6 @@ tell() { # TEXT
     echo "bench: $(date +%T) $kind: $1" >&2
 }
 
-measures() { # PART
-    [[ " $parts " == *" $1 "* ]]
-}
-
 has_faults() { # they are tried on PostgreSQL only
     measures faults && [ "$kind" = postgresql ]
 }
