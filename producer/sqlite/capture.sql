@@ -100,7 +100,12 @@ WHERE type = 'table' AND name = ?1 COLLATE NOCASE
 SELECT pk, name FROM pragma_table_xinfo(?1) WHERE name = ?2 COLLATE NOCASE
 
 -- name: check_unique
-SELECT count(*), max(name) FROM pragma_index_list(?1) WHERE "unique" AND origin <> 'pk'
+SELECT count(*), max(CASE origin WHEN 'u' THEN 'the constraint UNIQUE (' || columns
+    || '): make the table anew without it (sqlite.org/lang_altertable.html, section 7)'
+    ELSE 'index ' || name || ' of ' || columns || ': drop it, or make it anew without UNIQUE' END)
+FROM (SELECT l.origin, l.name, (SELECT group_concat(coalesce(c.name, 'an expression'), ', ')
+    FROM pragma_index_info(l.name) AS c) AS columns
+  FROM pragma_index_list(?1) AS l WHERE l."unique" AND l.origin <> 'pk')
 
 -- A foreign key to the own table whose action writes other rows of it.
 -- name: check_cascade

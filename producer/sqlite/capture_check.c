@@ -108,7 +108,7 @@ static enum status capture_changes(struct check *check, struct error *err)
     if (status == STATUS_OK && answer.number > 0)
         return check_refuse(check, err,
                             "has a second unique index, through which REPLACE removes rows without "
-                            "a trigger; drop it or make it a plain index: %s",
+                            "a trigger; %s",
                             answer.name);
     if (status == STATUS_OK && check_is_applied(check)) {
         status = capture_ask(check, SQL_CHECK_CASCADE, NULL, &answer, err);
