@@ -131,6 +131,73 @@ static void no_trigger_on_a_row_ends_the_transaction(void)
     joint_case_done();
 }
 
+/** By which a trigger changes what the agent writes; SQLite has none that does so before it. */
+struct meddling {
+    const char *when;
+    const char *body;
+    bool of_note;
+};
+
+#define OF_IT " WHERE proposer = NEW.proposer AND id = NEW.id"
+
+static const struct meddling meddlings[][7] = {
+    [DATABASE_SQLITE] = {{"AFTER UPDATE", "UPDATE keepstep_joint SET votes = '[]'" OF_IT, false},
+                         {"AFTER UPDATE", "UPDATE keepstep_joint SET reason = 'x'" OF_IT, false},
+                         {"AFTER UPDATE", "UPDATE keepstep_joint SET withdrawn = 1" OF_IT, false},
+                         {"AFTER INSERT", "UPDATE keepstep_joint SET votes = '[]'" OF_IT, true},
+                         {"AFTER INSERT", "UPDATE keepstep_joint SET state = 'refused'" OF_IT,
+                          true}},
+    [DATABASE_POSTGRESQL] = {{"BEFORE UPDATE", "NEW.votes := '[]'", false},
+                             {"BEFORE UPDATE", "NEW.state := OLD.state", false},
+                             {"BEFORE UPDATE", "NEW.withdrawn := 1", false},
+                             {"BEFORE INSERT", "NEW.changes := '[]'", true},
+                             {"BEFORE INSERT", "NEW.state := 'refused'", true},
+                             {"BEFORE INSERT", "NEW.proposal_offset := 8", true}},
+    [DATABASE_MARIADB] = {{"BEFORE UPDATE", "SET NEW.votes = '[]'", false},
+                          {"BEFORE UPDATE", "SET NEW.state = OLD.state", false},
+                          {"BEFORE UPDATE", "SET NEW.withdrawn = 1", false},
+                          {"BEFORE INSERT", "SET NEW.changes = '[]'", true},
+                          {"BEFORE INSERT", "SET NEW.state = 'refused'", true},
+                          {"BEFORE INSERT", "SET NEW.proposal_offset = 8", true}},
+};
+
+/* What stands there after a restart is what the agent knows. */
+static void what_a_trigger_changes_of_what_the_agent_writes_is_noticed(void)
+{
+    const struct joint_row first = row_of("first", JOINT_STATE_QUEUED);
+    const struct joint_row marked = row_of("first", JOINT_STATE_REFUSED);
+    joint_case_begin_test();
+    joint_case_begin();
+    joint_case_assert_yes(write_row(&first, true), "first");
+    joint_case_commit();
+    for (size_t i = 0; meddlings[database_case_kind][i].when != NULL; i++) {
+        const struct meddling *meddling = &meddlings[database_case_kind][i];
+        const char *id = test_format("t%zu", i);
+        const struct joint_row noted = row_of(id, JOINT_STATE_QUEUED);
+        joint_case_trigger("x", meddling->when, "keepstep_joint", meddling->body);
+        joint_case_begin();
+        enum status status = write_row(meddling->of_note ? &noted : &marked, meddling->of_note);
+        if (has_silence())
+            joint_case_assert_yes(status, meddling->body);
+        else if (status != STATUS_RETRY || strstr(joint_case_err.text, "changes what") == NULL)
+            test_fail("%s: %s: %s", meddling->body, status_name(status), joint_case_err.text);
+        if (has_silence())
+            joint_case_commit();
+        else
+            joint_case_store->ops->rollback(joint_case_store);
+        joint_case_drop_trigger("x", "keepstep_joint");
+        const char *row = joint_case_text(test_format(
+            "SELECT state, reason, votes, withdrawn, proposal_offset, changes FROM keepstep_joint "
+            "WHERE id = '%s'",
+            meddling->of_note ? id : "first"));
+        const char *written = meddling->of_note || !has_silence() ? "queued" : "refused";
+        assert_string_equal(row, meddling->of_note && !has_silence()
+                                     ? ""
+                                     : test_format("%s|||0|7|" MINUS(3) "\n", written));
+    }
+    joint_case_done();
+}
+
 /* Notes a row that is settled, and makes a trigger that refuses its UPDATE. */
 static void note_old(const char *id, const char *when)
 {
@@ -497,6 +564,7 @@ int main(void)
         DATABASE_CASE(no_trigger_on_a_row_ends_the_transaction),
         DATABASE_CASE(what_is_old_is_emptied_behind_the_back_of_triggers),
         DATABASE_CASE(what_a_trigger_meets_that_is_reserved_is_waited_for),
+        DATABASE_CASE(what_a_trigger_changes_of_what_the_agent_writes_is_noticed),
         DATABASE_CASE_SERVERS(a_trigger_that_waits_for_the_commit_does_not_wait_with_the_agent),
         DATABASE_CASE_SERVERS(a_trigger_stands_as_it_stood_after_a_row_was_written_without_it),
         DATABASE_CASE_SERVERS(only_the_agent_switches_triggers_and_those_of_keepstep_joint_alone),

@@ -13,7 +13,8 @@
     X(CATALOGUE_VERSION)                                                                           \
     X(CATALOGUE_ORDER)                                                                             \
     X(CATALOGUE_CASCADE)                                                                           \
-    X(CATALOGUE_INSERT_TRIGGERS)
+    X(CATALOGUE_INSERT_TRIGGERS)                                                                   \
+    X(JOINT_OLD_PART)
 
 enum mariadb_statement_id {
     STATEMENT_MARIADB = STATEMENT_SHARED_COUNT - 1,
@@ -66,6 +67,7 @@ struct store_mariadb {
     struct mariadb_parameter *values; /* of the statement being run, one a place */
     size_t value_count;               /* that there is room for */
     struct mariadb_statement *key_read;
+    int64_t emptied_to_us; /* of joint transactions decided before, nothing is left to be emptied */
     struct column_array arrays[ENTITY_COLUMNS_MAX]; /* of the running chunk */
     size_t array_columns;                           /* that are allocated, each of array_rows */
     size_t array_rows;
@@ -75,6 +77,9 @@ static inline struct store_mariadb *store_mariadb_of(struct store *store)
 {
     return (struct store_mariadb *)store;
 }
+
+struct joint_ops;
+extern const struct joint_ops joint_mariadb_ops;
 
 /** The seam's send() and send_rows(). */
 enum status store_mariadb_send(struct store_sql *sql, const struct sql_call *call,

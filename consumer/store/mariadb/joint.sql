@@ -29,8 +29,12 @@ ON DUPLICATE KEY UPDATE changes = VALUES(changes), timeout_ms = VALUES(timeout_m
     proposal_id = VALUES(proposal_id), proposal_offset = VALUES(proposal_offset),
     decision_offset = VALUES(decision_offset), read_at = VALUES(read_at),
     decided_at = VALUES(decided_at), withdrawn = VALUES(withdrawn), late = VALUES(late)
--- name: joint_created
-SELECT created_at FROM keepstep_joint WHERE proposer = ?1 AND id = ?2
+-- When the service has asked for it, and whether a trigger has changed what was written.
+-- name: joint_noted
+SELECT created_at, (changes = ?3 AND timeout_ms = ?4 AND state = ?5 AND reason = ?6 AND votes = ?7
+    AND proposal_id = ?8 AND proposal_offset <=> ?9 AND decision_offset <=> ?10 AND read_at = ?11
+    AND decided_at = ?12 AND withdrawn = ?13 AND late = ?14)
+FROM keepstep_joint WHERE proposer = ?1 AND id = ?2
 -- name: joint_load
 SELECT proposer, id, changes, timeout_ms, state, reason, votes, proposal_id, proposal_offset,
     coalesce(decision_offset, -1), created_at, read_at, decided_at, withdrawn, late
@@ -46,6 +50,10 @@ FROM keepstep_joint WHERE proposer = ?1 AND id = ?2
 UPDATE keepstep_joint SET state = ?3, reason = ?4, votes = ?5, decision_offset = ?6, decided_at = ?7,
     withdrawn = ?8, late = ?9
 WHERE proposer = ?1 AND id = ?2
+-- Whether the row is what was written.
+-- name: joint_marked
+SELECT count(*) FROM keepstep_joint WHERE proposer = ?1 AND id = ?2 AND state = ?3 AND reason = ?4
+    AND votes = ?5 AND decision_offset <=> ?6 AND decided_at = ?7 AND withdrawn = ?8 AND late = ?9
 -- name: joint_settled
 SELECT 1 FROM keepstep_joint
 WHERE proposer = ?1 AND id = ?2 AND state IN ('committed', 'aborted', 'elsewhere')
@@ -64,9 +72,17 @@ WHERE NOT EXISTS (SELECT 1 FROM outbox o WHERE o.sequence IS NULL
     AND o.type = 'keepstep.joint.proposal' AND o.aggregateid = j.name)
 -- name: joint_propose
 INSERT INTO keepstep_joint (id, changes, timeout_ms) VALUES (?1, ?2, ?3)
+-- Where the part ends that begins at a time: the index has what was emptied before, too. Nothing is kept of
+-- what happened elsewhere.
+-- name: joint_old_part
+SELECT least(?2,
+    coalesce((SELECT decided_at + 1 FROM keepstep_joint WHERE state = 'committed' AND decided_at >= ?1
+        ORDER BY decided_at LIMIT 1 OFFSET 10000), ?2),
+    coalesce((SELECT decided_at + 1 FROM keepstep_joint WHERE state = 'aborted' AND decided_at >= ?1
+        ORDER BY decided_at LIMIT 1 OFFSET 10000), ?2))
 -- name: joint_prune
 UPDATE keepstep_joint SET changes = '', votes = ''
-WHERE changes <> '' AND state IN ('committed', 'aborted', 'elsewhere') AND decided_at < ?1
+WHERE changes <> '' AND state IN ('committed', 'aborted') AND decided_at < ?1 AND decided_at >= ?3
 ORDER BY decided_at LIMIT ?2
 -- In a try the triggers do not look at what others reserve: the agent does, by the names of all that it
 -- has written. Anybody can set the variable; a row that only the agent's role can write makes it count.

@@ -4,10 +4,7 @@
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "common/mariadb_scan.h"
-#include "consumer/store/sql/joint.h"
 #include "consumer_mariadb_sql.h"
-
-#include <string.h>
 
 /* InnoDB checks every constraint when the row is written: there is nothing to defer. */
 static enum status store_mariadb_defer(struct store *store, bool on, struct error *err)
@@ -54,32 +51,6 @@ static enum status store_mariadb_copy_sql(const struct copies *copies, struct bu
 {
     return sql_copy_sql(&store_mariadb_dialect, copies, out, err);
 }
-
-/* After an upgrade Keepstep's own functions may not be there yet, or the role may not use them. A
- * decision is made without them. */
-static enum status joint_mariadb_attempt(struct store *store, const struct joint_part *part,
-                                         struct error *err)
-{
-    enum status status = joint_sql_attempt(store, part, err);
-    bool is_denied = err->native_code == ER_SP_DOES_NOT_EXIST ||
-                     err->native_code == ER_PROCACCESS_DENIED_ERROR ||
-                     err->native_code == ER_TABLEACCESS_DENIED_ERROR;
-    if (status == STATUS_RETRY && is_denied && strstr(err->text, "keepstep_") != NULL)
-        error_prefix(err, "no joint transaction can be tried: run `keepstep init`, and let an "
-                          "administrator run what its --print-roles prints");
-    return status;
-}
-
-/* A statement that fails undoes itself alone. Nobody can write a row without its triggers. */
-static const struct joint_ops joint_mariadb_ops = {
-    JOINT_SQL_SLOTS,
-    .prepare = joint_sql_prepare,
-    .note = joint_sql_note,
-    .mark = joint_sql_mark,
-    .prune = joint_sql_prune,
-    .attempt = joint_mariadb_attempt,
-    .settle = joint_sql_settle,
-};
 
 const struct store_ops store_mariadb_ops = {
     STORE_SQL_SLOTS,

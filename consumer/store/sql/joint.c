@@ -45,19 +45,31 @@ static enum status row_judge(enum status status, struct error *err)
     return status;
 }
 
+/* A trigger can also change what is written, without an error. */
+static enum status row_is_changed(struct error *err)
+{
+    return error_set(err, STATUS_REJECT, "a trigger changes what the agent writes into the row");
+}
+
+/** A row that was noted, as it stands now. */
+struct row_noted {
+    int64_t created_at_us;
+    bool is_as_written;
+};
+
+static enum status read_noted(void *context, struct store_row *row, struct error *err)
+{
+    struct row_noted *noted = context;
+    (void)err;
+    noted->created_at_us = row->integer(row, 0);
+    noted->is_as_written = row->integer(row, 1) != 0;
+    return STATUS_OK;
+}
+
 /* A trigger can leave a row out without an error, and the transaction would be forgotten. */
-static enum status joint_write_note(struct store_sql *self, const struct joint_row *row,
-                                    struct error *err)
+static enum status joint_write_note(struct store_sql *self, struct sql_call call, struct error *err)
 {
     int64_t written = 0;
-    struct sql_call call = SQL_CALL(
-        JOINT_NOTE, parameter_raw(row->name.proposer), parameter_raw(row->name.id),
-        parameter_or_empty(row->changes), parameter_integer(row->timeout_ms),
-        parameter_text(joint_state_name(row->state)), parameter_or_empty(row->reason),
-        parameter_or_empty(row->votes), parameter_or_empty(row->proposal_id),
-        parameter_offset(row->proposal_offset), parameter_offset(row->decision_offset),
-        parameter_integer(row->read_at_us), parameter_integer(row->decided_at_us),
-        parameter_integer(row->withdrawn), parameter_integer(row->late));
     call.changes = &written;
     enum status status = row_judge(store_sql_run(self, call, err), err);
     if (status == STATUS_OK && written == 0)
@@ -71,16 +83,27 @@ enum status joint_sql_note(struct store *store, const struct joint_row *row, boo
     struct store_sql *self = store_sql_of(store);
     const struct parameter name[] = {parameter_raw(row->name.proposer),
                                      parameter_raw(row->name.id)};
+    struct sql_call call = SQL_CALL(
+        JOINT_NOTE, name[0], name[1], parameter_or_empty(row->changes),
+        parameter_integer(row->timeout_ms), parameter_text(joint_state_name(row->state)),
+        parameter_or_empty(row->reason), parameter_or_empty(row->votes),
+        parameter_or_empty(row->proposal_id), parameter_offset(row->proposal_offset),
+        parameter_offset(row->decision_offset), parameter_integer(row->read_at_us),
+        parameter_integer(row->decided_at_us), parameter_integer(row->withdrawn),
+        parameter_integer(row->late));
+    struct row_noted noted = {0};
     int64_t known = 0;
     enum status status = store_sql_number(self, SQL_CALL(JOINT_KNOWN, name[0], name[1]), 0, &known,
                                           err);
     *ret_known = known != 0;
     if (status == STATUS_OK && !*ret_known)
-        status = joint_write_note(self, row, err);
+        status = joint_write_note(self, call, err);
+    call.id = STATEMENT_JOINT_NOTED;
     if (status == STATUS_OK)
-        status = store_sql_number(self, SQL_CALL(JOINT_CREATED, name[0], name[1]), 0,
-                                  ret_created_at_us, err);
-    return status;
+        status = store_sql_query(self, call, read_noted, &noted, err);
+    *ret_created_at_us = noted.created_at_us;
+    return status == STATUS_OK && !*ret_known && !noted.is_as_written ? row_is_changed(err)
+                                                                      : status;
 }
 
 struct joint_loading {
@@ -167,7 +190,9 @@ static enum status row_left_out(struct store *store, const struct joint_row *row
 
 enum status joint_sql_mark(struct store *store, const struct joint_row *row, struct error *err)
 {
+    struct store_sql *self = store_sql_of(store);
     int64_t written = 0;
+    int64_t stands = 0;
     struct sql_call call = SQL_CALL(
         JOINT_MARK, parameter_raw(row->name.proposer), parameter_raw(row->name.id),
         parameter_text(joint_state_name(row->state)), parameter_or_empty(row->reason),
@@ -175,8 +200,14 @@ enum status joint_sql_mark(struct store *store, const struct joint_row *row, str
         parameter_integer(row->decided_at_us), parameter_integer(row->withdrawn),
         parameter_integer(row->late));
     call.changes = &written;
-    enum status status = row_judge(store_sql_run(store_sql_of(store), call, err), err);
-    return status == STATUS_OK && written == 0 ? row_left_out(store, row, err) : status;
+    enum status status = row_judge(store_sql_run(self, call, err), err);
+    if (status == STATUS_OK && written == 0)
+        return row_left_out(store, row, err);
+    call.changes = NULL;
+    call.id = STATEMENT_JOINT_MARKED;
+    if (status == STATUS_OK)
+        status = store_sql_number(self, call, 0, &stands, err);
+    return status == STATUS_OK && stands == 0 ? row_is_changed(err) : status;
 }
 
 enum status joint_sql_say(struct store *store, const struct joint_saying *saying, struct error *err)
@@ -199,19 +230,17 @@ enum status joint_sql_say(struct store *store, const struct joint_saying *saying
     return status;
 }
 
-/* A row that somebody holds can wait for him. */
-static enum status prune_rows(struct store_sql *self, int64_t decided_before_us, size_t limit,
-                              size_t *ret_pruned, struct error *err)
+enum status joint_prune_rows(struct store_sql *store, struct sql_call call, size_t *ret_pruned,
+                             bool *ret_held, struct error *err)
 {
     int64_t pruned = 0;
     struct error held = ERROR_INIT;
-    struct sql_call call = SQL_CALL(JOINT_PRUNE, parameter_integer(decided_before_us),
-                                    parameter_integer((int64_t)limit));
     call.changes = &pruned;
-    enum status status = store_sql_run(self, call, &held);
-    if (status == STATUS_RETRY && joint_failed_alone(self, &held))
+    enum status status = store_sql_run(store, call, &held);
+    *ret_held = status == STATUS_RETRY && joint_failed_alone(store, &held);
+    *ret_pruned = status == STATUS_OK ? (size_t)pruned : 0;
+    if (*ret_held)
         return STATUS_OK;
-    *ret_pruned = (size_t)pruned;
     if (status != STATUS_OK)
         *err = held;
     return status;
@@ -221,10 +250,14 @@ enum status joint_sql_prune(struct store *store, int64_t decided_before_us, size
                             size_t *ret_pruned, struct error *err)
 {
     struct store_sql *self = store_sql_of(store);
+    bool is_held = false;
     enum status status = joint_guard_recount(self, err);
     *ret_pruned = 0;
     return status == STATUS_OK && limit > 0
-               ? prune_rows(self, decided_before_us, limit, ret_pruned, err)
+               ? joint_prune_rows(self,
+                                  SQL_CALL(JOINT_PRUNE, parameter_integer(decided_before_us),
+                                           parameter_integer((int64_t)limit)),
+                                  ret_pruned, &is_held, err)
                : status;
 }
 

@@ -150,6 +150,11 @@ enum status joint_guard_count(const struct joint_run *run, struct error *err) MU
  * what was written before it in the transaction stays. */
 bool joint_failed_alone(struct store_sql *store, const struct error *why);
 
+/** Empty old rows. @param call  JOINT_PRUNE. @param ret_held  somebody holds one of them: nothing
+ * is emptied this time. @return OK; REJECT (a trigger refuses it); RETRY. */
+enum status joint_prune_rows(struct store_sql *store, struct sql_call call, size_t *ret_pruned,
+                             bool *ret_held, struct error *err) MUST_CHECK;
+
 /** Count again what is counted wrongly: keepstep_guard was made anew, or a decision could not wait
  * for a bucket. In a transaction behind the fence: nobody else writes names. */
 enum status joint_guard_recount(struct store_sql *store, struct error *err) MUST_CHECK;

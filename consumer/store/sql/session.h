@@ -76,10 +76,11 @@
     X(JOINT_TABLES)                                                                                \
     X(JOINT_KNOWN)                                                                                 \
     X(JOINT_NOTE)                                                                                  \
-    X(JOINT_CREATED)                                                                               \
+    X(JOINT_NOTED)                                                                                 \
     X(JOINT_LOAD)                                                                                  \
     X(JOINT_FIND)                                                                                  \
     X(JOINT_MARK)                                                                                  \
+    X(JOINT_MARKED)                                                                                \
     X(JOINT_SETTLED)                                                                               \
     X(JOINT_SAY)                                                                                   \
     X(JOINT_PROPOSE_AGAIN)                                                                         \

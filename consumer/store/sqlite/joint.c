@@ -11,6 +11,47 @@ static enum status joint_sqlite_triggers(struct store *store, bool run, struct e
                              : sqlite_session_code_error(database, code, "triggers", err);
 }
 
+static enum status row_execute(struct store *store, const char *sql, struct error *err)
+{
+    struct store_sql *self = store_sql_of(store);
+    return self->session->execute(self, sql, err);
+}
+
+/* What a trigger has done to the row goes with it, so that it can be written without triggers. A
+ * trigger may have ended the transaction. */
+static enum status row_end(struct store *store, enum status status, struct error *err)
+{
+    struct error gone = ERROR_INIT;
+    enum status ended = STATUS_OK;
+    if (status == STATUS_REJECT)
+        ended = row_execute(store, "ROLLBACK TO SAVEPOINT keepstep_row", &gone);
+    if (ended == STATUS_OK && (status == STATUS_OK || status == STATUS_REJECT))
+        ended = row_execute(store, "RELEASE SAVEPOINT keepstep_row", &gone);
+    if (ended == STATUS_OK)
+        return status;
+    if (status == STATUS_OK)
+        *err = gone;
+    return err->status = ended;
+}
+
+static enum status joint_sqlite_note(struct store *store, const struct joint_row *row,
+                                     bool *ret_known, int64_t *ret_created_at_us, struct error *err)
+{
+    enum status status = row_execute(store, "SAVEPOINT keepstep_row", err);
+    if (status == STATUS_OK)
+        status = joint_sql_note(store, row, ret_known, ret_created_at_us, err);
+    return row_end(store, status, err);
+}
+
+static enum status joint_sqlite_mark(struct store *store, const struct joint_row *row,
+                                     struct error *err)
+{
+    enum status status = row_execute(store, "SAVEPOINT keepstep_row", err);
+    if (status == STATUS_OK)
+        status = joint_sql_mark(store, row, err);
+    return row_end(store, status, err);
+}
+
 static enum status joint_sqlite_attempt(struct store *store, const struct joint_part *part,
                                         struct error *err)
 {
@@ -73,8 +114,8 @@ static enum status joint_sqlite_prune(struct store *store, int64_t decided_befor
 const struct joint_ops joint_sqlite_ops = {
     JOINT_SQL_SLOTS,
     .prepare = joint_sql_prepare,
-    .note = joint_sql_note,
-    .mark = joint_sql_mark,
+    .note = joint_sqlite_note,
+    .mark = joint_sqlite_mark,
     .prune = joint_sqlite_prune,
     .attempt = joint_sqlite_attempt,
     .settle = joint_sqlite_settle,

@@ -14,8 +14,12 @@ VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
 ON CONFLICT (proposer, id) DO UPDATE SET changes = ?3, timeout_ms = ?4, state = ?5, reason = ?6,
     votes = ?7, proposal_id = ?8, proposal_offset = ?9, decision_offset = ?10, read_at = ?11,
     decided_at = ?12, withdrawn = ?13, late = ?14
--- name: joint_created
-SELECT created_at FROM keepstep_joint WHERE proposer = ?1 AND id = ?2
+-- When the service has asked for it, and whether a trigger has changed what was written.
+-- name: joint_noted
+SELECT created_at, (changes = ?3 AND timeout_ms = ?4 AND state = ?5 AND reason = ?6 AND votes = ?7
+    AND proposal_id = ?8 AND proposal_offset IS ?9 AND decision_offset IS ?10 AND read_at = ?11
+    AND decided_at = ?12 AND withdrawn = ?13 AND late = ?14)
+FROM keepstep_joint WHERE proposer = ?1 AND id = ?2
 -- name: joint_load
 SELECT proposer, id, changes, timeout_ms, state, reason, votes, proposal_id, proposal_offset,
     coalesce(decision_offset, -1), created_at, read_at, decided_at, withdrawn, late
@@ -31,6 +35,10 @@ FROM keepstep_joint WHERE proposer = ?1 AND id = ?2
 UPDATE keepstep_joint SET state = ?3, reason = ?4, votes = ?5, decision_offset = ?6, decided_at = ?7,
     withdrawn = ?8, late = ?9
 WHERE proposer = ?1 AND id = ?2
+-- Whether the row is what was written.
+-- name: joint_marked
+SELECT count(*) FROM keepstep_joint WHERE proposer = ?1 AND id = ?2 AND state = ?3 AND reason = ?4
+    AND votes = ?5 AND decision_offset IS ?6 AND decided_at = ?7 AND withdrawn = ?8 AND late = ?9
 -- name: joint_settled
 SELECT 1 FROM keepstep_joint
 WHERE proposer = ?1 AND id = ?2 AND state IN ('committed', 'aborted', 'elsewhere')
