@@ -61,6 +61,8 @@ static void joint_drop(struct joint_agent *agent)
     partition_state_done(&agent->state);
     agent->state = (struct partition_state){0};
     agent->record_count = 0;
+    agent->store_until_us = 0;
+    agent->reads_ahead = false;
     agent->has_said_again = false;
     agent->has_recounted = false;
     arena_reset(&agent->arena);
@@ -222,9 +224,9 @@ static enum status joint_on_record(struct joint_agent *agent, const struct feed_
     enum status status = joint_record_read(&event->record, &agent->arena, record, err);
     if (status == STATUS_OK && agent->anchor_offset >= 0)
         status = joint_check_anchor(agent, record, err);
-    if (status != STATUS_OK || event->offset < agent->state.next_offset)
+    if (status != STATUS_OK || event->offset < joint_seen_to(agent))
         return status;
-    agent->record_count++;
+    agent->read_us[agent->record_count++] = clock_monotonic_us();
     agent->read_to = event->offset + 1;
     return STATUS_OK;
 }
@@ -269,7 +271,7 @@ static enum status joint_poll(struct joint_agent *agent, struct error *err)
             break;
         timeout_ms = 0;
     }
-    if (status == STATUS_OK && agent->is_owned && agent->read_to > agent->state.next_offset)
+    if (status == STATUS_OK && agent->is_owned && agent->read_to > joint_seen_to(agent))
         status = joint_store_records(agent, err);
     return status;
 }
@@ -300,7 +302,7 @@ static void joint_measure(struct joint_agent *agent)
     atomic_store(&metrics->held, counts[JOINT_STATE_HELD]);
     atomic_store(&metrics->undecided_us, undecided_us);
     atomic_store(&metrics->decided_us, decided_us);
-    atomic_store(&metrics->ready, agent->is_owned && agent->state.next_offset >= agent->read_first);
+    atomic_store(&metrics->ready, agent->is_owned && joint_seen_to(agent) >= agent->read_first);
 }
 
 /* Nobody waits for what is old to be emptied, so a trigger of the service's that refuses it stops
@@ -369,6 +371,8 @@ static enum status joint_round(struct joint_agent *agent, struct error *err)
         status = joint_poll(agent, err);
     if (status == STATUS_OK)
         status = joint_find(agent, err);
+    if (status == STATUS_OK && agent->is_owned)
+        status = joint_catch_up(agent, err);
     if (status == STATUS_OK && agent->is_owned)
         status = joint_say_again(agent, err);
     if (status == STATUS_OK && agent->is_owned)

@@ -11,7 +11,8 @@
 
 #define JOINT_BATCH_RECORDS 64
 #define JOINT_ROW_US        (INT64_C(60) * 1000 * 1000) /* the longest timeout */
-#define JOINT_READ_BYTES    ((size_t)32 * 1024 * 1024)  /* of the records of a batch */
+#define JOINT_STORE_US      INT64_C(50000)
+#define JOINT_READ_BYTES    ((size_t)32 * 1024 * 1024) /* of the records of a batch */
 
 struct joint_agent {
     struct joint_options options;
@@ -35,6 +36,9 @@ struct joint_agent {
     int64_t hint_at_us;    /* monotonic: the next one */
     bool has_said_again;   /* what was lost behind a gap of this service's own records */
     bool has_recounted;    /* what guards the reserved entities was set right */
+    bool reads_ahead;      /* of the position, because rows of keepstep_joint cannot be written */
+    int64_t seen_to;       /* then: what was read so far */
+    int64_t catch_up_at_us;
     int64_t anchor_offset; /* of the record that is to be compared first; -1: none */
     struct joint_log log;  /* the undecided, and the decided that are not settled */
     struct joint_opens opens;
@@ -42,8 +46,10 @@ struct joint_agent {
     /* What was read and is not stored yet: */
     struct arena arena;
     struct joint_record *records;
+    int64_t read_us[JOINT_BATCH_RECORDS]; /* monotonic: when each of them was */
     size_t record_count;
-    int64_t read_to; /* behind the last record that was read */
+    int64_t read_to;        /* behind the last record that was read */
+    int64_t store_until_us; /* monotonic: until then they wait in memory; 0: they do not wait */
 };
 
 /** Begin a transaction behind the fence of the partition, which moves to `offset`.
@@ -55,6 +61,22 @@ enum status joint_begin(struct joint_agent *agent, int64_t offset, const struct 
 /** Commit, or roll back where `status` is not OK. @return the status of both. */
 enum status joint_end(struct joint_agent *agent, enum status status, bool durable,
                       struct error *err) MUST_CHECK;
+
+/** @return how far the log was read. */
+static inline int64_t joint_seen_to(const struct joint_agent *agent)
+{
+    return agent->reads_ahead ? agent->seen_to : agent->state.next_offset;
+}
+
+/* ahead.c */
+
+/** Let one more row wait. @param err  why it was not written; it is cleared.
+ * @return OK; RETRY (too many wait). */
+enum status joint_let_behind(const struct joint_agent *agent, struct error *err) MUST_CHECK;
+
+/** Write the rows that are behind, and the position once none is.
+ * @return OK (also: they still cannot be written); RETRY (the connection is lost); ABORT; FATAL. */
+enum status joint_catch_up(struct joint_agent *agent, struct error *err) MUST_CHECK;
 
 /* hint.c */
 
@@ -68,11 +90,12 @@ void joint_send_hint(struct joint_agent *agent);
 /* row.c */
 
 /** Write what is known of an open transaction into its row. @return as joint_row_write(); REJECT
- * of a last state alone. */
+ * of a last state alone, where the database can write rows without triggers. */
 enum status joint_mark(struct joint_agent *agent, const struct joint_open *open,
                        struct error *err) MUST_CHECK;
 
-/** Write the row of a proposal that was read. @param changes  all of them; may be empty. */
+/** Write the row of a proposal that was read. @param changes  all of them; may be empty.
+ * @return as joint_mark(). */
 enum status joint_row_note(struct joint_agent *agent, const struct joint_open *open,
                            struct slice changes, struct joint_noted *ret_noted,
                            struct error *err) MUST_CHECK;
@@ -81,8 +104,15 @@ enum status joint_row_note(struct joint_agent *agent, const struct joint_open *o
 
 /** Store what the records that were read mean, with the position behind them, in one transaction.
  * After a failure memory and database differ: the partition must be taken anew.
- * @return OK; RETRY; ABORT; STOP (an own vote that this database does not know); FATAL. */
+ * @return OK (also: somebody holds what it writes, for less than a minute so far, and the records
+ * wait where they are); RETRY; ABORT; STOP (an own vote that this database does not know); FATAL.
+ */
 enum status joint_store_records(struct joint_agent *agent, struct error *err) MUST_CHECK;
+
+/** Write the numbers of the sources that were read, in the open transaction; note that they are
+ * written, behind it. */
+enum status joint_sources_write(struct joint_agent *agent, struct error *err) MUST_CHECK;
+void joint_sources_keep(struct joint_agent *agent);
 
 /** Load all that the database knows of the prefix that was read. */
 enum status joint_load(struct joint_agent *agent, struct error *err) MUST_CHECK;

@@ -47,7 +47,11 @@ enum status joint_opens_add(struct joint_opens *opens, const struct joint_open *
         free(copy);
         return error_set(err, STATUS_RETRY, "no memory for a joint transaction");
     }
-    opens->items[opens->count++] = copy;
+    size_t at = opens->count++;
+    for (; at > 0 && opens->items[at - 1]->tally->proposal_offset > copy->tally->proposal_offset;
+         at--)
+        opens->items[at] = opens->items[at - 1];
+    opens->items[at] = copy;
     return STATUS_OK;
 }
 
@@ -131,7 +135,7 @@ void joint_opens_done(struct joint_opens *opens)
 
 bool joint_open_holds(const struct joint_open *open)
 {
-    return open->state != JOINT_STATE_REFUSED &&
+    return open->state != JOINT_STATE_REFUSED && open->state != JOINT_STATE_ABORTING &&
            !(open->state == JOINT_STATE_QUEUED && (open->withdrawn || open->lost_vote));
 }
 

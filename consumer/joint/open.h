@@ -27,6 +27,9 @@ struct joint_open {
     int64_t next_us; /* monotonic: it is tried or settled again then */
     int64_t backoff_us;
     bool is_told; /* that it has been waiting for long */
+    /* Its row lacks what was read, or is not there at all (ahead.c). */
+    bool row_is_behind;
+    bool is_unnoted;
     /* Monotonic: until then its last state waits for what is reserved where a trigger of the
      * service's writes it; 0: it has met nothing. */
     int64_t row_until_us;
@@ -41,7 +44,7 @@ struct joint_opens {
 /** @return the type's mapping; NULL: it is none that others may ask to change. */
 const struct mapping *joint_types_find(const struct joint_types *types, struct slice entity_type);
 
-/** Add one at the end. @param changes  the array of all changes; may be empty.
+/** Add one, in the order of the proposals. @param changes  the array of all changes; may be empty.
  * @return OK; RETRY (no memory); FATAL (the stored changes cannot be read). */
 enum status joint_opens_add(struct joint_opens *opens, const struct joint_open *open,
                             struct slice changes, struct error *err) MUST_CHECK;
@@ -62,8 +65,8 @@ static inline bool joint_open_has_part(const struct joint_open *open)
     return open->want_count > 0;
 }
 
-/** @return whether later ones wait for it. One that is refused, or that must not vote, changes
- * nothing here. */
+/** @return whether later ones wait for it. One that is refused or aborted, or that must not vote,
+ * changes nothing here; what an aborted one still reserves their try meets. */
 bool joint_open_holds(const struct joint_open *open);
 
 /** @return how many are undecided. */

@@ -15,6 +15,9 @@
 struct joint_batch {
     size_t noted;
     size_t decided;
+    int64_t committed;
+    int64_t aborted;
+    int64_t late;
 };
 
 static void open_set_reason(struct joint_open *open, const char *reason)
@@ -34,7 +37,7 @@ static struct joint_open open_begin(const struct joint_agent *agent, struct join
     struct joint_open open = {.tally = tally,
                               .timeout_ms = record->proposal.timeout_ms,
                               .state = JOINT_STATE_QUEUED,
-                              .since_us = clock_monotonic_us(),
+                              .since_us = agent->read_us[record - agent->records],
                               .read_at_us = clock_wall_us()};
     bool is_mine = strcmp(tally->proposer, agent->options.config->service) == 0;
     if (tally->outcome == JOINT_ABORTED) {
@@ -48,6 +51,14 @@ static struct joint_open open_begin(const struct joint_agent *agent, struct join
     return open;
 }
 
+/* A trigger that acts on the outcome writes what another transaction reserves. The log is read on,
+ * or that one would never be decided; a step of its own settles this one, with nothing to make. */
+static void open_step_back(struct joint_open *open)
+{
+    open->state = open->tally->outcome == JOINT_COMMITTED ? JOINT_STATE_COMMITTING
+                                                          : JOINT_STATE_ABORTING;
+}
+
 static enum status joint_note(struct joint_agent *agent, struct joint_tally *tally,
                               const struct joint_record *record, struct joint_batch *batch,
                               struct error *err)
@@ -58,20 +69,28 @@ static enum status joint_note(struct joint_agent *agent, struct joint_tally *tal
     if (open.state == JOINT_STATE_ELSEWHERE)
         changes = (struct slice){0};
     enum status status = joint_row_note(agent, &open, changes, &noted, err);
+    if (status == STATUS_REJECT && open.state == JOINT_STATE_ABORTED) {
+        error_clear(err);
+        open_step_back(&open);
+        status = joint_row_note(agent, &open, changes, &noted, err);
+    }
+    open.is_unnoted = status == STATUS_REJECT && agent->reads_ahead;
+    if (open.is_unnoted)
+        status = joint_let_behind(agent, err);
     if (status != STATUS_OK)
         return status;
     if (noted.known)
         log_warning("joint", "%s of %s was proposed before: the first proposal counts", tally->id,
                     tally->proposer);
-    if (noted.known || joint_state_is_settled(open.state)) {
+    if (noted.known || (joint_state_is_settled(open.state) && !open.is_unnoted)) {
         joint_log_forget(&agent->log, tally);
         return STATUS_OK;
     }
     batch->noted++;
-    status = joint_opens_add(&agent->opens, &open, record->proposal.changes_text, err);
+    status = joint_opens_add(&agent->opens, &open, changes, err);
     if (status != STATUS_OK)
         return status;
-    return joint_open_find_wants(agent->opens.items[agent->opens.count - 1],
+    return joint_open_find_wants(joint_opens_find(&agent->opens, tally),
                                  agent->options.config->service, &agent->options.types, err);
 }
 
@@ -109,12 +128,14 @@ static enum status joint_check_own_vote(struct joint_agent *agent, struct joint_
     return STATUS_OK;
 }
 
-/* Reading a decision only records it; a step of its own makes it so (rule 70). */
-static void open_decide(struct joint_agent *agent, struct joint_open *open)
+/* Reading a decision only records it; a step of its own makes it so (rule 70). What is reserved
+ * here was not made here: both are one transaction. */
+static void open_decide(const struct joint_agent *agent, struct joint_open *open)
 {
     const struct joint_tally *tally = open->tally;
     bool is_reserved = open->state == JOINT_STATE_RESERVED;
-    bool is_made = agent->history.made && tally->decision_offset < agent->history.end;
+    bool is_made = agent->history.made && !is_reserved &&
+                   tally->decision_offset < agent->history.end;
     open->decided_at_us = clock_wall_us();
     open->next_us = 0;
     open_set_reason(open, tally->reason);
@@ -122,21 +143,11 @@ static void open_decide(struct joint_agent *agent, struct joint_open *open)
         bool has_part = joint_open_has_part(open) && !is_made;
         open->late = has_part && !is_reserved;
         open->state = has_part ? JOINT_STATE_COMMITTING : JOINT_STATE_COMMITTED;
-        if (open->late)
-            atomic_fetch_add(&agent->options.metrics->late, 1);
     } else {
         open->state = is_reserved ? JOINT_STATE_ABORTING : JOINT_STATE_ABORTED;
     }
     if (is_made) /* it is not settled by a step, which would make it */
         open->row_until_us = clock_monotonic_us();
-}
-
-/* A trigger that acts on the outcome writes what another transaction reserves. The log is read on,
- * or that one would never be decided; a step of its own settles this one, with nothing to make. */
-static void open_step_back(struct joint_open *open)
-{
-    open->state = open->tally->outcome == JOINT_COMMITTED ? JOINT_STATE_COMMITTING
-                                                          : JOINT_STATE_ABORTING;
 }
 
 static enum status joint_count(struct joint_agent *agent, struct joint_tally *tally,
@@ -146,23 +157,32 @@ static enum status joint_count(struct joint_agent *agent, struct joint_tally *ta
     struct joint_open *open = joint_opens_find(&agent->opens, tally);
     if (open == NULL)
         return error_set(err, STATUS_FATAL, "a joint transaction is counted and not open");
+    if (open->state == JOINT_STATE_ELSEWHERE) /* its row is all that is wanted */
+        return STATUS_OK;
     enum status status = joint_check_own_vote(agent, open, record, err);
     if (status != STATUS_OK)
         return status;
     if (tally->outcome != JOINT_UNDECIDED) {
         open_decide(agent, open);
         batch->decided++;
+        batch->late += open->late;
     }
+    if (open->is_unnoted)
+        return STATUS_OK;
     status = joint_mark(agent, open, err);
-    if (status == STATUS_REJECT) {
+    if (status == STATUS_REJECT && joint_state_is_settled(open->state)) {
         error_clear(err);
         open_step_back(open);
         status = joint_mark(agent, open, err);
     }
+    open->row_is_behind = status == STATUS_REJECT && agent->reads_ahead;
+    if (open->row_is_behind)
+        return joint_let_behind(agent, err);
     if (status == STATUS_OK && joint_state_is_settled(open->state)) {
-        atomic_fetch_add(open->state == JOINT_STATE_COMMITTED ? &agent->options.metrics->committed
-                                                              : &agent->options.metrics->aborted,
-                         1);
+        if (open->state == JOINT_STATE_COMMITTED)
+            batch->committed++;
+        else
+            batch->aborted++;
         joint_opens_remove(&agent->opens, open);
         joint_log_forget(&agent->log, tally);
     }
@@ -170,35 +190,49 @@ static enum status joint_count(struct joint_agent *agent, struct joint_tally *ta
 }
 
 /* The sources of the log are those of the partition's state, in the same order. */
-static enum status joint_keep_source(struct joint_agent *agent, const struct joint_record *record,
-                                     struct error *err)
+static enum status sources_grow(struct joint_agent *agent, struct error *err)
 {
     struct partition_state *state = &agent->state;
-    size_t i = 0;
-    while (i < agent->log.source_count &&
-           !(slice_is(record->source, agent->log.sources[i].source) &&
-             slice_is(record->incarnation, agent->log.sources[i].incarnation)))
-        i++;
-    if (i == agent->log.source_count)
+    if (state->sequence_count == agent->log.source_count)
         return STATUS_OK;
-    const struct joint_source *source = &agent->log.sources[i];
-    if (i == state->sequence_count) {
-        struct sequence_state *more = realloc(state->sequences, (i + 1) * sizeof *more);
-        if (more == NULL)
-            return error_set(err, STATUS_RETRY, "no memory for a source of joint transactions");
-        more[i] = (struct sequence_state){.base = 1};
-        state->sequences = more;
-        state->sequence_count++;
-        (void)snprintf(more[i].source, sizeof more[i].source, "%s", source->source);
-        (void)snprintf(more[i].incarnation, sizeof more[i].incarnation, "%.36s",
-                       source->incarnation);
+    struct sequence_state *more = realloc(state->sequences, agent->log.source_count * sizeof *more);
+    if (more == NULL)
+        return error_set(err, STATUS_RETRY, "no memory for a source of joint transactions");
+    state->sequences = more;
+    while (state->sequence_count < agent->log.source_count) {
+        const struct joint_source *source = &agent->log.sources[state->sequence_count];
+        struct sequence_state *added = &more[state->sequence_count++];
+        *added = (struct sequence_state){.base = 1};
+        (void)snprintf(added->source, sizeof added->source, "%s", source->source);
+        (void)snprintf(added->incarnation, sizeof added->incarnation, "%.36s", source->incarnation);
     }
-    struct sequence_state *kept = &state->sequences[i];
-    if (kept->last == source->last)
-        return STATUS_OK;
+    return STATUS_OK;
+}
+
+static void source_keep(const struct joint_source *source, struct sequence_state *kept)
+{
     kept->last = source->last;
     (void)snprintf(kept->last_id, sizeof kept->last_id, "%s", source->last_id);
-    return agent->ops->record_sequence(agent->store, state->topic, state->partition, kept, err);
+}
+
+enum status joint_sources_write(struct joint_agent *agent, struct error *err)
+{
+    const struct partition_state *state = &agent->state;
+    enum status status = sources_grow(agent, err);
+    for (size_t i = 0; status == STATUS_OK && i < agent->log.source_count; i++) {
+        struct sequence_state next = state->sequences[i];
+        source_keep(&agent->log.sources[i], &next);
+        if (next.last != state->sequences[i].last)
+            status = agent->ops->record_sequence(agent->store, state->topic, state->partition,
+                                                 &next, err);
+    }
+    return status;
+}
+
+void joint_sources_keep(struct joint_agent *agent)
+{
+    for (size_t i = 0; i < agent->log.source_count; i++)
+        source_keep(&agent->log.sources[i], &agent->state.sequences[i]);
 }
 
 static enum status joint_store_record(struct joint_agent *agent, const struct joint_record *record,
@@ -219,7 +253,7 @@ static enum status joint_store_record(struct joint_agent *agent, const struct jo
         status = joint_note(agent, tally, record, batch, err);
     else if (effect == JOINT_VOTED || effect == JOINT_DECIDED)
         status = joint_count(agent, tally, record, batch, err);
-    return status == STATUS_OK ? joint_keep_source(agent, record, err) : status;
+    return status;
 }
 
 static void joint_pass_before(const struct joint_batch *batch)
@@ -230,35 +264,123 @@ static void joint_pass_before(const struct joint_batch *batch)
         failpoint(FAILPOINT_JOINT_BEFORE_DECISION);
 }
 
-static void joint_pass_after(const struct joint_batch *batch)
+/* What is committed is counted once, however often it was tried. */
+static void joint_pass_after(struct joint_agent *agent, const struct joint_batch *batch)
 {
+    struct joint_metrics *metrics = agent->options.metrics;
     if (batch->noted > 0)
         failpoint(FAILPOINT_JOINT_AFTER_NOTE);
     if (batch->decided > 0)
         failpoint(FAILPOINT_JOINT_AFTER_DECISION);
+    atomic_fetch_add(&metrics->committed, batch->committed);
+    atomic_fetch_add(&metrics->aborted, batch->aborted);
+    atomic_fetch_add(&metrics->late, batch->late);
+    if (agent->reads_ahead) {
+        agent->seen_to = agent->read_to;
+    } else {
+        joint_sources_keep(agent);
+        agent->state.next_offset = agent->read_to;
+    }
+    agent->record_count = 0;
+    agent->store_until_us = 0;
+    arena_reset(&agent->arena);
 }
 
-enum status joint_store_records(struct joint_agent *agent, struct error *err)
+static enum status joint_store_batch(struct joint_agent *agent, struct joint_batch *batch,
+                                     struct error *err)
 {
-    struct joint_batch batch = {0};
     const struct joint_record *last = NULL;
     for (size_t i = 0; i < agent->record_count; i++) {
         if (agent->records[i].sequence != 0)
             last = &agent->records[i];
     }
-    enum status status = joint_begin(agent, agent->read_to, last, err);
+    enum status status = agent->reads_ahead
+                             ? joint_begin(agent, agent->state.next_offset, NULL, err)
+                             : joint_begin(agent, agent->read_to, last, err);
     for (size_t i = 0; i < agent->record_count && status == STATUS_OK; i++)
-        status = joint_store_record(agent, &agent->records[i], &batch, err);
+        status = joint_store_record(agent, &agent->records[i], batch, err);
+    if (status == STATUS_OK && !agent->reads_ahead)
+        status = joint_sources_write(agent, err);
     if (status == STATUS_OK)
-        joint_pass_before(&batch);
-    status = joint_end(agent, status, false, err);
-    if (status != STATUS_OK)
-        return status;
-    joint_pass_after(&batch);
-    agent->state.next_offset = agent->read_to;
-    agent->record_count = 0;
-    arena_reset(&agent->arena);
-    return STATUS_OK;
+        joint_pass_before(batch);
+    return joint_end(agent, status, false, err);
+}
+
+/* Takes the times over of those that were open before. */
+static void opens_go_on(struct joint_opens *opens, const struct joint_opens *before)
+{
+    for (size_t i = 0; i < before->count; i++) {
+        const struct joint_open *old = before->items[i];
+        for (size_t j = 0; j < opens->count; j++) {
+            struct joint_open *open = opens->items[j];
+            if (open->tally->proposal_offset != old->tally->proposal_offset)
+                continue;
+            open->since_us = old->since_us;
+            open->row_until_us = old->row_until_us;
+            open->next_us = old->next_us;
+            open->backoff_us = old->backoff_us;
+            open->is_told = old->is_told;
+        }
+    }
+}
+
+/* What is known of the records before those that were read is read anew, with the times of what was
+ * open. @param why  of what could not be stored; it is cleared. */
+static enum status joint_load_again(struct joint_agent *agent, struct error *why)
+{
+    struct joint_opens opens = agent->opens;
+    struct joint_log log = agent->log;
+    error_clear(why);
+    agent->opens = (struct joint_opens){0};
+    agent->log = (struct joint_log){0};
+    enum status status = joint_load(agent, why);
+    opens_go_on(&agent->opens, &opens);
+    joint_opens_done(&opens);
+    joint_log_done(&log);
+    return status;
+}
+
+/* Somebody holds what the transaction writes, or a trigger on keepstep_joint. The records stay in
+ * memory and wait. Meanwhile steps go on: a timeout does not wait. */
+static enum status joint_store_later(struct joint_agent *agent, struct error *why)
+{
+    int64_t now_us = clock_monotonic_us();
+    if (agent->store_until_us == 0) {
+        agent->store_until_us = now_us + JOINT_ROW_US;
+        log_warning("joint", "what was read waits, and is stored as soon as that can be: %s",
+                    why->text);
+    } else if (now_us >= agent->store_until_us) {
+        why->connection_lost = true; /* what a session has prepared may be to blame */
+        return STATUS_RETRY;
+    }
+    enum status status = joint_load_again(agent, why);
+    clock_sleep_us(JOINT_STORE_US);
+    return status;
+}
+
+/* A trigger meets what is reserved, until something that stands further on in the log. */
+static enum status joint_store_ahead(struct joint_agent *agent, struct error *why)
+{
+    log_warning("joint",
+                "a trigger on keepstep_joint writes what is reserved: the log is read on, and what "
+                "it says is stored when that is free: %s",
+                why->text);
+    agent->seen_to = agent->state.next_offset;
+    agent->reads_ahead = true;
+    return joint_load_again(agent, why);
+}
+
+enum status joint_store_records(struct joint_agent *agent, struct error *err)
+{
+    struct joint_batch batch = {0};
+    enum status status = joint_store_batch(agent, &batch, err);
+    if (status == STATUS_RETRY && !err->connection_lost && !agent->reads_ahead)
+        return joint_store_later(agent, err);
+    if (status == STATUS_REJECT && !agent->reads_ahead)
+        return joint_store_ahead(agent, err);
+    if (status == STATUS_OK)
+        joint_pass_after(agent, &batch);
+    return status;
 }
 
 static enum status load_row(void *context, const struct joint_row *row, struct error *err)
@@ -293,7 +415,7 @@ static enum status load_row(void *context, const struct joint_row *row, struct e
         return status;
     open.tally = agent->log.tallies[agent->log.tally_count - 1];
     status = joint_opens_add(&agent->opens, &open, row->changes, err);
-    return status == STATUS_OK ? joint_open_find_wants(agent->opens.items[agent->opens.count - 1],
+    return status == STATUS_OK ? joint_open_find_wants(joint_opens_find(&agent->opens, open.tally),
                                                        service, &agent->options.types, err)
                                : status;
 }

@@ -105,11 +105,13 @@ static struct joint_row open_row(const struct joint_open *open, struct buffer *v
     };
 }
 
-/* A trigger acts on the outcome, which is not written until that is done. */
-static bool open_row_waits(const struct joint_open *open)
+/* A trigger acts on the outcome, which is not written until that is done. Where no row is written
+ * without its triggers, each state waits. */
+static bool open_row_waits(const struct joint_agent *agent, const struct joint_open *open)
 {
-    return joint_state_is_settled(open->state) &&
-           (open->row_until_us == 0 || clock_monotonic_us() < open->row_until_us);
+    return agent->ops->joint->triggers == NULL ||
+           (joint_state_is_settled(open->state) && open->state != JOINT_STATE_ELSEWHERE &&
+            (open->row_until_us == 0 || clock_monotonic_us() < open->row_until_us));
 }
 
 enum status joint_mark(struct joint_agent *agent, const struct joint_open *open, struct error *err)
@@ -117,7 +119,7 @@ enum status joint_mark(struct joint_agent *agent, const struct joint_open *open,
     struct buffer votes;
     buffer_init(&votes, JOINT_BYTES_MAX);
     const struct joint_row row = open_row(open, &votes);
-    const struct joint_row_writing writing = {.row = &row, .waits = open_row_waits(open)};
+    const struct joint_row_writing writing = {.row = &row, .waits = open_row_waits(agent, open)};
     enum status status = votes.failed
                              ? error_set(err, STATUS_RETRY, "no memory for a joint transaction")
                              : agent_write_row(agent, &writing, err);
@@ -132,7 +134,8 @@ enum status joint_row_note(struct joint_agent *agent, const struct joint_open *o
     buffer_init(&votes, JOINT_BYTES_MAX);
     struct joint_row row = open_row(open, &votes);
     row.changes = changes;
-    const struct joint_row_writing writing = {.row = &row, .noted = ret_noted};
+    const struct joint_row_writing writing = {
+        .row = &row, .noted = ret_noted, .waits = open_row_waits(agent, open)};
     enum status status = votes.failed
                              ? error_set(err, STATUS_RETRY, "no memory for a joint transaction")
                              : agent_write_row(agent, &writing, err);

@@ -80,7 +80,7 @@ static enum status open_say_again(struct joint_agent *agent, const struct joint_
 
 enum status joint_say_again(struct joint_agent *agent, struct error *err)
 {
-    if (agent->has_said_again || agent->state.next_offset < agent->read_first)
+    if (agent->has_said_again || joint_seen_to(agent) < agent->read_first)
         return STATUS_OK;
     agent->has_said_again = true;
     if (!agent_was_cut(agent))

@@ -36,6 +36,14 @@ static void open_go_on(struct joint_open *open, enum joint_state state, const ch
     utf8_format(open->reason, sizeof open->reason, "%s", reason);
 }
 
+/* A row that meets what is reserved is written the next time. */
+static enum status step_mark(struct joint_agent *agent, const struct joint_open *open,
+                             struct error *err)
+{
+    enum status status = joint_mark(agent, open, err);
+    return status == STATUS_REJECT ? (err->status = STATUS_RETRY) : status;
+}
+
 /* Whoever lists the transactions sees what this one waits for; of one that is to be aborted he sees
  * why it is. */
 static enum status step_tell(struct joint_agent *agent, struct joint_open *open, struct error *err)
@@ -50,7 +58,7 @@ static enum status step_tell(struct joint_agent *agent, struct joint_open *open,
     error_clear(err);
     enum status status = joint_begin(agent, agent->state.next_offset, NULL, err);
     if (status == STATUS_OK)
-        status = joint_mark(agent, &told, err);
+        status = step_mark(agent, &told, err);
     status = joint_end(agent, status, false, err);
     if (status == STATUS_OK)
         utf8_format(open->reason, sizeof open->reason, "%s", told.reason);
@@ -86,8 +94,10 @@ static enum status step_part_read(const struct joint_agent *agent, const struct 
     struct slice service = slice_of(agent->options.config->service);
     size_t count = 0;
     arena_init(&ret_part->arena, JOINT_ARENA_BYTES);
-    enum status status = joint_changes_read(slice_of(open->changes), &ret_part->arena, proposal,
-                                            err);
+    *proposal = (struct joint_proposal){0};
+    enum status status = STATUS_OK;
+    if (open->changes[0] != '\0')
+        status = joint_changes_read(slice_of(open->changes), &ret_part->arena, proposal, err);
     if (status == STATUS_REJECT)
         status = err->status = STATUS_FATAL;
     for (size_t i = 0; status == STATUS_OK && i < proposal->change_count; i++) {
@@ -153,7 +163,7 @@ static enum status step_vote(struct joint_agent *agent, struct joint_open *open,
                                       .code = slice_of(yes ? NULL : step_code(why, code))};
     struct joint_open voted = *open;
     open_go_on(&voted, yes ? JOINT_STATE_RESERVED : JOINT_STATE_REFUSED, yes ? "" : why->text);
-    enum status status = joint_mark(agent, &voted, err);
+    enum status status = step_mark(agent, &voted, err);
     return status == STATUS_OK ? joint_say_vote(agent, open, &vote, err) : status;
 }
 
@@ -236,7 +246,7 @@ static enum status step_withdraw(struct joint_agent *agent, struct joint_open *o
     withdrawn.withdrawn = true;
     enum status status = joint_begin(agent, agent->state.next_offset, NULL, err);
     if (status == STATUS_OK)
-        status = joint_mark(agent, &withdrawn, err);
+        status = step_mark(agent, &withdrawn, err);
     if (status == STATUS_OK)
         status = joint_say_withdrawal(agent, open, slice_of(why), err);
     status = joint_end(agent, status, false, err);
@@ -353,7 +363,7 @@ static bool open_is_late(const struct joint_open *open)
 /* What is to be done with one that is not decided. */
 static enum status step_one(struct joint_agent *agent, struct joint_open *open, struct error *err)
 {
-    bool has_caught_up = agent->state.next_offset >= agent->read_first ||
+    bool has_caught_up = joint_seen_to(agent) >= agent->read_first ||
                          failpoint_rule_is_off(FAILPOINT_NO_CATCHUP);
     if (!open->withdrawn && has_caught_up && open->lost_vote)
         return step_withdraw(agent, open, "it was restored, and does not know its vote any more",
@@ -374,7 +384,7 @@ static struct joint_open *open_to_settle(const struct joint_agent *agent)
     int64_t now_us = clock_monotonic_us();
     for (size_t i = 0; i < agent->opens.count; i++) {
         struct joint_open *open = agent->opens.items[i];
-        if (open_is_decided(open) && open->next_us <= now_us &&
+        if (open_is_decided(open) && !open->is_unnoted && open->next_us <= now_us &&
             (found == NULL || open->next_us < found->next_us))
             found = open;
     }
@@ -404,7 +414,7 @@ enum status joint_step(struct joint_agent *agent, struct error *err)
     joint_wanted_clear(&agent->wanted);
     for (size_t i = 0; i < agent->opens.count && status == STATUS_OK; i++) {
         struct joint_open *open = agent->opens.items[i];
-        if (!open_is_decided(open) && open->next_us <= clock_monotonic_us())
+        if (!open_is_decided(open) && !open->is_unnoted && open->next_us <= clock_monotonic_us())
             status = step_one(agent, open, err);
         if (status == STATUS_OK)
             status = joint_wanted_add(&agent->wanted, open, err);

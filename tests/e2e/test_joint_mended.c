@@ -159,6 +159,35 @@ static void a_service_that_was_installed_anew_does_nothing_again(void **state)
     end(&pair);
 }
 
+/* It would not be reserved any more if it had been made. */
+static void what_is_still_reserved_follows_its_decision_in_a_database_that_was_adopted(void **state)
+{
+    static const char history[] = "INSERT OR REPLACE INTO keepstep_meta VALUES"
+                                  "('joint_history_end','1000'),('joint_history_made','1')";
+    struct pair pair;
+    (void)state;
+    begin(&pair);
+    sidecar_stop(&pair.shop);
+    propose(&pair, "committed", 10);
+    sidecar_start(&pair.shop, "joint_before_vote:stop");
+    expect_state(&pair.bank, "committed", "reserved");
+    expect_published(&pair.bank);
+    sidecar_stop(&pair.bank);
+    (void)sqlite_text(pair.bank.database, history);
+    for (int i = 0; i < LIMIT_MS / 500; i++) {
+        process_signal(pair.shop.process, SIGCONT);
+        if (sqlite_wait_for(pair.shop.database, "SELECT state FROM keepstep_joint", "committed\n",
+                            500))
+            break;
+    }
+    sidecar_start(&pair.bank, NULL);
+    expect_settled(&pair, "committed", "committed");
+    expect_amounts(&pair, 90, 110);
+    assert_int_equal(sqlite_number(pair.bank.database, "SELECT count(*) FROM keepstep_reserved"),
+                     0);
+    end(&pair);
+}
+
 static void no_trigger_on_keepstep_joint_stops_a_transaction(void **state)
 {
     static const char *const triggers[] = {
@@ -378,6 +407,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(the_clock_of_a_database_decides_nothing, 300),
         TEST_WITH_LIMIT(a_service_that_was_installed_anew_does_nothing_again, 300),
+        TEST_WITH_LIMIT(what_is_still_reserved_follows_its_decision_in_a_database_that_was_adopted,
+                        300),
         TEST_WITH_LIMIT(no_trigger_on_keepstep_joint_stops_a_transaction, 300),
         TEST_WITH_LIMIT(a_row_that_a_trigger_leaves_out_is_written_all_the_same, 300),
         TEST_WITH_LIMIT(a_trigger_that_ends_the_transaction_refuses_its_change, 300),

@@ -61,6 +61,21 @@ static void one_waits_for_the_first_that_wants_one_of_its_entities(void **state)
     (void)end(NULL);
 }
 
+/* What is read once more is proposed before what the database has kept (rule 61). */
+static void one_that_is_added_late_stands_where_it_was_proposed(void **state)
+{
+    static struct joint_tally late = {.proposal_offset = 5};
+    static struct joint_tally kept = {.proposal_offset = 8};
+    const struct joint_open of_late = {.tally = &late};
+    const struct joint_open of_kept = {.tally = &kept};
+    (void)state;
+    assert_int_equal(joint_opens_add(&opens, &of_kept, slice_of(""), &err), STATUS_OK);
+    assert_int_equal(joint_opens_add(&opens, &of_late, slice_of(""), &err), STATUS_OK);
+    assert_ptr_equal(opens.items[0]->tally, &late);
+    assert_ptr_equal(opens.items[1]->tally, &kept);
+    (void)end(NULL);
+}
+
 static void nobody_waits_for_one_that_changes_nothing(void **state)
 {
     static const struct {
@@ -72,7 +87,7 @@ static void nobody_waits_for_one_that_changes_nothing(void **state)
         {JOINT_STATE_QUEUED, false, false, true},    {JOINT_STATE_QUEUED, true, false, false},
         {JOINT_STATE_QUEUED, false, true, false},    {JOINT_STATE_REFUSED, false, false, false},
         {JOINT_STATE_RESERVED, false, false, true},  {JOINT_STATE_RESERVED, true, false, true},
-        {JOINT_STATE_COMMITTING, true, false, true}, {JOINT_STATE_ABORTING, false, false, true},
+        {JOINT_STATE_COMMITTING, true, false, true}, {JOINT_STATE_ABORTING, false, false, false},
         {JOINT_STATE_HELD, false, false, true},
     };
     (void)state;
@@ -136,6 +151,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(one_waits_for_the_first_that_wants_one_of_its_entities),
+        TEST(one_that_is_added_late_stands_where_it_was_proposed),
         TEST(nobody_waits_for_one_that_changes_nothing),
         TEST(each_of_thousands_of_names_is_found_again),
         TEST(what_is_stored_and_cannot_be_read_is_fatal),
