@@ -65,18 +65,25 @@ AND NOT EXISTS (SELECT 1 FROM outbox AS s FORCE INDEX (outbox_set_aside)
 ORDER BY o.position LIMIT ?1
 
 -- All rows that wait, and of each the last position that waits with its identity, and of its entity
--- the last one before it that is set aside. As above each index is named. A record of joint
--- transactions is in no set.
+-- the last one before it that is set aside. The last column says, where ?6 asks for it, whether a row
+-- of its identity waits up to ?4, where that stands for one transaction. That all of ?5 rows wait up to
+-- ?4 is counted by indexes alone: all without a number, but for those that are set aside. As above each index is
+-- named. A record of joint transactions is in no set.
 -- name: load_sets
 SELECT o.position, o.id, o.aggregatetype, o.aggregateid, o.type,
   IF(OCTET_LENGTH(o.payload) <= ?2, o.payload, NULL),
   DATE_FORMAT(o.created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), o.traceparent, o.partition_key,
   o.kafka_partition, o.sequence, o.set_aside, o.changeset, NULL, o.joint,
   OCTET_LENGTH(o.payload),
-  (SELECT COUNT(*) = 0 OR (COUNT(*) = ?5 AND MAX(position) = ?4) FROM (
-    SELECT position FROM outbox FORCE INDEX (outbox_claimed) WHERE kafka_partition IS NULL
-    AND sequence IS NULL AND set_aside IS NULL AND position <= ?4
-    ORDER BY position LIMIT ?6) AS b),
+  CASE WHEN ?5 = 0 THEN NOT EXISTS (SELECT 1 FROM outbox FORCE INDEX (outbox_claimed)
+    WHERE kafka_partition IS NULL AND sequence IS NULL AND set_aside IS NULL AND position <= ?4)
+  ELSE CASE (SELECT COUNT(*) FROM outbox FORCE INDEX (outbox_claimed)
+      WHERE kafka_partition IS NULL AND sequence IS NULL AND position <= ?4) -
+      (SELECT COUNT(*) FROM outbox FORCE INDEX (outbox_set_aside)
+      WHERE blocks IS NOT NULL AND position <= ?4)
+    WHEN 0 THEN 1 WHEN ?5 THEN EXISTS (SELECT 1 FROM outbox FORCE INDEX (PRIMARY)
+      WHERE position = ?4 AND kafka_partition IS NULL AND set_aside IS NULL)
+    ELSE 0 END END,
   IF(o.changeset <> '', (SELECT s.position FROM outbox AS s FORCE INDEX (outbox_changeset)
     WHERE s.changeset = o.changeset AND s.kafka_partition IS NULL AND s.set_aside IS NULL
     AND s.aggregatetype <> 'keepstep.joint' ORDER BY s.position DESC LIMIT 1), o.position),
@@ -84,7 +91,11 @@ SELECT o.position, o.id, o.aggregatetype, o.aggregateid, o.type,
     WHERE s.blocks = UNHEX(MD5(CONCAT(o.aggregatetype, ' ', o.aggregateid)))
     AND s.aggregatetype = o.aggregatetype AND s.aggregateid = o.aggregateid
     AND s.position < o.position ORDER BY s.position DESC LIMIT 1),
-  o.aggregatetype IN (SELECT entity_type FROM keepstep_paused)
+  o.aggregatetype IN (SELECT entity_type FROM keepstep_paused),
+  IF(?6 <> 0 AND o.changeset NOT IN ('', '-') AND o.changeset NOT LIKE '% -',
+    (SELECT s.position FROM outbox AS s FORCE INDEX (outbox_changeset)
+    WHERE s.changeset = o.changeset AND s.kafka_partition IS NULL AND s.set_aside IS NULL
+    AND s.aggregatetype <> 'keepstep.joint' ORDER BY s.position LIMIT 1) <= ?4, NULL)
 FROM outbox AS o FORCE INDEX (outbox_claimed)
 WHERE o.kafka_partition IS NULL AND o.sequence IS NULL AND o.set_aside IS NULL AND o.position > ?4
 ORDER BY o.position LIMIT ?1

@@ -76,6 +76,7 @@ struct outbox_row {
     bool behind;        /* a row of its set waits that was not loaded */
     int64_t blocked_by; /* position of the last earlier row of its entity that is set aside; 0 */
     bool paused;        /* its type is paused; the relay marks all that has to wait with it */
+    bool earlier;       /* where it was asked for: of its set a row waits at or before `after` */
     int64_t created_us; /* wall clock; 0: created_at was not read yet */
     int64_t left_out_bytes; /* of a payload that was too large to be loaded; 0: it was */
 };
@@ -97,6 +98,7 @@ struct outbox_extent {
     size_t total_bytes;   /* of all payloads; one row is loaded in any case */
     int64_t after;        /* only rows above this position; 0: all */
     size_t claimed;       /* how many rows are being claimed, the last of them at `after` */
+    bool tells_earlier;   /* of a set that is known: tell `earlier` */
 };
 
 /** How long to wait for a commit, and what else ends the wait. */

@@ -21,6 +21,7 @@
 #define COLUMN_LAST     17 /* of LOAD_SETS */
 #define COLUMN_BLOCKED  18
 #define COLUMN_PAUSED   19
+#define COLUMN_EARLIER  20
 
 /** A statement that reads rows of the outbox. */
 struct outbox_query {
@@ -96,6 +97,7 @@ static void outbox_sql_fetch_set(const struct sql_session *session, struct outbo
     row->last_of_group = is_joint ? row->position : sql_column_integer(session, COLUMN_LAST);
     row->blocked_by = sql_column_integer(session, COLUMN_BLOCKED);
     row->paused = sql_column_bool(session, COLUMN_PAUSED);
+    row->earlier = !is_joint && sql_column_bool(session, COLUMN_EARLIER);
     if (is_joint) {
         row->changeset = slice_of("");
         row->shared = false;
@@ -167,7 +169,7 @@ static enum status outbox_sql_rows(struct outbox *outbox, const struct outbox_qu
     return status;
 }
 
-void outbox_sql_fill_extent(const struct outbox_extent *extent,
+void outbox_sql_fill_extent(const struct outbox_sql *self, const struct outbox_extent *extent,
                             struct sql_parameter ret_values[static OUTBOX_EXTENT_VALUES])
 {
     ret_values[0] = sql_integer((int64_t)extent->rows);
@@ -175,7 +177,7 @@ void outbox_sql_fill_extent(const struct outbox_extent *extent,
     ret_values[2] = sql_integer((int64_t)extent->total_bytes);
     ret_values[3] = sql_integer(extent->after == 0 ? INT64_MIN : extent->after);
     ret_values[4] = sql_integer((int64_t)extent->claimed);
-    ret_values[5] = sql_integer((int64_t)extent->claimed + 1);
+    ret_values[5] = sql_integer(self->whole ? extent->tells_earlier : (int64_t)extent->claimed + 1);
 }
 
 enum status outbox_sql_load_waiting(struct outbox *outbox, const struct outbox_extent *extent,
@@ -191,7 +193,7 @@ enum status outbox_sql_load_waiting(struct outbox *outbox, const struct outbox_e
                                        .rows_max = extent->rows,
                                        .waiting = true,
                                        .sets = self->whole};
-    outbox_sql_fill_extent(extent, values);
+    outbox_sql_fill_extent(self, extent, values);
     return outbox_sql_rows(outbox, &query, arena, ret_rows, err);
 }
 

@@ -82,7 +82,7 @@ static inline enum outbox_statement outbox_sql_load_statement(const struct outbo
 }
 
 /** The parameters of load_waiting's statement. */
-void outbox_sql_fill_extent(const struct outbox_extent *extent,
+void outbox_sql_fill_extent(const struct outbox_sql *self, const struct outbox_extent *extent,
                             struct sql_parameter ret_values[static OUTBOX_EXTENT_VALUES]);
 
 /* The slots: outbox.h says what each one does. */

@@ -39,7 +39,7 @@ static bool outbox_postgresql_is_next(const struct outbox_postgresql *self,
     const struct outbox_extent *next = &self->next;
     return next->rows == extent->rows && next->payload_bytes == extent->payload_bytes &&
            next->total_bytes == extent->total_bytes && next->after == extent->after &&
-           next->claimed == extent->claimed;
+           next->claimed == extent->claimed && next->tells_earlier == extent->tells_earlier;
 }
 
 static enum status outbox_postgresql_load_waiting(struct outbox *outbox,
@@ -82,7 +82,7 @@ static enum status outbox_postgresql_claim(struct outbox *outbox, const struct l
                                   .rows = 1};
     if (claim->next != NULL) {
         self->next = *claim->next;
-        outbox_sql_fill_extent(&self->next, values);
+        outbox_sql_fill_extent(&self->shared, &self->next, values);
         sql_postgresql_follow(&self->session, &next);
     }
     enum status status = outbox_sql_claim(outbox, lease, claim, err);

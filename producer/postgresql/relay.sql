@@ -69,16 +69,23 @@ WHERE sequence IS NULL AND aggregatetype = 'keepstep.joint' AND set_aside IS NUL
 ORDER BY position LIMIT $1::bigint
 
 -- All rows that wait, and of each the last position that waits with its identity, and of its entity
--- the last one before it that is set aside. The comparison of rows fits no other index than
+-- the last one before it that is set aside. The last column says, where $6 asks for it, whether a row
+-- of its identity waits up to $4, where that stands for one transaction: of such a one no row has a
+-- number, so that none is read in vain. That all of $5 rows wait up to $4 is counted by indexes alone:
+-- all without a number, but for those that are set aside. The comparison of rows fits no other index than
 -- outbox_changeset, whatever the planner believes. A record of joint transactions is in no set.
 -- name: load_sets
 SELECT position, id, aggregatetype, aggregateid, type,
   CASE WHEN bytes <= $2::bigint THEN payload END,
   to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
   partition_key, kafka_partition, sequence, set_aside, changeset, NULL, joint, bytes,
-  (SELECT count(*) = 0 OR (count(*) = $5::bigint AND max(position) = $4::bigint) FROM (
-    SELECT position FROM outbox WHERE sequence IS NULL AND set_aside IS NULL
-    AND position <= $4::bigint ORDER BY position LIMIT $6::bigint) AS b),
+  CASE WHEN $5::bigint = 0 THEN NOT EXISTS (SELECT 1 FROM outbox
+    WHERE sequence IS NULL AND set_aside IS NULL AND position <= $4::bigint)
+  ELSE CASE (SELECT count(*) FROM outbox WHERE sequence IS NULL AND position <= $4::bigint) -
+      (SELECT count(*) FROM outbox WHERE set_aside IS NOT NULL AND position <= $4::bigint)
+    WHEN 0 THEN true WHEN $5::bigint THEN EXISTS (SELECT 1 FROM outbox
+      WHERE position = $4::bigint AND sequence IS NULL AND set_aside IS NULL)
+    ELSE false END END,
   CASE WHEN changeset <> '' THEN (SELECT s.position FROM outbox AS s
     WHERE s.sequence IS NULL AND s.changeset <> '' AND s.set_aside IS NULL
     AND s.aggregatetype <> 'keepstep.joint'
@@ -90,7 +97,14 @@ SELECT position, id, aggregatetype, aggregateid, type,
       hashtextextended(w.aggregateid, hashtextextended(w.aggregatetype, 0))
     AND s.aggregatetype = w.aggregatetype AND s.aggregateid = w.aggregateid
     AND s.position < w.position ORDER BY s.position DESC LIMIT 1) AS blocked_by,
-  aggregatetype = ANY (ARRAY(SELECT entity_type FROM keepstep_paused))
+  aggregatetype = ANY (ARRAY(SELECT entity_type FROM keepstep_paused)),
+  CASE WHEN $6::bigint <> 0 AND changeset NOT IN ('', '-') AND changeset NOT LIKE '% -' THEN
+    (SELECT s.position FROM outbox AS s
+    WHERE s.sequence IS NULL AND s.changeset <> '' AND s.set_aside IS NULL
+    AND s.aggregatetype <> 'keepstep.joint'
+    AND (s.changeset COLLATE "C", s.position) >= (w.changeset COLLATE "C", 1)
+    AND (s.changeset COLLATE "C", s.position) <= (w.changeset COLLATE "C", $4::bigint)
+    ORDER BY s.changeset COLLATE "C", s.position LIMIT 1) IS NOT NULL END
 FROM (SELECT *, octet_length(payload) AS bytes, sum(octet_length(payload))
     FILTER (WHERE octet_length(payload) <= $2::bigint)
     OVER (ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before

@@ -155,7 +155,7 @@ struct relay_waiting {
     bool more;                 /* fact: there may be rows that were not loaded */
     bool has_set_aside;        /* fact: there may be rows that are set aside */
     bool set_aside_in_doubt;   /* fact: a row may be set aside any moment, without an answer */
-    unsigned waits_session;    /* the outbox's when rows were passed (load_sets.c) */
+    unsigned waits_session;    /* the outbox's when rows were passed, or measured */
     bool passes;               /* fact: the next load may pass more, and chooses nothing */
     bool caught_up;            /* latch of a lease: the own agent has read the log (rule 13) */
     bool catch_up_logged;      /* latch of a lease: that it is waited for was logged */

@@ -14,7 +14,7 @@
  * breaks that: where it is released meanwhile, it waits in front of what was measured. Then, and
  * where anything else changes that counts, it is measured anew. */
 #include "common/utf8.h"
-#include "producer/relay/internal.h"
+#include "producer/relay/large_window.h"
 
 #include "common/digest.h"
 #include "common/log.h"
@@ -23,25 +23,6 @@
 #include <stdlib.h>
 
 #define GROUP_BYTES ((size_t)64 * 1024 * 1024) /* of one load of rows without payloads */
-
-/* A row, and the entity that it changes. */
-struct large_change {
-    uint64_t entity;
-    int64_t position;
-    enum passed_place place;
-};
-
-/* Rows that were loaded together. */
-struct large_window {
-    struct outbox_rows own;       /* of the large set */
-    struct large_change *changes; /* all that was loaded, while it is measured */
-    size_t change_count;
-    struct outbox_rows others; /* that go before it */
-    int64_t first;             /* position of the first row; 0: there is none */
-    int64_t last;              /* and of the last one */
-    bool is_last;              /* no row waits behind it */
-    bool cuts; /* others may be a part of a transaction: nothing tells where it ends */
-};
 
 static void large_set_stage(struct relay *relay, enum relay_large_stage stage)
 {
@@ -93,121 +74,6 @@ static void large_forget(struct relay *relay)
 {
     large_set_stage(relay, LARGE_NONE);
     relay->waiting.more = true;
-}
-
-static bool large_has(const struct relay_large *large, const struct outbox_row *row)
-{
-    return row->changeset.length > 0 && !row->shared && row->position <= large->end &&
-           digest_64(row->changeset) == large->group;
-}
-
-/* Of what nothing tells apart the rows in front of the large set's end go first. Of one that is
- * merged all rows go by their positions. */
-static enum passed_place large_place_of(const struct relay_large *large,
-                                        const struct outbox_row *row)
-{
-    if (large->merged)
-        return row->position <= large->end ? PLACE_BEFORE : PLACE_BEHIND;
-    if (large_has(large, row))
-        return PLACE_OWN;
-    return !large->begun && row->position < large->end &&
-                   (row->shared || row->last_of_group < large->end)
-               ? PLACE_BEFORE
-               : PLACE_BEHIND;
-}
-
-static uint64_t large_entity_of(const struct outbox_row *row)
-{
-    return digest_64(row->entity_type) * 31 + digest_64(row->entity_key);
-}
-
-/* Takes the rows of one window for all that waits of a `changeset` that several transactions may
- * have. It may be cut anywhere. */
-static void large_cut_shared(struct large_window *window)
-{
-    struct outbox_row *rows = window->others.rows;
-    for (size_t i = window->others.count; i-- > 0;) {
-        size_t later = i + 1;
-        if (!rows[i].shared)
-            continue;
-        while (later < window->others.count &&
-               !slice_equal(rows[later].changeset, rows[i].changeset))
-            later++;
-        bool has_later = later < window->others.count;
-        window->cuts = window->cuts || (!has_later && rows[i].last_of_group > rows[i].position);
-        rows[i].last_of_group = has_later ? rows[later].last_of_group : rows[i].position;
-        rows[i].behind = false;
-    }
-}
-
-static enum status large_divide(struct relay *relay, const struct outbox_rows *loaded,
-                                struct large_window *window, struct error *err)
-{
-    const struct relay_large *large = &relay->large;
-    bool checks = large->stage == LARGE_MEASURED && !large->begun && !large->merged;
-    size_t size = (loaded->count + 1) * sizeof *loaded->rows;
-    window->own.rows = arena_alloc(&relay->sets, size);
-    window->others.rows = arena_alloc(&relay->sets, size);
-    window->changes = arena_alloc(&relay->sets, (loaded->count + 1) * sizeof *window->changes);
-    if (window->own.rows == NULL || window->others.rows == NULL || window->changes == NULL)
-        return error_set(err, STATUS_RETRY, "no memory");
-    for (size_t i = 0; i < loaded->count; i++) {
-        struct outbox_row row = loaded->rows[i];
-        enum passed_place place = large_place_of(large, &row);
-        row.shared = row.shared || (large->merged && row.changeset.length > 0);
-        if (place == PLACE_OWN)
-            window->own.rows[window->own.count++] = row;
-        else if (place == PLACE_BEFORE)
-            window->others.rows[window->others.count++] = row;
-        if (checks)
-            window->changes[window->change_count++] = (struct large_change){
-                .entity = large_entity_of(&row), .position = row.position, .place = place};
-    }
-    large_cut_shared(window);
-    return STATUS_OK;
-}
-
-/* @return whether the measuring begins. Up to there all that waits has been passed. */
-static bool large_begins(const struct relay *relay)
-{
-    return relay->large.stage == LARGE_MEASURED && relay->large.after == relay->waits.passed;
-}
-
-/* @param ret_loaded  false: keys were stored, or what waits has changed; it is to be done again. */
-static enum status large_load(struct relay *relay, struct large_window *ret_window,
-                              bool *ret_loaded, struct error *err)
-{
-    struct outbox_rows rows = {0};
-    struct outbox_extent extent = relay_extent(relay);
-    size_t most = (size_t)relay->options.config->limits.changeset_events;
-    bool stored = false;
-    *ret_window = (struct large_window){0};
-    extent.rows = extent.rows < most ? extent.rows : most;
-    extent.after = relay->large.after;
-    extent.claimed = large_begins(relay) ? relay->waits.count : 0;
-    enum status status = relay_load_rows(relay, &extent, &rows, err);
-    if (status == STATUS_OK && extent.claimed > 0 && !rows.complete) {
-        relay_forget_waits(relay);
-        large_forget(relay);
-        *ret_loaded = false;
-        return STATUS_OK;
-    }
-    if (status == STATUS_OK)
-        status = relay_check_rows(relay, &rows, err);
-    if (status == STATUS_OK)
-        status = relay_mark_waiting(relay, &rows, err);
-    ret_window->is_last = !relay->waiting.more;
-    relay->waiting.more = true;
-    if (status == STATUS_OK && relay->large.stage == LARGE_MEASURED)
-        status = relay_store_keys(relay, &rows, &stored, err);
-    *ret_loaded = status == STATUS_OK && !stored;
-    if (!*ret_loaded)
-        return status;
-    if (rows.count > 0) {
-        ret_window->first = rows.rows[0].position;
-        ret_window->last = rows.rows[rows.count - 1].position;
-    }
-    return large_divide(relay, &rows, ret_window, err);
 }
 
 /* Sets aside all rows of the set to which a row belongs. */
@@ -372,43 +238,24 @@ static void large_note_cut(struct relay *relay)
                 (long long)relay->large.end);
 }
 
-static int large_compare_changes(const void *left, const void *right)
+/* Something waits that was not there, or the connection is another one: what was found does not
+ * count. */
+static void large_look_anew(struct relay *relay)
 {
-    const struct large_change *a = left;
-    const struct large_change *b = right;
-    if (a->entity != b->entity)
-        return a->entity < b->entity ? -1 : 1;
-    return (a->position > b->position) - (a->position < b->position);
+    if (relay->waiting.waits_session != relay->outbox->session)
+        relay_forget_waits(relay);
+    relay->waiting.waits_session = relay->outbox->session;
+    relay_large_again(relay);
 }
 
-/* @return whether an entity has a change whose place is in front of an earlier one's. Such sets are
- * merged (rule 52), and a merged one is cut where it is large. */
-static bool large_is_crossed(const struct relay *relay, struct large_window *window)
+/* @param ret_loaded  false: it is to be done again. */
+static enum status large_load(struct relay *relay, struct large_window *ret_window,
+                              bool *ret_loaded, struct error *err)
 {
-    struct large_change *changes = window->changes;
-    enum passed_place place = PLACE_BEFORE;
-    bool crossed = false;
-    qsort(changes, window->change_count, sizeof *changes, large_compare_changes);
-    for (size_t i = 0; i < window->change_count && !crossed; i++) {
-        if (i == 0 || changes[i].entity != changes[i - 1].entity)
-            place = passed_find(&relay->passed, changes[i].entity);
-        crossed = changes[i].place < place;
-        place = changes[i].place;
-    }
-    return crossed;
-}
-
-/* Notes what a window leaves behind, up to a position. */
-static enum status large_pass(struct relay *relay, const struct large_window *window, int64_t to,
-                              struct error *err)
-{
-    bool done = true;
-    for (size_t i = 0; done && i < window->change_count; i++) {
-        const struct large_change *change = &window->changes[i];
-        if (change->position <= to && change->place != PLACE_BEFORE)
-            done = passed_note(&relay->passed, change->entity, change->place);
-    }
-    return done ? STATUS_OK : error_set(err, STATUS_RETRY, "no memory");
+    enum status status = large_window_load(relay, ret_window, ret_loaded, err);
+    if (ret_window->late)
+        large_look_anew(relay);
+    return status;
 }
 
 /* Counts what is set aside, if any may be.
@@ -455,21 +302,6 @@ static enum status large_load_measured(struct relay *relay, struct large_window 
     return status;
 }
 
-/* Takes out of a window what has to wait. @return false: there is no room to remember it. */
-static bool large_leave_waiting(struct relay *relay, struct large_window *window)
-{
-    struct outbox_rows *others = &window->others;
-    size_t kept = 0;
-    for (size_t i = 0; i < others->count; i++) {
-        if (!others->rows[i].paused)
-            others->rows[kept++] = others->rows[i];
-        else if (!waits_remember(&relay->waits, &others->rows[i], 1))
-            return false;
-    }
-    others->count = kept;
-    return true;
-}
-
 static enum status large_measure(struct relay *relay, struct relay_choice *choice,
                                  struct error *err)
 {
@@ -479,12 +311,12 @@ static enum status large_measure(struct relay *relay, struct relay_choice *choic
     enum status status = large_load_measured(relay, &window, &goes_on, err);
     if (status != STATUS_OK || !goes_on)
         return status;
-    if (!large->begun && !large_leave_waiting(relay, &window)) {
+    if (!large->begun && !large_window_leave_waiting(relay, &window)) {
         large_forget(relay);
         relay->waiting.more = false;
         return STATUS_OK;
     }
-    if (large_is_crossed(relay, &window)) {
+    if (large_window_is_crossed(relay, &window)) {
         large->merged = true;
         relay_large_again(relay);
         return STATUS_OK;
@@ -508,7 +340,7 @@ static enum status large_measure(struct relay *relay, struct relay_choice *choic
         return STATUS_OK;
     status = large_count(relay, &window, reach, &goes_on, err);
     if (status == STATUS_OK && goes_on)
-        status = large_pass(relay, &window, reach, err);
+        status = large_window_pass(relay, &window, reach, err);
     if (status != STATUS_OK || !goes_on)
         return status;
     bool is_done = window.others.count == 0 && window.is_last;
@@ -577,6 +409,8 @@ enum status relay_large_choose(struct relay *relay, struct relay_choice *ret_cho
 {
     relay->ahead.may_order = false;
     *ret_choice = (struct relay_choice){0};
+    if (relay->waiting.waits_session != relay->outbox->session)
+        large_look_anew(relay);
     return relay->large.stage == LARGE_PARTS ? large_take_part(relay, ret_choice, err)
                                              : large_measure(relay, ret_choice, err);
 }

@@ -4,7 +4,7 @@
  * That is right as long as nothing else waits in front of there. Positions become visible out of
  * order, so a row may come late, or be released. What stands behind it must not be numbered before
  * it. So the statement that loads what is judged also counts, in its snapshot, what waits in front.
- * If that is not what was passed, all is looked at anew. */
+ * If that is not what was passed, the next loads begin further in front, until it is. */
 #include "producer/relay/internal.h"
 
 #include "common/log.h"
@@ -79,12 +79,15 @@ static enum status relay_load_once(struct relay *relay, struct outbox_extent *ex
     enum status status = relay_load_rows(relay, extent, &rows, err);
     if (status != STATUS_OK)
         return status;
-    if (relay->waiting.waits_session != relay->outbox->session ||
-        (checks && waits->passed != 0 && !rows.complete)) {
+    bool is_other = relay->waiting.waits_session != relay->outbox->session;
+    bool is_late = checks && waits->passed != 0 && !rows.complete;
+    if (is_other)
         relay_forget_waits(relay);
-        relay->waiting.more = true;
+    else if (is_late)
+        waits_go_back(waits);
+    relay->waiting.more = relay->waiting.more || is_other || is_late;
+    if (is_other || is_late)
         return STATUS_OK;
-    }
     status = relay_check_rows(relay, &rows, err);
     if (status == STATUS_OK)
         status = relay_mark_waiting(relay, &rows, err);

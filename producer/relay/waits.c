@@ -90,6 +90,7 @@ void waits_done(struct waits *waits)
 {
     free(waits->entities.marks);
     free(waits->sets.marks);
+    free(waits->stops);
     *waits = (struct waits){0};
 }
 
@@ -186,6 +187,36 @@ bool waits_remember(struct waits *waits, const struct outbox_row *rows, size_t c
     return true;
 }
 
+/* Of more stops than there is room for each second one stays. Without memory there are none, and
+ * the way back goes to the beginning. */
+static void waits_add_stop(struct waits *waits)
+{
+    waits->back = 0;
+    if (waits->stops == NULL)
+        waits->stops = calloc(WAITS_STOPS, sizeof *waits->stops);
+    if (waits->stops == NULL)
+        return;
+    if (waits->stop_count == WAITS_STOPS) {
+        waits->stop_count /= 2;
+        for (size_t i = 0; i < waits->stop_count; i++)
+            waits->stops[i] = waits->stops[2 * i + 1];
+    }
+    waits->stops[waits->stop_count++] = (struct wait_stop){waits->passed, waits->count};
+}
+
+void waits_go_back(struct waits *waits)
+{
+    size_t back = waits->back == 0 ? 1 : 2 * waits->back;
+    if (waits->full || back >= waits->stop_count) {
+        waits_done(waits);
+        return;
+    }
+    waits->back = back;
+    waits->stop_count -= back;
+    waits->passed = waits->stops[waits->stop_count - 1].passed;
+    waits->count = waits->stops[waits->stop_count - 1].count;
+}
+
 size_t waits_pass(struct waits *waits, const struct outbox_row *rows, size_t count, size_t most)
 {
     size_t passed = 0;
@@ -198,6 +229,7 @@ size_t waits_pass(struct waits *waits, const struct outbox_row *rows, size_t cou
     if (passed > 0) {
         waits->passed = rows[passed - 1].position;
         waits->count += passed;
+        waits_add_stop(waits);
     }
     return passed;
 }

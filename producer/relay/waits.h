@@ -9,7 +9,8 @@
 
 #include "producer/outbox/outbox.h"
 
-#define WAITS_MAX 500000 /* digests in each of the two tables, which then has 16 MiB */
+#define WAITS_MAX   500000 /* digests in each of the two tables, which then has 16 MiB */
+#define WAITS_STOPS 4096
 
 /** Digests, each with a position. A zeroed one is empty. */
 struct wait_table {
@@ -18,10 +19,19 @@ struct wait_table {
     size_t count;
 };
 
+/** A place up to which all rows have to wait, and how many they are. */
+struct wait_stop {
+    int64_t passed;
+    size_t count;
+};
+
 /** A zeroed one has passed nothing. */
 struct waits {
-    int64_t passed;             /* all rows up to this position have to wait; 0: none was passed */
-    size_t count;               /* so many. Where there is another one, it came late */
+    int64_t passed;          /* all rows up to this position have to wait; 0: none was passed */
+    size_t count;            /* so many. Where there is another one, it came late */
+    struct wait_stop *stops; /* on the way there, WAITS_STOPS of them at most; NULL */
+    size_t stop_count;
+    size_t back;                /* how many of them the last step went back; 0: none */
     struct wait_table entities; /* each from its first row on that has to wait */
     struct wait_table sets;     /* that have rows behind `passed` */
     bool full;                  /* no more fits: what stands behind `passed` is loaded each time */
@@ -44,5 +54,9 @@ bool waits_remember(struct waits *waits, const struct outbox_row *rows, size_t c
  * whether something came late.
  * @return how many were passed. */
 size_t waits_pass(struct waits *waits, const struct outbox_row *rows, size_t count, size_t most);
+
+/** Something came late: go back a stop, or more each time, until up to there all is as it was. What
+ * is remembered of the rows behind stays: they still wait. */
+void waits_go_back(struct waits *waits);
 
 #endif

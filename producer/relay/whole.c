@@ -360,10 +360,28 @@ const struct outbox_row *relay_find_first_end(const struct outbox_row *rows, siz
     return first;
 }
 
+/* Leaves out of the rest what has to wait with its type. */
+static void judging_leave_waiting(struct judging *judging)
+{
+    const struct change_sets *sets = &judging->sets;
+    struct change_set *rest = &judging->sets.rest;
+    size_t to = rest->first;
+    for (size_t i = rest->first; i < set_end(rest); i++) {
+        bool *waits = &judging->waits[sets->entities[i]];
+        *waits = *waits || judging->rows[i].paused;
+        if (*waits)
+            continue;
+        judging->rows[to] = judging->rows[i];
+        sets->groups[to] = sets->groups[i];
+        sets->entities[to++] = sets->entities[i];
+    }
+    rest->count = to - rest->first;
+}
+
 /* The load has no complete set, although it is as large as may be. The transaction that ends first
  * is published in parts. Where none is known, the group with the most rows is in the way: what was
  * loaded of it is cut, and the rest waits. Where not even its first row may go before the others',
- * all are cut; but nothing is while some of it has to wait with its type. */
+ * all are cut. */
 static enum status judging_clear_way(struct judging *judging)
 {
     const struct change_set *rest = &judging->sets.rest;
@@ -373,13 +391,12 @@ static enum status judging_clear_way(struct judging *judging)
         judging->choice->moved = true;
         return STATUS_OK;
     }
+    judging_leave_waiting(judging);
+    if (rest->count == 0)
+        return STATUS_OK;
     size_t *counts = arena_alloc(&judging->relay->sets, judging->sets.group_count * sizeof *counts);
     if (counts == NULL)
         return error_set(judging->err, STATUS_RETRY, "no memory");
-    for (size_t i = rest->first; i < set_end(rest); i++) {
-        if (judging->rows[i].paused)
-            return STATUS_OK;
-    }
     size_t group = sets_largest_group(&judging->sets, rest, counts);
     size_t count = judging_count_free(judging, group);
     if (count == SIZE_MAX)

@@ -53,16 +53,24 @@ WHERE sequence IS NULL AND aggregatetype = 'keepstep.joint' AND set_aside IS NUL
 ORDER BY position LIMIT ?1
 
 -- All rows that wait, and of each the last position that waits with its identity, and of its entity
--- the last one before it that is set aside. A record of joint transactions is in no set.
+-- the last one before it that is set aside. The last column says, where ?6 asks for it, whether a row
+-- of its identity waits up to ?4, where that stands for one transaction. That all of ?5 rows wait up to
+-- ?4 is counted by indexes alone: all without a number, but for those that are set aside. A record of
+-- joint transactions is in no set.
 -- name: load_sets
 SELECT position, id, aggregatetype, aggregateid, type,
   CASE WHEN length(CAST(payload AS BLOB)) <= ?2 THEN payload END, created_at, traceparent,
   partition_key, kafka_partition, sequence, set_aside, changeset, NULL, joint,
   length(CAST(payload AS BLOB)),
-  (SELECT count(*) = 0 OR (count(*) = ?5 AND max(position) = ?4) FROM (
-    SELECT position FROM outbox INDEXED BY outbox_waiting
-    WHERE sequence IS NULL AND set_aside IS NULL AND position <= ?4
-    ORDER BY position LIMIT ?6)),
+  CASE WHEN ?5 = 0 THEN NOT EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_waiting
+    WHERE sequence IS NULL AND set_aside IS NULL AND position <= ?4)
+  ELSE CASE (SELECT count(*) FROM outbox INDEXED BY outbox_waiting
+      WHERE sequence IS NULL AND position <= ?4) -
+      (SELECT count(*) FROM outbox INDEXED BY outbox_set_aside
+      WHERE set_aside IS NOT NULL AND position <= ?4)
+    WHEN 0 THEN 1 WHEN ?5 THEN EXISTS (SELECT 1 FROM outbox
+      WHERE position = ?4 AND sequence IS NULL AND set_aside IS NULL)
+    ELSE 0 END END,
   CASE WHEN changeset <> '' THEN (SELECT s.position FROM outbox AS s INDEXED BY outbox_changeset
     WHERE s.changeset = o.changeset AND s.sequence IS NULL AND s.changeset <> ''
     AND s.set_aside IS NULL AND s.aggregatetype <> 'keepstep.joint'
@@ -70,7 +78,11 @@ SELECT position, id, aggregatetype, aggregateid, type,
   (SELECT s.position FROM outbox AS s WHERE s.set_aside IS NOT NULL
     AND s.aggregatetype = o.aggregatetype AND s.aggregateid = o.aggregateid
     AND s.position < o.position ORDER BY s.position DESC LIMIT 1),
-  aggregatetype IN (SELECT entity_type FROM keepstep_paused)
+  aggregatetype IN (SELECT entity_type FROM keepstep_paused),
+  CASE WHEN ?6 <> 0 AND changeset NOT IN ('', '-') AND changeset NOT LIKE '% -' THEN EXISTS (
+    SELECT 1 FROM outbox AS s INDEXED BY outbox_changeset
+    WHERE s.changeset = o.changeset AND s.sequence IS NULL AND s.changeset <> ''
+    AND s.set_aside IS NULL AND s.aggregatetype <> 'keepstep.joint' AND s.position <= ?4) END
 FROM outbox AS o INDEXED BY outbox_waiting
 WHERE sequence IS NULL AND set_aside IS NULL AND position > ?4
 ORDER BY position LIMIT ?1

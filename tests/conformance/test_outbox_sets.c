@@ -84,6 +84,30 @@ static void each_row_says_where_its_set_ends(void)
     end();
 }
 
+/* Not where several transactions may have its identity. */
+static void each_row_says_whether_a_row_of_its_set_waits_before_what_is_loaded(void)
+{
+    static const char *const sets[] = {"x", "y", "", "-", "z -", "w-",
+                                       "x", "y", "", "-", "z -", "w-"};
+    struct outbox_extent extent = outbox_case_extent;
+    struct error err = ERROR_INIT;
+    begin();
+    for (int i = 0; i < 12; i++)
+        write("order", i, sets[i]);
+    (void)outbox_case_ask("UPDATE outbox SET set_aside = 'why' WHERE position = 2");
+    extent.after = 6;
+    for (int tells = 0; tells <= 1; tells++) {
+        struct outbox_rows rows = {0};
+        extent.tells_earlier = tells == 1;
+        assert_int_equal(
+            outbox->ops->load_waiting(outbox, &extent, &outbox_case_arena, &rows, &err), STATUS_OK);
+        assert_int_equal(rows.count, 6);
+        for (size_t i = 0; i < rows.count; i++)
+            assert_int_equal(rows.rows[i].earlier, tells == 1 && (i == 0 || i == 5));
+    }
+    end();
+}
+
 static void a_set_that_reaches_beyond_what_was_loaded_says_so(void)
 {
     begin();
@@ -428,6 +452,7 @@ static void a_list_for_people_can_go_on_and_leave_payloads_out(void)
 }
 
 CASE(each_row_says_where_its_set_ends)
+CASE(each_row_says_whether_a_row_of_its_set_waits_before_what_is_loaded)
 CASE(a_set_that_reaches_beyond_what_was_loaded_says_so)
 CASE(each_row_says_whether_its_type_is_paused)
 CASE(what_waits_behind_a_set_is_released_with_it)
@@ -450,6 +475,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ALL(each_row_says_where_its_set_ends),
         ALL(a_set_that_reaches_beyond_what_was_loaded_says_so),
+        ALL(each_row_says_whether_a_row_of_its_set_waits_before_what_is_loaded),
         ALL(each_row_says_whether_its_type_is_paused),
         ALL(what_waits_behind_a_set_is_released_with_it),
         ALL(a_set_is_not_set_aside_behind_one_that_was_released_meanwhile),

@@ -1,31 +1,15 @@
 /* A relay with a transaction that is larger than its claims, on each database: what has a part of
  * its `changeset` numbered, crosses it, or was lost. labels: threads */
-#include "tests/support/database.h"
-#include "tests/support/outbox_case.h"
-#include "tests/support/relay_shop.h"
-
-#include "common/clock.h"
-#include "producer/relay/internal.h"
+#include "tests/support/relay_watched.h"
 
 #include <stdio.h>
 
-#define LIMIT_MS 120000
-#define SIZE     10 /* rows of a small case */
-#define PART     3
-#define ROWS     3000 /* of a large one, in windows of: */
-#define WINDOW   500
+#define SIZE   10 /* rows of a small case */
+#define PART   3
+#define ROWS   3000 /* of a large one, in windows of: */
+#define WINDOW 500
 
 #define LOADS_MAX 200 /* a writer writes in front of */
-
-#define UNORDERED                                                                                  \
-    "SELECT count(*) FROM (SELECT sequence, lag(sequence) OVER (PARTITION BY aggregateid ORDER "   \
-    "BY position) AS earlier FROM outbox) AS t WHERE sequence < earlier OR sequence IS NULL"
-
-static void expect(const struct relay_shop *shop, const char *sql, const char *rows)
-{
-    if (!database_wait_for(outbox_case_url, sql, rows, LIMIT_MS))
-        test_fail("%s is %s, not %s: %s", sql, outbox_case_ask(sql), rows, shop->err.text);
-}
 
 static void make(struct relay_shop *shop, int events)
 {
@@ -43,28 +27,9 @@ static void make(struct relay_shop *shop, int events)
  * expression of it. */
 static void write_rows(int count, const char *changeset)
 {
-    const char *product = outbox_case_product->name;
-    const char *numbers =
-        strcmp(product, "mariadb") == 0 ? "SELECT seq AS i FROM seq_1_to_%d"
-        : strcmp(product, "postgresql") == 0
-            ? "SELECT i FROM generate_series(1, %d) AS g(i)"
-            : "WITH RECURSIVE g(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM g WHERE i < %d) "
-              "SELECT i FROM g";
-    (void)outbox_case_ask(test_format(
-        "INSERT INTO outbox (aggregatetype, aggregateid, type, payload) SELECT 'order', "
-        "'{\"id\":' || i || '}', 'order.updated', '{\"op\":\"u\",\"before\":null,\"after\":{"
-        "\"id\":' || i || ',\"name\":\"x\"}}' FROM (%s) AS n ORDER BY i",
-        test_format(numbers, count)));
+    relay_watched_write(1, count, "");
     (void)outbox_case_ask(
         test_format("UPDATE outbox SET id = 'row-' || position, changeset = %s", changeset));
-}
-
-static void give_entity(int position, int of)
-{
-    (void)outbox_case_ask(test_format("UPDATE outbox SET aggregateid = '{\"id\":%d}', payload = "
-                                      "replace(payload, '\"id\":%d,', '\"id\":%d,') "
-                                      "WHERE position = %d",
-                                      of, position, of, position));
 }
 
 /* The database has the numbers of the first rows of a set only. */
@@ -105,7 +70,8 @@ static void numbers_that_nothing_tells_whose_they_were_go_to_what_waits(void)
         write_rows(SIZE, cases[i].changeset);
         number_first(PART, "-", cases[i].end);
         relay_shop_start(&shop);
-        expect(&shop, "SELECT acknowledged_sequence FROM keepstep_relay_partition", "10\n");
+        relay_watched_expect(&shop, "SELECT acknowledged_sequence FROM keepstep_relay_partition",
+                             "10\n");
         relay_shop_stop(&shop);
         assert_string_equal(outbox_case_ask(ENDS), cases[i].ends);
         assert_true(atomic_load(&shop.metrics.sets_split) > 0);
@@ -123,18 +89,19 @@ static void numbers_that_nothing_waits_for_are_given_once_something_does(void)
     write_rows(4, "''");
     number_first(PART, "-", 6);
     relay_shop_start(&shop);
-    expect(&shop, "SELECT acknowledged_sequence FROM keepstep_relay_partition", "4\n");
+    relay_watched_expect(&shop, "SELECT acknowledged_sequence FROM keepstep_relay_partition",
+                         "4\n");
     (void)outbox_case_ask("INSERT INTO outbox (aggregatetype, aggregateid, type, payload, "
                           "changeset) SELECT aggregatetype, aggregateid, type, payload, '' FROM "
                           "outbox WHERE position <= 3");
-    expect(&shop, "SELECT acknowledged_sequence FROM keepstep_relay_partition", "7\n");
+    relay_watched_expect(&shop, "SELECT acknowledged_sequence FROM keepstep_relay_partition",
+                         "7\n");
     relay_shop_stop(&shop);
-    expect(&shop, "SELECT count(*), max(sequence) FROM outbox WHERE changeset_end = 6", "6|6\n");
+    relay_watched_expect(
+        &shop, "SELECT count(*), max(sequence) FROM outbox WHERE changeset_end = 6", "6|6\n");
     relay_shop_done(&shop);
 }
 
-static const struct outbox_ops *real_ops;
-static struct outbox_ops ops; /* what the test puts in their place; NULL: as it is */
 static int claims;
 static int loads;
 
@@ -143,33 +110,15 @@ static enum status lose_first_claim(struct outbox *outbox, const struct lease *l
                                     const struct outbox_claim *claim, struct error *err)
 {
     if (claims++ > 0)
-        return real_ops->claim(outbox, lease, claim, err);
+        return relay_watched_ops->claim(outbox, lease, claim, err);
     (void)outbox_case_ask("UPDATE outbox SET payload = replace(payload, '\"x\"', '7') "
                           "WHERE position = 8");
     return error_set(err, STATUS_RETRY, "the COMMIT was lost");
 }
 
-static void *run_relay(void *context)
+static void lose_claims(struct outbox_ops *ops)
 {
-    struct relay_shop *shop = context;
-    const struct entity_schema *schemas[] = {shop->schema, NULL};
-    const struct relay_options options = {
-        .config = &shop->config, .schemas = schemas, .metrics = &shop->metrics};
-    struct relay *relay = NULL;
-    const struct outbox_ops changed = ops;
-    shop->status = relay_new(&options, &relay, &shop->err);
-    if (shop->status == STATUS_OK) {
-        relay->outbox = outbox_case_open("1");
-        real_ops = relay->outbox->ops;
-        ops = *real_ops;
-        ops.claim = changed.claim != NULL ? changed.claim : ops.claim;
-        ops.load_waiting = changed.load_waiting != NULL ? changed.load_waiting : ops.load_waiting;
-        relay->outbox->ops = &ops;
-        relay_set_state(relay, RELAY_WITHOUT_LEASE);
-        shop->status = relay_run(relay, &shop->stop, &shop->err);
-    }
-    relay_free(relay);
-    return NULL;
+    ops->claim = lose_first_claim;
 }
 
 /* It has no number, so it is set aside like any other. */
@@ -179,9 +128,8 @@ static void a_large_transaction_whose_first_claim_was_lost_is_as_if_it_had_not_b
     make(&shop, PART);
     write_rows(SIZE, "'a'");
     claims = 0;
-    ops = (struct outbox_ops){.claim = lose_first_claim};
-    assert_int_equal(pthread_create(&shop.thread, NULL, run_relay, &shop), 0);
-    expect(&shop, "SELECT count(*) FROM outbox WHERE set_aside IS NOT NULL", "10\n");
+    relay_watched_start(&shop, lose_claims);
+    relay_watched_expect(&shop, "SELECT count(*) FROM outbox WHERE set_aside IS NOT NULL", "10\n");
     relay_shop_stop(&shop);
     assert_int_equal(claims, 1);
     relay_shop_done(&shop);
@@ -191,7 +139,7 @@ static enum status count_claim(struct outbox *outbox, const struct lease *lease,
                                const struct outbox_claim *claim, struct error *err)
 {
     claims++;
-    return real_ops->claim(outbox, lease, claim, err);
+    return relay_watched_ops->claim(outbox, lease, claim, err);
 }
 
 /* Up to the first claim a service writes in front of each load. */
@@ -203,7 +151,13 @@ static enum status load_behind_writer(struct outbox *outbox, const struct outbox
         (void)outbox_case_ask("INSERT INTO outbox (aggregatetype, aggregateid, type, payload, "
                               "changeset) SELECT aggregatetype, aggregateid, type, payload, '-' "
                               "FROM outbox ORDER BY position LIMIT 1");
-    return real_ops->load_waiting(outbox, extent, arena, ret_rows, err);
+    return relay_watched_ops->load_waiting(outbox, extent, arena, ret_rows, err);
+}
+
+static void write_and_count(struct outbox_ops *ops)
+{
+    ops->claim = count_claim;
+    ops->load_waiting = load_behind_writer;
 }
 
 /* They have one set, which goes on with each of them. More wait than the first load has. */
@@ -213,9 +167,8 @@ static void rows_that_nothing_tells_apart_are_published_while_more_come(void)
     make(&shop, 2 * ROWS);
     write_rows(ROWS, "'-'");
     claims = loads = 0;
-    ops = (struct outbox_ops){.claim = count_claim, .load_waiting = load_behind_writer};
-    assert_int_equal(pthread_create(&shop.thread, NULL, run_relay, &shop), 0);
-    expect(&shop, "SELECT count(*) FROM outbox WHERE sequence IS NULL", "0\n");
+    relay_watched_start(&shop, write_and_count);
+    relay_watched_expect(&shop, "SELECT count(*) FROM outbox WHERE sequence IS NULL", "0\n");
     relay_shop_stop(&shop);
     assert_in_range(loads, 2, 9);
     assert_int_equal(atomic_load(&shop.metrics.sets_split), 0);
@@ -250,10 +203,10 @@ static const struct crossing crossings[] = {
 static void publish(struct relay_shop *shop)
 {
     relay_shop_start(shop);
-    expect(shop, "SELECT acknowledged_sequence FROM keepstep_relay_partition",
-           test_format("%d\n", ROWS));
+    relay_watched_expect(shop, "SELECT acknowledged_sequence FROM keepstep_relay_partition",
+                         test_format("%d\n", ROWS));
     relay_shop_stop(shop);
-    assert_string_equal(outbox_case_ask(UNORDERED), "0\n");
+    relay_watched_expect_order();
     assert_int_equal(atomic_load(&shop->metrics.sets_set_aside), 0);
 }
 
@@ -266,16 +219,17 @@ static void an_entity_keeps_its_order_where_sets_cross_over_windows(void)
             make(&shop, WINDOW);
             write_rows(ROWS, crossings[i].changeset);
             if (crosses)
-                give_entity(crossings[i].second, crossings[i].first);
+                relay_watched_give_entity(crossings[i].second, crossings[i].first);
             publish(&shop);
             if (crosses != (atomic_load(&shop.metrics.sets_split) > 0))
                 test_fail("crossing %zu, %d: split", i, crosses);
             if (!crosses)
-                expect(&shop,
-                       "SELECT count(*) FROM (SELECT changeset FROM outbox WHERE changeset <> '' "
-                       "GROUP BY changeset HAVING max(sequence) - min(sequence) + 1 <> count(*) "
-                       "OR count(*) > 1 AND min(changeset_end) <> max(sequence)) AS t",
-                       "0\n");
+                relay_watched_expect(
+                    &shop,
+                    "SELECT count(*) FROM (SELECT changeset FROM outbox WHERE changeset <> '' "
+                    "GROUP BY changeset HAVING max(sequence) - min(sequence) + 1 <> count(*) "
+                    "OR count(*) > 1 AND min(changeset_end) <> max(sequence)) AS t",
+                    "0\n");
             relay_shop_done(&shop);
             arena_done(&outbox_case_arena);
         }

@@ -1,11 +1,9 @@
 /* A relay on each database, of which the test sees each load of what waits: what happens while a
  * large transaction is measured, or behind what was passed (rules 54 and 58). labels: threads */
-#include "tests/support/database.h"
-#include "tests/support/outbox_case.h"
-#include "tests/support/relay_shop.h"
+#include "tests/support/relay_watched.h"
+#include "tests/support/session.h"
 
 #include "common/clock.h"
-#include "producer/relay/internal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,69 +16,70 @@
 #define PAUSED   2900                  /* more than a load */
 #define FREE     1100                  /* so that the second load is full */
 #define LATE     (3 * (int64_t)WINDOW) /* when something happens: this was measured */
+#define LAST     (ROWS - (int64_t)WINDOW)
+
+#define BACKLOG       40000
+#define BACKLOG_LATER 3000
 
 static struct config_entry entries[3];
-static const struct outbox_ops *real_ops;
-static void (*on_late)(void);   /* called once, from the relay's thread */
-static atomic_bool was_late;    /* it was */
+static int64_t late_at;
+static void (*on_late)(void);             /* called once, from the relay's thread */
+static void (*on_look)(void);             /* the same, between two loads */
+static atomic_int_fast64_t loaded_behind; /* the position */
+static atomic_int_fast64_t first_behind;  /* the smallest of these */
+static atomic_bool was_late;              /* it was */
 static atomic_bool loses_claim; /* the next claim is durable, and the relay does not hear it */
 static atomic_size_t loaded;    /* rows, of the largest load */
-
-#define UNORDERED                                                                                  \
-    "SELECT count(*) FROM (SELECT sequence, lag(sequence) OVER (PARTITION BY aggregatetype, "      \
-    "aggregateid ORDER BY position) AS earlier FROM outbox) AS t WHERE sequence < earlier OR "     \
-    "sequence IS NULL"
 
 static enum status load_waiting(struct outbox *outbox, const struct outbox_extent *extent,
                                 struct arena *arena, struct outbox_rows *ret_rows,
                                 struct error *err)
 {
-    if (on_late != NULL && extent->after >= LATE && !atomic_load(&was_late)) {
+    atomic_store(&loaded_behind, extent->after);
+    if (extent->after < atomic_load(&first_behind))
+        atomic_store(&first_behind, extent->after);
+    if (on_late != NULL && extent->after >= late_at && !atomic_load(&was_late)) {
         on_late();
         atomic_store(&was_late, true);
     }
-    enum status status = real_ops->load_waiting(outbox, extent, arena, ret_rows, err);
+    enum status status = relay_watched_ops->load_waiting(outbox, extent, arena, ret_rows, err);
     if (ret_rows->count > atomic_load(&loaded))
         atomic_store(&loaded, ret_rows->count);
     return status;
 }
 
+/* Called in front of each look for data. */
+static enum status load_joint(struct outbox *outbox, const struct outbox_extent *extent,
+                              struct arena *arena, struct outbox_rows *ret_rows, struct error *err)
+{
+    if (on_look != NULL && atomic_load(&loaded_behind) >= late_at && !atomic_load(&was_late)) {
+        on_look();
+        atomic_store(&was_late, true);
+    }
+    return relay_watched_ops->load_joint(outbox, extent, arena, ret_rows, err);
+}
+
 static enum status claim(struct outbox *outbox, const struct lease *lease,
                          const struct outbox_claim *wanted, struct error *err)
 {
-    enum status status = real_ops->claim(outbox, lease, wanted, err);
+    enum status status = relay_watched_ops->claim(outbox, lease, wanted, err);
     if (status == STATUS_OK && atomic_exchange(&loses_claim, false))
         return error_set(err, STATUS_RETRY, "the connection was lost");
     return status;
 }
 
-static void *run_relay(void *context)
+static void watch(struct outbox_ops *ops)
 {
-    struct relay_shop *shop = context;
-    const struct entity_schema *schemas[] = {shop->schema, shop->schema, NULL};
-    const struct relay_options options = {
-        .config = &shop->config, .schemas = schemas, .metrics = &shop->metrics};
-    struct relay *relay = NULL;
-    struct outbox_ops ops;
-    shop->status = relay_new(&options, &relay, &shop->err);
-    if (shop->status == STATUS_OK) {
-        relay->outbox = outbox_case_open("1");
-        real_ops = relay->outbox->ops;
-        ops = *real_ops;
-        ops.load_waiting = load_waiting;
-        ops.claim = claim;
-        relay->outbox->ops = &ops;
-        relay_set_state(relay, RELAY_WITHOUT_LEASE);
-        shop->status = relay_run(relay, &shop->stop, &shop->err);
-    }
-    relay_free(relay);
-    return NULL;
+    ops->load_waiting = load_waiting;
+    ops->load_joint = load_joint;
+    ops->claim = claim;
 }
 
 static void make(struct relay_shop *shop)
 {
     *shop = (struct relay_shop){.whole = true, .joint = true};
     outbox_case_whole = outbox_case_joint = true;
+    (void)remove(test_path("outbox.db")); /* of the round before */
     outbox_case_make();
     if (strncmp(outbox_case_url, "sqlite:", 7) == 0)
         shop->path = outbox_case_path(outbox_case_url);
@@ -91,7 +90,9 @@ static void make(struct relay_shop *shop)
     entries[2] = shop->both[1];
     shop->config.publish = entries;
     shop->config.publish_count = 3;
-    on_late = NULL;
+    on_late = on_look = NULL;
+    atomic_store(&loaded_behind, 0);
+    late_at = LATE;
     atomic_store(&was_late, false);
     atomic_store(&loses_claim, false);
     atomic_store(&loaded, 0);
@@ -101,41 +102,11 @@ static void make(struct relay_shop *shop)
  * it. */
 static void write_rows(int count, const char *orders, const char *changeset)
 {
-    const char *product = outbox_case_product->name;
-    const char *numbers =
-        strcmp(product, "mariadb") == 0 ? "SELECT seq AS i FROM seq_1_to_%d"
-        : strcmp(product, "postgresql") == 0
-            ? "SELECT i FROM generate_series(1, %d) AS g(i)"
-            : "WITH RECURSIVE g(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM g WHERE i < %d) "
-              "SELECT i FROM g";
-    (void)outbox_case_ask(test_format(
-        "INSERT INTO outbox (aggregatetype, aggregateid, type, payload) SELECT 'order', "
-        "'{\"id\":' || i || '}', 'order.updated', '{\"op\":\"u\",\"before\":null,\"after\":{"
-        "\"id\":' || i || ',\"name\":\"x\"}}' FROM (%s) AS n ORDER BY i",
-        test_format(numbers, count)));
+    relay_watched_write(1, count, "");
     (void)outbox_case_ask(test_format("UPDATE outbox SET changeset = %s", changeset));
     (void)outbox_case_ask(test_format("UPDATE outbox SET aggregatetype = 'note', type = "
                                       "'note.updated' WHERE NOT (%s)",
                                       orders));
-}
-
-static void give_entity(int position, int of)
-{
-    (void)outbox_case_ask(
-        test_format("UPDATE outbox SET aggregateid = '{\"id\":%d}', payload = replace(payload, "
-                    "'\"id\":%d,', '\"id\":%d,') WHERE position = %d",
-                    of, position, of, position));
-}
-
-static void start(struct relay_shop *shop)
-{
-    assert_int_equal(pthread_create(&shop->thread, NULL, run_relay, shop), 0);
-}
-
-static void expect(const struct relay_shop *shop, const char *sql, const char *rows)
-{
-    if (!database_wait_for(outbox_case_url, sql, rows, LIMIT_MS))
-        test_fail("%s is %s, not %s: %s", sql, outbox_case_ask(sql), rows, shop->err.text);
 }
 
 static void expect_late(const struct relay_shop *shop)
@@ -147,18 +118,19 @@ static void expect_late(const struct relay_shop *shop)
         test_fail("nothing was measured: %s", shop->err.text);
 }
 
-static void pause_orders(void)
+static void pause_type(const char *type)
 {
-    (void)outbox_case_ask("INSERT INTO keepstep_paused VALUES ('order', 5, 'anna@host', 'why')");
+    (void)outbox_case_ask(
+        test_format("INSERT INTO keepstep_paused VALUES ('%s', 5, 'anna@host', 'why')", type));
 }
 
 static void expect_all(struct relay_shop *shop, int rows)
 {
     (void)outbox_case_ask("DELETE FROM keepstep_paused");
-    expect(shop, "SELECT count(*) FROM outbox WHERE sequence IS NOT NULL",
-           test_format("%d\n", rows));
+    relay_watched_expect(shop, "SELECT count(*) FROM outbox WHERE sequence IS NOT NULL",
+                         test_format("%d\n", rows));
     relay_shop_stop(shop);
-    assert_string_equal(outbox_case_ask(UNORDERED), "0\n");
+    relay_watched_expect_order();
     assert_int_equal(atomic_load(&shop->metrics.sets_set_aside), 0);
     relay_shop_done(shop);
 }
@@ -175,17 +147,18 @@ static void what_waits_is_known_after_a_claim_was_in_doubt_amid_the_measuring(vo
     struct relay_shop shop;
     make(&shop);
     write_rows(ROWS, "position = 4", "CASE WHEN position IN (4, 5) THEN 'b' ELSE 'a' END");
-    give_entity(2402, 5);
-    pause_orders();
+    relay_watched_give_entity(2402, 5);
+    pause_type("order");
     on_late = lose_joint_claim;
-    start(&shop);
+    relay_watched_start(&shop, watch);
     expect_late(&shop);
-    expect(&shop,
-           "SELECT count(*) FROM outbox WHERE sequence IS NOT NULL AND aggregatetype = "
-           "'keepstep.joint'",
-           "1\n");
+    relay_watched_expect(
+        &shop,
+        "SELECT count(*) FROM outbox WHERE sequence IS NOT NULL AND aggregatetype = "
+        "'keepstep.joint'",
+        "1\n");
     clock_sleep_us(LOOKS_US);
-    expect(&shop, "SELECT count(*) FROM outbox WHERE sequence IS NOT NULL", "1\n");
+    relay_watched_expect(&shop, "SELECT count(*) FROM outbox WHERE sequence IS NOT NULL", "1\n");
     assert_false(atomic_load(&loses_claim));
     expect_all(&shop, ROWS + 1);
 }
@@ -209,10 +182,10 @@ static void what_was_passed_is_not_read_again_while_nothing_waits_behind_it(void
     struct relay_shop shop;
     make(&shop);
     write_rows(PAUSED + FREE, test_format("position <= %d", PAUSED), "''");
-    pause_orders();
-    start(&shop);
-    expect(&shop, "SELECT count(*) FROM outbox WHERE sequence IS NOT NULL",
-           test_format("%d\n", FREE));
+    pause_type("order");
+    relay_watched_start(&shop, watch);
+    relay_watched_expect(&shop, "SELECT count(*) FROM outbox WHERE sequence IS NOT NULL",
+                         test_format("%d\n", FREE));
     assert_true(test_wait(loads_one_row, NULL, LIMIT_MS));
     clock_sleep_us(LOOKS_US);
     assert_true(test_wait(has_loaded, NULL, LIMIT_MS));
@@ -220,14 +193,193 @@ static void what_was_passed_is_not_read_again_while_nothing_waits_behind_it(void
     expect_all(&shop, PAUSED + FREE);
 }
 
+static void propose(void)
+{
+    outbox_case_propose(1);
+}
+
+/* The last window is loaded then: the record is claimed in front of the first part. */
+static void expect_whole_beside_a_joint_record(void (*joint)(void))
+{
+    struct relay_shop shop;
+    make(&shop);
+    relay_watched_write(1, ROWS, "a");
+    on_late = joint;
+    late_at = LAST;
+    relay_watched_start(&shop, watch);
+    expect_all(&shop, ROWS + 1);
+    assert_true(atomic_load(&was_late) && !atomic_load(&loses_claim));
+    assert_string_equal(outbox_case_ask("SELECT min(sequence), max(sequence), min(changeset_end), "
+                                        "max(changeset_end) FROM outbox WHERE changeset = 'a'"),
+                        test_format("1|%d|%d|%d\n", ROWS, ROWS, ROWS));
+    arena_done(&outbox_case_arena);
+}
+
+static void a_joint_record_in_front_of_the_first_part_moves_no_end(void)
+{
+    expect_whole_beside_a_joint_record(propose);
+    expect_whole_beside_a_joint_record(lose_joint_claim);
+    arena_init(&outbox_case_arena, 1);
+}
+
+/* Another server has taken over, which lacks some of what was measured: what waits there has the
+ * identity by chance. */
+static void lose_rows(void)
+{
+    outbox_case_product->kill(outbox_case_url);
+    (void)outbox_case_ask("DELETE FROM outbox WHERE position <= 5");
+}
+
+static void what_was_measured_is_measured_anew_where_the_connection_is_another_one(void)
+{
+    static const int64_t moments[] = {LATE, LAST};
+    for (size_t i = 0; i < 2; i++) {
+        struct relay_shop shop;
+        make(&shop);
+        relay_watched_write(1, ROWS, "a");
+        on_look = lose_rows;
+        late_at = moments[i];
+        relay_watched_start(&shop, watch);
+        expect_all(&shop, ROWS - 5);
+        assert_string_equal(outbox_case_ask("SELECT max(sequence), max(changeset_end) FROM outbox"),
+                            test_format("%d|%d\n", ROWS - 5, ROWS - 5));
+        arena_done(&outbox_case_arena);
+    }
+    arena_init(&outbox_case_arena, 1);
+}
+
+/* `x` waits; of `y` nothing tells where a transaction ends, and it is longer than a load. */
+static void what_nothing_tells_apart_is_cut_beside_what_waits(void)
+{
+    struct relay_shop shop;
+    make(&shop);
+    write_rows(ROWS, "position <> 100 AND position <> 2900",
+               "CASE WHEN position IN (100, 2900) THEN 'x -' ELSE 'y -' END");
+    pause_type("note");
+    relay_watched_start(&shop, watch);
+    relay_watched_expect(&shop, "SELECT count(*) FROM outbox WHERE sequence IS NOT NULL",
+                         test_format("%d\n", ROWS - 2));
+    clock_sleep_us(LOOKS_US);
+    assert_string_equal(
+        outbox_case_ask("SELECT count(sequence) FROM outbox WHERE changeset = 'x -'"), "0\n");
+    expect_all(&shop, ROWS);
+}
+
+static struct session *writer;
+
+static void commit_writer(void)
+{
+    (void)session_try(writer, "COMMIT", NULL);
+}
+
+static void write_amid(const char *type, int id)
+{
+    session_run(writer,
+                test_format("INSERT INTO outbox (aggregatetype, aggregateid, type, payload, "
+                            "changeset) VALUES ('%s', '{\"id\":%d}', '%s.updated', '{\"op\":\"u\","
+                            "\"before\":null,\"after\":{\"id\":%d,\"name\":\"x\"}}', 't')",
+                            type, id, type, id),
+                NULL);
+}
+
+/* Its first row stands in front of what has been measured by then, its second one behind. */
+struct amid {
+    const char *second_type;
+    int second_id;
+    bool is_paused; /* the type of the first one */
+};
+
+static void commit_amid(const struct amid *amid)
+{
+    struct relay_shop shop;
+    make(&shop);
+    writer = session_open(outbox_case_url);
+    session_run(writer, "START TRANSACTION", NULL);
+    write_amid("note", ROWS + 1);
+    relay_watched_write(1, ROWS - WINDOW, "a");
+    write_amid(amid->second_type, amid->second_id);
+    relay_watched_write(ROWS - WINDOW + 1, WINDOW, "a");
+    if (amid->is_paused)
+        pause_type("note");
+    on_late = commit_writer;
+    relay_watched_start(&shop, watch);
+    expect_late(&shop);
+    relay_watched_expect(&shop,
+                         "SELECT count(*), max(sequence) - min(sequence) + 1, count(DISTINCT "
+                         "changeset_end) FROM outbox WHERE changeset = 'a'",
+                         test_format("%d|%d|1\n", ROWS, ROWS));
+    clock_sleep_us(amid->is_paused ? LOOKS_US : 0);
+    if (amid->is_paused)
+        relay_watched_expect(&shop, "SELECT count(sequence) FROM outbox WHERE changeset = 't'",
+                             "0\n");
+    expect_all(&shop, ROWS + 2);
+    assert_string_equal(outbox_case_ask("SELECT count(DISTINCT changeset_end), max(sequence) - "
+                                        "min(sequence) FROM outbox WHERE changeset = 't'"),
+                        "1|1\n");
+    session_close(writer);
+}
+
+/* In SQLite nobody writes beside another. */
+static void a_transaction_that_commits_amid_the_measuring_stays_whole(void)
+{
+    static const struct amid cases[] = {
+        {"note", ROWS + 2, false}, {"note", ROWS + 1, false}, {"order", ROWS + 2, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        commit_amid(&cases[i]);
+        arena_done(&outbox_case_arena);
+    }
+    arena_init(&outbox_case_arena, 1);
+}
+
+/* The writer took its position when most of what waits now was not there. */
+static void what_comes_late_lets_little_of_what_was_passed_be_read_again(void)
+{
+    struct relay_shop shop;
+    make(&shop);
+    relay_watched_write(1, BACKLOG, "");
+    writer = session_open(outbox_case_url);
+    session_run(writer, "START TRANSACTION", NULL);
+    write_amid("note", 1);
+    relay_watched_write(BACKLOG + 1, BACKLOG_LATER, "");
+    pause_type("order");
+    relay_watched_start(&shop, watch);
+    while (atomic_load(&loaded_behind) < BACKLOG + WINDOW)
+        clock_sleep_us(LOOKS_US);
+    atomic_store(&first_behind, INT64_MAX);
+    commit_writer();
+    relay_watched_expect(&shop, "SELECT count(sequence) FROM outbox WHERE changeset = 't'", "1\n");
+    clock_sleep_us(LOOKS_US);
+    assert_true(atomic_load(&first_behind) > BACKLOG / 2);
+    expect_all(&shop, BACKLOG + BACKLOG_LATER + 1);
+    session_close(writer);
+}
+
+CASE_OF_SERVERS(what_comes_late_lets_little_of_what_was_passed_be_read_again)
+CASE(a_joint_record_in_front_of_the_first_part_moves_no_end)
+CASE(what_nothing_tells_apart_is_cut_beside_what_waits)
+CASE_OF_SERVERS(what_was_measured_is_measured_anew_where_the_connection_is_another_one)
+CASE_OF_SERVERS(a_transaction_that_commits_amid_the_measuring_stays_whole)
 CASE(what_waits_is_known_after_a_claim_was_in_doubt_amid_the_measuring)
 CASE(what_was_passed_is_not_read_again_while_nothing_waits_behind_it)
 
 #define LIMITED(function) TEST_WITH_LIMIT(function, LIMIT_S)
+#define THREE(function)   TEST_WITH_LIMIT(function, 3 * LIMIT_S) /* as many relays, one by one */
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        THREE(a_transaction_that_commits_amid_the_measuring_stays_whole_postgresql),
+        THREE(a_transaction_that_commits_amid_the_measuring_stays_whole_mariadb),
+        LIMITED(what_comes_late_lets_little_of_what_was_passed_be_read_again_postgresql),
+        LIMITED(what_comes_late_lets_little_of_what_was_passed_be_read_again_mariadb),
+        LIMITED(a_joint_record_in_front_of_the_first_part_moves_no_end_sqlite),
+        LIMITED(a_joint_record_in_front_of_the_first_part_moves_no_end_postgresql),
+        LIMITED(a_joint_record_in_front_of_the_first_part_moves_no_end_mariadb),
+        LIMITED(what_nothing_tells_apart_is_cut_beside_what_waits_sqlite),
+        LIMITED(what_nothing_tells_apart_is_cut_beside_what_waits_postgresql),
+        LIMITED(what_nothing_tells_apart_is_cut_beside_what_waits_mariadb),
+        LIMITED(what_was_measured_is_measured_anew_where_the_connection_is_another_one_postgresql),
+        LIMITED(what_was_measured_is_measured_anew_where_the_connection_is_another_one_mariadb),
         LIMITED(what_waits_is_known_after_a_claim_was_in_doubt_amid_the_measuring_sqlite),
         LIMITED(what_waits_is_known_after_a_claim_was_in_doubt_amid_the_measuring_postgresql),
         LIMITED(what_waits_is_known_after_a_claim_was_in_doubt_amid_the_measuring_mariadb),
