@@ -107,6 +107,7 @@ struct relay_large {
     bool merged;       /* fact: what lies between its rows is one set with it, which is cut */
     bool begun;        /* fact: a part of it has its numbers, or may have */
     bool cut_noted;    /* latch: that something may be cut was counted and logged */
+    size_t skipped;    /* sets of which a part has its numbers, too, and that wait for this one */
 };
 
 /** The lease (rule 10). All times of the relay are monotonic unless they say "wall clock". */

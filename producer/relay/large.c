@@ -53,20 +53,27 @@ void relay_large_begin(struct relay *relay, const struct outbox_row *row)
               (long long)row->last_of_group);
 }
 
-void relay_large_resume(struct relay *relay)
+/* @param skipped  how many lanes' sets have to wait for another one's. */
+static void large_resume(struct relay *relay, size_t skipped)
 {
     struct relay_cursor at = {0};
     const struct relay_lane *lane;
-    relay->large = (struct relay_large){.end = INT64_MAX, .begun = true};
+    size_t left = skipped;
+    relay->large = (struct relay_large){.end = INT64_MAX, .begun = true, .skipped = skipped};
     large_set_stage(relay, LARGE_NONE);
     while ((lane = relay_next_lane(relay, &at)) != NULL && relay->large.stage == LARGE_NONE) {
-        if (lane->state.last_sequence >= lane->open_end || lane->open_group == 0)
+        if (lane->state.last_sequence >= lane->open_end || lane->open_group == 0 || left-- > 0)
             continue;
         relay->large.group = lane->open_group;
         relay_forget_waits(relay); /* no pause stops it any more */
         large_set_stage(relay, LARGE_MEASURED);
         relay_drop_ahead(relay);
     }
+}
+
+void relay_large_resume(struct relay *relay)
+{
+    large_resume(relay, 0);
 }
 
 /* The rows wait as they did, and the next load judges anew. */
@@ -165,6 +172,52 @@ static enum status large_count(struct relay *relay, const struct large_window *w
     return STATUS_OK;
 }
 
+/* Fewer rows wait than there are numbers left. Several `changeset` values may have been one set, or
+ * rows were deleted: nothing tells which rows are the rest. */
+static void large_lose_rest(struct relay *relay, struct relay_lane *lane)
+{
+    log_error("relay",
+              "%s [%d]: of a transaction whose numbers end at %llu only the first changes have "
+              "them, and %zu changes wait for %llu numbers: the database has lost what tells the "
+              "rest, or outbox rows were deleted. What waits next gets these numbers",
+              lane->state.topic, (int)lane->state.partition, (unsigned long long)lane->open_end,
+              lane->large_rows, (unsigned long long)(lane->open_end - lane->state.last_sequence));
+    lane->open_group = 0;
+    relay_large_resume(relay);
+}
+
+/* Where a part of another set has its numbers and this one has rows, too, the other one comes
+ * first.
+ * @param ret_lane  NULL: there is none. */
+static void large_find_obstacle(struct relay *relay, struct relay_lane **ret_lane)
+{
+    struct relay_cursor at = {0};
+    struct relay_lane *lane;
+    *ret_lane = NULL;
+    while (*ret_lane == NULL && (lane = relay_next_lane(relay, &at)) != NULL) {
+        uint64_t left = lane->open_end - lane->state.last_sequence;
+        if (lane->state.last_sequence >= lane->open_end || lane->open_group == 0)
+            continue;
+        bool is_own = lane->open_group == relay->large.group;
+        if (is_own ? lane->large_rows < left : lane->large_rows > 0)
+            *ret_lane = lane;
+        else if (is_own)
+            lane->large_rows = left;
+    }
+}
+
+/* The sets of all lanes get their numbers in an order that suits each of them, as they once had. */
+static enum status large_give_way(struct relay *relay, struct relay_lane *lane, struct error *err)
+{
+    size_t rows = lane->large_rows;
+    if (lane->open_group == relay->large.group) {
+        large_lose_rest(relay, lane);
+        return STATUS_OK;
+    }
+    large_resume(relay, relay->large.skipped + 1);
+    return relay->large.stage != LARGE_NONE ? STATUS_OK : relay_refuse_other_rest(lane, rows, err);
+}
+
 /* Now it is known how many rows the set has in each partition. */
 static enum status large_end_measuring(struct relay *relay, struct error *err)
 {
@@ -172,18 +225,10 @@ static enum status large_end_measuring(struct relay *relay, struct error *err)
     struct relay_cursor at = {0};
     struct relay_lane *lane;
     size_t lanes = 0;
+    large_find_obstacle(relay, &lane);
+    if (lane != NULL)
+        return large_give_way(relay, lane, err);
     large->rows = 0;
-    while ((lane = relay_next_lane(relay, &at)) != NULL) {
-        uint64_t last = lane->state.last_sequence;
-        bool is_open = last < lane->open_end;
-        bool is_own = is_open && lane->open_group == large->group;
-        bool is_others = is_open && !is_own && lane->open_group != 0;
-        if ((is_own && lane->large_rows < lane->open_end - last) ||
-            (is_others && lane->large_rows > 0))
-            return relay_refuse_other_rest(lane, lane->large_rows, err);
-        if (is_own)
-            lane->large_rows = lane->open_end - last;
-    }
     for (at = (struct relay_cursor){0}; (lane = relay_next_lane(relay, &at)) != NULL;) {
         uint64_t last = lane->state.last_sequence;
         if (last >= lane->open_end && lane->large_rows > 1) {
@@ -348,23 +393,6 @@ static enum status large_measure(struct relay *relay, struct relay_choice *choic
     return is_done || reach >= large->end ? large_end_measuring(relay, err) : STATUS_OK;
 }
 
-/* Rows that were counted do not wait any more. */
-static enum status large_refuse_vanished(struct relay *relay, struct error *err)
-{
-    struct relay_cursor at = {0};
-    const struct relay_lane *lane;
-    enum status status = STATUS_OK;
-    if (!relay->large.begun) {
-        large_forget(relay);
-        return STATUS_OK;
-    }
-    while (status == STATUS_OK && (lane = relay_next_lane(relay, &at)) != NULL) {
-        if (lane->large_rows > 0)
-            status = relay_refuse_other_rest(lane, 0, err);
-    }
-    return status;
-}
-
 /* Chooses the rows of the next part. */
 static enum status large_take_part(struct relay *relay, struct relay_choice *choice,
                                    struct error *err)
@@ -393,8 +421,13 @@ static enum status large_take_part(struct relay *relay, struct relay_choice *cho
     }
     large->rows -= choice->count;
     large->after = window.last;
-    if (choice->count == 0 && window.is_last)
-        return large_refuse_vanished(relay, err);
+    if (choice->count == 0 && window.is_last) { /* what was counted does not wait any more */
+        if (large->begun)
+            relay_large_again(relay);
+        else
+            large_forget(relay);
+        return STATUS_OK;
+    }
     choice->sets = arena_alloc(&relay->sets, sizeof *choice->sets);
     if (choice->sets == NULL)
         return error_set(err, STATUS_RETRY, "no memory");

@@ -11,6 +11,7 @@
 #define ROUNDS 12
 
 #define LONG_ROWS 2200 /* more than the first load has */
+#define MANY      60   /* several of each transaction in each partition */
 
 static void make(struct relay_shop *shop, int32_t partitions)
 {
@@ -279,7 +280,7 @@ a_row_of_the_rest_that_cannot_be_published_ends_the_relay_until_it_is_mended(voi
     relay_shop_done(&shop);
 }
 
-static void rows_of_the_rest_that_were_deleted_end_the_relay(void **state)
+static void numbers_of_rows_of_the_rest_that_were_deleted_go_to_what_waits_next(void **state)
 {
     struct relay_shop shop;
     (void)state;
@@ -287,7 +288,33 @@ static void rows_of_the_rest_that_were_deleted_end_the_relay(void **state)
     write_ten(&shop, X);
     claim_first(&shop, 3, 3);
     (void)sqlite_text(shop.path, "DELETE FROM outbox WHERE position = 8");
-    expect_the_end(&shop, "what waits now is not its rest (6 changes behind number 3)");
+    relay_shop_start(&shop);
+    relay_shop_expect_acknowledged(&shop, SIZE - 1);
+    relay_log_write(&shop, (const struct relay_write[]){{"b", 11, X}, {"c", 12, X}}, 2);
+    relay_shop_expect_acknowledged(&shop, SIZE + 1);
+    assert_non_null(
+        strstr(relay_log_text(&shop, 0, SIZE + 1), "\n9 8 10\n10 9 10\n11 10 10\n12 11 -\n"));
+    relay_shop_stop(&shop);
+    assert_true(atomic_load(&shop.metrics.sets_split) > 0);
+    relay_shop_done(&shop);
+}
+
+/* `a` and `b` are one set, because their changes of entity 1 cross. The database has lost the
+ * second half of its numbers. */
+static void the_rest_of_a_set_that_was_merged_gets_its_numbers(void **state)
+{
+    static const struct relay_write writes[] = {
+        {"a", 1, X}, {"b", 1, X}, {"b", 2, X}, {"a", 3, X}, {"c", 4, X}};
+    struct relay_shop shop;
+    (void)state;
+    make(&shop, 1);
+    relay_log_write(&shop, writes, 5);
+    claim_first(&shop, 2, 0);
+    (void)sqlite_text(shop.path, "UPDATE outbox SET changeset_end = 4 WHERE sequence > 0");
+    relay_shop_start(&shop);
+    relay_shop_expect_acknowledged(&shop, 5);
+    assert_non_null(strstr(relay_log_text(&shop, 0, 5), "\n2 3 4\n3 4 4\n4 5 -\n"));
+    relay_shop_stop(&shop);
     relay_shop_done(&shop);
 }
 
@@ -345,10 +372,10 @@ static void a_new_history_finds_all_of_a_large_transaction_in_the_log(void **sta
     "max(coalesce(changeset_end, sequence)) <> max(sequence) OR max(sequence) - min(sequence) + "  \
     "1 <> count(*) OR count(*) <> count(sequence))"
 
-static void publish_in_three_partitions(struct relay_shop *shop)
+static void publish_in_three_partitions(struct relay_shop *shop, int rows)
 {
     relay_shop_start(shop);
-    relay_shop_expect_acknowledged(shop, 2 * SIZE);
+    relay_shop_expect_acknowledged(shop, rows);
     relay_shop_stop(shop);
     relay_shop_expect(shop, NOT_WHOLE, "0\n");
     relay_shop_expect(shop, "SELECT count(DISTINCT kafka_partition) FROM outbox", "3\n");
@@ -364,7 +391,7 @@ static void a_large_transaction_in_several_partitions_is_a_set_in_each(void **st
     make(&shop, 3);
     write_ten(&shop, X);
     write_ten(&shop, X);
-    publish_in_three_partitions(&shop);
+    publish_in_three_partitions(&shop, 2 * SIZE);
     assert_int_equal(atomic_load(&shop.metrics.sets_split), 1);
     const char *zero = sqlite_text(
         shop.path, "SELECT min(position), count(*) FROM outbox WHERE kafka_partition = 0");
@@ -380,7 +407,71 @@ static void a_large_transaction_in_several_partitions_is_a_set_in_each(void **st
                         "INSERT INTO keepstep_relay_partition VALUES ('order', 0, 1, '%s', 0, -1, "
                         "'')",
                         rows, first, relay_log_id(&shop, first));
-    publish_in_three_partitions(&shop);
+    publish_in_three_partitions(&shop, 2 * SIZE);
+    relay_shop_done(&shop);
+}
+
+static void write_a_and_b(const struct relay_shop *shop)
+{
+    struct relay_write writes[MANY];
+    for (int i = 0; i < MANY; i++)
+        writes[i] = (struct relay_write){i < MANY / 2 ? "a" : "b", i + 1, X};
+    relay_log_write(shop, writes, MANY);
+}
+
+/* The numbers that the relay gave once: of partition 0 up to the first row of `b`, of partition 1
+ * the first one, which is of `a`. */
+#define KEPT                                                                                       \
+    "(kafka_partition = 0 AND sequence <= (SELECT min(sequence) FROM outbox WHERE "                \
+    "kafka_partition "                                                                             \
+    "= 0 AND changeset = 'b') OR kafka_partition = 1 AND sequence = 1)"
+
+static const char *numbers_of_two_open_sets(const struct relay_shop *shop)
+{
+    assert_string_equal(
+        sqlite_text(shop->path, "SELECT min(n) > 1 FROM (SELECT count(*) AS n FROM outbox WHERE "
+                                "kafka_partition < 2 GROUP BY kafka_partition, changeset)"),
+        "1\n");
+    return sqlite_text(
+        shop->path, "SELECT group_concat('UPDATE outbox SET kafka_partition = ' || kafka_partition "
+                    "|| ', sequence = ' || sequence || ', changeset_end = ' || changeset_end || ' "
+                    "WHERE position = ' || position, ';') FROM outbox WHERE " KEPT);
+}
+
+static void give_numbers(const struct relay_shop *shop, const char *numbers)
+{
+    (void)sqlite_text(shop->path, numbers);
+    (void)sqlite_text(shop->path, "INSERT INTO keepstep_relay_type VALUES ('order', 'order')");
+    for (int partition = 0; partition < 2; partition++) {
+        int position = 0;
+        int sequence = 0;
+        const char *last = sqlite_format(shop->path,
+                                         "SELECT position, max(sequence) FROM outbox WHERE "
+                                         "kafka_partition = %d",
+                                         partition);
+        assert_int_equal(sscanf(last, "%d|%d", &position, &sequence), 2);
+        (void)sqlite_format(
+            shop->path,
+            "INSERT INTO keepstep_relay_partition VALUES ('order', %d, %d, '%s', 0, -1, '')",
+            partition, sequence, relay_log_id(shop, position));
+    }
+}
+
+/* `a` comes first in each partition: its rest in partition 1 before that of `b`, which lacks
+ * numbers in partition 0, too. */
+static void the_rests_of_two_sets_in_two_partitions_follow_in_the_order_of_these(void **state)
+{
+    struct relay_shop shop;
+    (void)state;
+    make(&shop, 3);
+    write_a_and_b(&shop);
+    publish_in_three_partitions(&shop, MANY);
+    const char *numbers = numbers_of_two_open_sets(&shop);
+    relay_shop_done(&shop);
+    make(&shop, 3);
+    write_a_and_b(&shop);
+    give_numbers(&shop, numbers);
+    publish_in_three_partitions(&shop, MANY);
     relay_shop_done(&shop);
 }
 
@@ -455,10 +546,12 @@ int main(void)
         LIMITED(what_is_released_while_a_transaction_is_measured_goes_before_it),
         LIMITED(what_several_transactions_have_together_is_cut_and_no_entity_loses_its_order),
         TEST(a_row_of_the_rest_that_cannot_be_published_ends_the_relay_until_it_is_mended),
-        TEST(rows_of_the_rest_that_were_deleted_end_the_relay),
+        TEST(numbers_of_rows_of_the_rest_that_were_deleted_go_to_what_waits_next),
+        TEST(the_rest_of_a_set_that_was_merged_gets_its_numbers),
         TEST(a_large_transaction_goes_on_behind_a_rest_that_nobody_knows),
         TEST(a_new_history_finds_all_of_a_large_transaction_in_the_log),
         LIMITED(a_large_transaction_in_several_partitions_is_a_set_in_each),
+        LIMITED(the_rests_of_two_sets_in_two_partitions_follow_in_the_order_of_these),
         LIMITED(a_part_of_which_the_broker_refuses_a_record_voids_the_set_and_its_rest_follows),
         LIMITED(random_transactions_of_all_sizes_are_whole_and_in_the_order_of_their_ends),
     };
