@@ -10,6 +10,8 @@
 #include <string.h>
 
 #define KAFKA_TEXT_SIZE 512
+#define LEADER_US       (100 * 1000)  /* between two questions about a partition without a leader */
+#define UNKNOWN_US      (1000 * 1000) /* in which it may seem not to be there at all */
 
 /* Keepstep's defaults; the user's settings may replace them. */
 static const struct text_pair kafka_defaults[] = {
@@ -296,9 +298,9 @@ bool kafka_is_answered(rd_kafka_t *handle, const char *topic, int timeout_ms)
            !kafka_error_is_silence((rd_kafka_resp_err_t)failed.native_code);
 }
 
-/* Ask for the offset of a logical one (beginning, end). */
-static rd_kafka_resp_err_t kafka_offset_of(rd_kafka_t *handle, struct topic_partition tp,
-                                           int64_t logical, int timeout_ms, int64_t *ret_offset)
+/* Ask once for the offset of a logical one (beginning, end). */
+static rd_kafka_resp_err_t kafka_ask_offset(rd_kafka_t *handle, struct topic_partition tp,
+                                            int64_t logical, int timeout_ms, int64_t *ret_offset)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_t *asked = rd_kafka_topic_partition_list_add(list, tp.topic,
@@ -312,6 +314,31 @@ static rd_kafka_resp_err_t kafka_offset_of(rd_kafka_t *handle, struct topic_part
     *ret_offset = asked->offset;
     rd_kafka_topic_partition_list_destroy(list);
     return code;
+}
+
+/* @return whether the answer may be another one soon. A handle that has not heard of a new leader
+ * yet, or a broker that is about to come back, knows no partition. */
+static bool kafka_is_leaderless(rd_kafka_resp_err_t code, int64_t asked_us)
+{
+    return code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION ||
+           code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ||
+           (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION && asked_us < UNKNOWN_US);
+}
+
+static rd_kafka_resp_err_t kafka_offset_of(rd_kafka_t *handle, struct topic_partition tp,
+                                           int64_t logical, int timeout_ms, int64_t *ret_offset)
+{
+    const int64_t begun = clock_monotonic_us();
+    const int64_t until = begun + (int64_t)timeout_ms * 1000;
+    for (;;) {
+        int64_t now = clock_monotonic_us();
+        int left_ms = now < until ? (int)((until - now) / 1000) : 0;
+        rd_kafka_resp_err_t code = kafka_ask_offset(handle, tp, logical, left_ms, ret_offset);
+        now = clock_monotonic_us();
+        if (!kafka_is_leaderless(code, now - begun) || now + LEADER_US >= until)
+            return code;
+        clock_sleep_us(LEADER_US);
+    }
 }
 
 static enum status kafka_bounds_status(rd_kafka_resp_err_t code, struct topic_partition tp,
