@@ -154,8 +154,8 @@ enum status rows_reader_poll(struct rows_reader *reader, int timeout_ms, struct 
 {
     bool is_ours = false;
     enum status status = STATUS_OK;
-    *ret_record = (struct record){0};
     for (int i = 0; status == STATUS_OK && !is_ours && i < ROWS_OTHERS_MAX; i++) {
+        *ret_record = (struct record){0}; /* another attempt's is in the message that goes */
         if (reader->message != NULL)
             rd_kafka_message_destroy(reader->message);
         reader->message = rd_kafka_consumer_poll(reader->consumer, timeout_ms);

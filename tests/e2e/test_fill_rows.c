@@ -83,6 +83,27 @@ static void parts_come_in_their_order_and_others_are_passed_over(void **state)
     world_end(&world);
 }
 
+/* The first part of the other attempt stands where a timeout ends the wait for the next record. */
+static void nothing_has_come_where_only_others_parts_have(void **state)
+{
+    (void)state;
+    struct world world;
+    struct fill_head head;
+    struct record record = {0};
+    struct error err = ERROR_INIT;
+    world_begin(&world);
+    for (int part = 1; part <= 3; part++) {
+        produce(&world, OTHER, test_format("%d", part));
+        for (int i = 0; i < 30; i++) {
+            assert_int_equal(rows_reader_poll(world.reader, 100, &record, &head, &err), STATUS_OK);
+            assert_null(record.topic);
+        }
+    }
+    produce(&world, ID, "1");
+    assert_int_equal(next(&world, &head, &err), STATUS_OK);
+    world_end(&world);
+}
+
 static void a_part_that_is_missing_makes_the_attempt_void(void **state)
 {
     (void)state;
@@ -123,6 +144,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(parts_come_in_their_order_and_others_are_passed_over, 60),
+        TEST_WITH_LIMIT(nothing_has_come_where_only_others_parts_have, 60),
         TEST_WITH_LIMIT(a_part_that_is_missing_makes_the_attempt_void, 60),
         TEST_WITH_LIMIT(a_topic_that_is_trimmed_makes_the_attempt_void, 60),
     };
