@@ -63,6 +63,7 @@ static void joint_drop(struct joint_agent *agent)
     agent->record_count = 0;
     agent->store_until_us = 0;
     agent->reads_ahead = false;
+    agent->tell_behind_at_us = 0;
     agent->has_said_again = false;
     agent->has_recounted = false;
     arena_reset(&agent->arena);
@@ -224,6 +225,8 @@ static enum status joint_on_record(struct joint_agent *agent, const struct feed_
     enum status status = joint_record_read(&event->record, &agent->arena, record, err);
     if (status == STATUS_OK && agent->anchor_offset >= 0)
         status = joint_check_anchor(agent, record, err);
+    if (status == STATUS_OK && event->offset < joint_seen_to(agent) && agent->record_count == 0)
+        arena_reset(&agent->arena); /* from the anchor to the position any number may stand */
     if (status != STATUS_OK || event->offset < joint_seen_to(agent))
         return status;
     agent->read_us[agent->record_count++] = clock_monotonic_us();

@@ -10,6 +10,7 @@
 
 #define CATCH_UP_US INT64_C(200000)
 #define BEHIND_MAX  1000 /* rows */
+#define TELL_US     (INT64_C(60) * 1000 * 1000)
 
 static bool open_is_behind(const struct joint_open *open)
 {
@@ -26,10 +27,12 @@ static size_t count_behind(const struct joint_agent *agent)
 
 enum status joint_let_behind(const struct joint_agent *agent, struct error *err)
 {
-    if (count_behind(agent) >= BEHIND_MAX)
-        return err->status = STATUS_RETRY;
-    error_clear(err);
-    return STATUS_OK;
+    if (count_behind(agent) < BEHIND_MAX) {
+        error_clear(err);
+        return STATUS_OK;
+    }
+    error_prefix(err, "%d rows of keepstep_joint cannot be written", BEHIND_MAX);
+    return err->status = STATUS_RETRY;
 }
 
 static void note_settled(struct joint_agent *agent, const struct joint_open *open)
@@ -80,8 +83,24 @@ static enum status catch_up_position(struct joint_agent *agent, struct error *er
     joint_sources_keep(agent);
     agent->state.next_offset = agent->seen_to;
     agent->reads_ahead = false;
+    agent->tell_behind_at_us = 0;
     log_info("joint", "all that was read is stored");
     return STATUS_OK;
+}
+
+/* Those who read the row see an old state, so an operator learns of it again and again. */
+static void tell_behind(struct joint_agent *agent, int64_t now_us)
+{
+    const size_t behind = count_behind(agent);
+    if (behind == 0 || now_us < agent->tell_behind_at_us)
+        return;
+    if (agent->tell_behind_at_us != 0)
+        log_warning("joint",
+                    "%zu rows of keepstep_joint cannot be written yet, because triggers of the "
+                    "service refuse them or meet what is reserved: the log is read on, and its "
+                    "position stays at %lld",
+                    behind, (long long)agent->state.next_offset);
+    agent->tell_behind_at_us = now_us + TELL_US;
 }
 
 enum status joint_catch_up(struct joint_agent *agent, struct error *err)
@@ -99,5 +118,6 @@ enum status joint_catch_up(struct joint_agent *agent, struct error *err)
         if (agent->opens.count == count)
             i++;
     }
+    tell_behind(agent, now_us);
     return status == STATUS_OK && count_behind(agent) == 0 ? catch_up_position(agent, err) : status;
 }

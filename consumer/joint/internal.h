@@ -39,8 +39,9 @@ struct joint_agent {
     bool reads_ahead;      /* of the position, because rows of keepstep_joint cannot be written */
     int64_t seen_to;       /* then: what was read so far */
     int64_t catch_up_at_us;
-    int64_t anchor_offset; /* of the record that is to be compared first; -1: none */
-    struct joint_log log;  /* the undecided, and the decided that are not settled */
+    int64_t tell_behind_at_us; /* 0: the first row was told just now */
+    int64_t anchor_offset;     /* of the record that is to be compared first; -1: none */
+    struct joint_log log;      /* the undecided, and the decided that are not settled */
     struct joint_opens opens;
     struct joint_wanted wanted; /* of those that this step has passed */
     /* What was read and is not stored yet: */

@@ -136,6 +136,7 @@ void joint_opens_done(struct joint_opens *opens)
 bool joint_open_holds(const struct joint_open *open)
 {
     return open->state != JOINT_STATE_REFUSED && open->state != JOINT_STATE_ABORTING &&
+           open->state != JOINT_STATE_ABORTED &&
            !(open->state == JOINT_STATE_QUEUED && (open->withdrawn || open->lost_vote));
 }
 

@@ -170,7 +170,8 @@ static enum status joint_count(struct joint_agent *agent, struct joint_tally *ta
     if (open->is_unnoted)
         return STATUS_OK;
     status = joint_mark(agent, open, err);
-    if (status == STATUS_REJECT && joint_state_is_settled(open->state)) {
+    /* What history has made would be made once more by a step. */
+    if (status == STATUS_REJECT && joint_state_is_settled(open->state) && open->row_until_us == 0) {
         error_clear(err);
         open_step_back(open);
         status = joint_mark(agent, open, err);

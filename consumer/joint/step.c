@@ -384,8 +384,9 @@ static struct joint_open *open_to_settle(const struct joint_agent *agent)
     int64_t now_us = clock_monotonic_us();
     for (size_t i = 0; i < agent->opens.count; i++) {
         struct joint_open *open = agent->opens.items[i];
-        if (open_is_decided(open) && !open->is_unnoted && open->next_us <= now_us &&
-            (found == NULL || open->next_us < found->next_us))
+        bool is_row_alone = open->row_is_behind && joint_state_is_settled(open->state);
+        if (open_is_decided(open) && !open->is_unnoted && !is_row_alone &&
+            open->next_us <= now_us && (found == NULL || open->next_us < found->next_us))
             found = open;
     }
     return found;

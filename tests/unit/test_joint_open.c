@@ -88,7 +88,7 @@ static void nobody_waits_for_one_that_changes_nothing(void **state)
         {JOINT_STATE_QUEUED, false, true, false},    {JOINT_STATE_REFUSED, false, false, false},
         {JOINT_STATE_RESERVED, false, false, true},  {JOINT_STATE_RESERVED, true, false, true},
         {JOINT_STATE_COMMITTING, true, false, true}, {JOINT_STATE_ABORTING, false, false, false},
-        {JOINT_STATE_HELD, false, false, true},
+        {JOINT_STATE_HELD, false, false, true},      {JOINT_STATE_ABORTED, false, false, false},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

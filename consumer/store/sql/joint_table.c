@@ -174,9 +174,9 @@ static enum status table_look(const struct joint_run *run, struct joint_table *t
     struct store_sql *self = run->store;
     struct mapped_table *mapped = sql_table_new(&self->base, self->tables.dialect,
                                                 table_mapping(self, table));
+    table->is_looked_at = table->is_remembered = false;
     if (mapped == NULL)
         return error_set(err, STATUS_RETRY, "out of memory");
-    table->is_looked_at = table->is_remembered = false;
     enum status status = table_check(table, mapped, run->keeps_entities, err);
     if (status != STATUS_OK) {
         sql_table_free(mapped);

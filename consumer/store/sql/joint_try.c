@@ -359,7 +359,9 @@ static enum status run_cover(struct joint_run *run, const struct joint_entity *e
     struct joint_table *table = NULL;
     char reason[2 * STORE_NAME_SIZE + 128];
     enum status status = joint_table_find(run, entity->entity_type, &table, err);
-    if (status == STATUS_OK && strchr(table->stops, entity->operation) != NULL)
+    /* What names a table from now on tells its version only once somebody has opened it. */
+    if (status == STATUS_OK &&
+        (entity->operation == 'd' || strchr(table->stops, entity->operation) != NULL))
         status = joint_table_look_again(run, table, err);
     if (status != STATUS_OK || strchr(table->stops, entity->operation) == NULL)
         return joint_judge(status, err);
