@@ -158,7 +158,9 @@ static enum status large_count(struct relay *relay, const struct large_window *w
         const struct outbox_row *row = &window->own.rows[i];
         if (row->paused && !large->begun) { /* the next load finds that all of it waits */
             large_forget(relay);
-            relay->waiting.more = waits_remember(&relay->waits, row, 1);
+            /* While numbers wait for a rest that nobody knows, what is remembered is forgotten. */
+            relay->waiting.more = waits_remember(&relay->waits, row, 1) &&
+                                  !relay_has_open_set(relay);
             return STATUS_OK;
         }
         if (row->set_aside.data != NULL || (row->blocked_by != 0 && !large->begun))
