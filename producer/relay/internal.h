@@ -107,7 +107,6 @@ struct relay_large {
     bool merged;       /* fact: what lies between its rows is one set with it, which is cut */
     bool begun;        /* fact: a part of it has its numbers, or may have */
     bool cut_noted;    /* latch: that something may be cut was counted and logged */
-    size_t skipped;    /* sets of which a part has its numbers, too, and that wait for this one */
 };
 
 /** The lease (rule 10). All times of the relay are monotonic unless they say "wall clock". */
@@ -431,9 +430,6 @@ bool relay_has_open_set(const struct relay *relay);
 /** Tell, before rows are numbered, where they get the numbers of such a set although nothing says
  * that they are its rest: its `changeset` does not, and they are more or fewer. */
 void relay_note_unknown_rests(struct relay *relay, const struct relay_choice *choice);
-/** Refuse to give the numbers of such a set to others. @return FATAL. */
-enum status relay_refuse_other_rest(const struct relay_lane *lane, size_t rows,
-                                    struct error *err) MUST_CHECK;
 /** Tell each numbered row where its set ends in its partition. */
 void relay_end_sets(struct relay *relay, const struct relay_choice *choice);
 /** Count a set that lies in several partitions; each of its parts is a set there. */

@@ -53,16 +53,14 @@ void relay_large_begin(struct relay *relay, const struct outbox_row *row)
               (long long)row->last_of_group);
 }
 
-/* @param skipped  how many lanes' sets have to wait for another one's. */
-static void large_resume(struct relay *relay, size_t skipped)
+void relay_large_resume(struct relay *relay)
 {
     struct relay_cursor at = {0};
     const struct relay_lane *lane;
-    size_t left = skipped;
-    relay->large = (struct relay_large){.end = INT64_MAX, .begun = true, .skipped = skipped};
+    relay->large = (struct relay_large){.end = INT64_MAX, .begun = true};
     large_set_stage(relay, LARGE_NONE);
     while ((lane = relay_next_lane(relay, &at)) != NULL && relay->large.stage == LARGE_NONE) {
-        if (lane->state.last_sequence >= lane->open_end || lane->open_group == 0 || left-- > 0)
+        if (lane->state.last_sequence >= lane->open_end || lane->open_group == 0)
             continue;
         relay->large.group = lane->open_group;
         relay_forget_waits(relay); /* no pause stops it any more */
@@ -71,9 +69,11 @@ static void large_resume(struct relay *relay, size_t skipped)
     }
 }
 
-void relay_large_resume(struct relay *relay)
+/* @return whether the set's first rows of this lane have their numbers, or may have. */
+static bool large_is_open(const struct relay_large *large, const struct relay_lane *lane)
 {
-    large_resume(relay, 0);
+    return large->begun && lane->state.last_sequence < lane->open_end &&
+           lane->open_group == large->group;
 }
 
 /* The rows wait as they did, and the next load judges anew. */
@@ -147,7 +147,8 @@ static enum status large_refuse(struct relay *relay, const struct outbox_row *ro
     return large_set_aside(relay, row, &why, err);
 }
 
-/* Checks and counts own rows up to a position.
+/* Checks and counts own rows up to a position. Once a part has its numbers only the lanes count
+ * where it is open. In others it may have begun too, and what came first there may have been lost.
  * @param ret_goes_on  false: the set waits, or was set aside. */
 static enum status large_count(struct relay *relay, const struct large_window *window, int64_t to,
                                bool *ret_goes_on, struct error *err)
@@ -167,7 +168,10 @@ static enum status large_count(struct relay *relay, const struct large_window *w
             return large_refuse(relay, row, err);
         if (large->end == INT64_MAX)
             large->end = row->last_of_group;
-        relay_lane_of(relay, row)->large_rows++;
+        struct relay_lane *lane = relay_lane_of(relay, row);
+        if (large->begun && !large_is_open(large, lane))
+            continue; /* it is a set of its own there, and has its turn */
+        lane->large_rows++;
         large->rows++;
     }
     *ret_goes_on = true;
@@ -188,50 +192,35 @@ static void large_lose_rest(struct relay *relay, struct relay_lane *lane)
     relay_large_resume(relay);
 }
 
-/* Where a part of another set has its numbers and this one has rows, too, the other one comes
- * first.
- * @param ret_lane  NULL: there is none. */
-static void large_find_obstacle(struct relay *relay, struct relay_lane **ret_lane)
+/* @return a lane where fewer rows wait than there are numbers left; NULL: there is none. */
+static struct relay_lane *large_find_lost(struct relay *relay)
 {
     struct relay_cursor at = {0};
     struct relay_lane *lane;
-    *ret_lane = NULL;
-    while (*ret_lane == NULL && (lane = relay_next_lane(relay, &at)) != NULL) {
-        uint64_t left = lane->open_end - lane->state.last_sequence;
-        if (lane->state.last_sequence >= lane->open_end || lane->open_group == 0)
+    while ((lane = relay_next_lane(relay, &at)) != NULL) {
+        size_t left = (size_t)(lane->open_end - lane->state.last_sequence);
+        if (!large_is_open(&relay->large, lane))
             continue;
-        bool is_own = lane->open_group == relay->large.group;
-        if (is_own ? lane->large_rows < left : lane->large_rows > 0)
-            *ret_lane = lane;
-        else if (is_own)
-            lane->large_rows = left;
+        if (lane->large_rows < left)
+            return lane;
+        lane->large_rows = left;
     }
-}
-
-/* The sets of all lanes get their numbers in an order that suits each of them, as they once had. */
-static enum status large_give_way(struct relay *relay, struct relay_lane *lane, struct error *err)
-{
-    size_t rows = lane->large_rows;
-    if (lane->open_group == relay->large.group) {
-        large_lose_rest(relay, lane);
-        return STATUS_OK;
-    }
-    large_resume(relay, relay->large.skipped + 1);
-    return relay->large.stage != LARGE_NONE ? STATUS_OK : relay_refuse_other_rest(lane, rows, err);
+    return NULL;
 }
 
 /* Now it is known how many rows the set has in each partition. */
-static enum status large_end_measuring(struct relay *relay, struct error *err)
+static void large_end_measuring(struct relay *relay)
 {
     struct relay_large *large = &relay->large;
     struct relay_cursor at = {0};
-    struct relay_lane *lane;
+    struct relay_lane *lane = large_find_lost(relay);
     size_t lanes = 0;
-    large_find_obstacle(relay, &lane);
-    if (lane != NULL)
-        return large_give_way(relay, lane, err);
+    if (lane != NULL) {
+        large_lose_rest(relay, lane);
+        return;
+    }
     large->rows = 0;
-    for (at = (struct relay_cursor){0}; (lane = relay_next_lane(relay, &at)) != NULL;) {
+    while ((lane = relay_next_lane(relay, &at)) != NULL) {
         uint64_t last = lane->state.last_sequence;
         if (last >= lane->open_end && lane->large_rows > 1) {
             lane->open_end = last + lane->large_rows;
@@ -242,7 +231,7 @@ static enum status large_end_measuring(struct relay *relay, struct error *err)
     }
     if (large->rows == 0) {
         relay_large_resume(relay);
-        return STATUS_OK;
+        return;
     }
     if (lanes > 1 && !large->begun)
         relay_note_spread(relay);
@@ -251,7 +240,6 @@ static enum status large_end_measuring(struct relay *relay, struct error *err)
              large->rows, (long long)large->end);
     large_set_stage(relay, LARGE_PARTS);
     relay->paused.again_us = 0; /* a pause that came meanwhile counts */
-    return STATUS_OK;
 }
 
 /* The others of a window that cannot be claimed end behind it. The next window begins at the first
@@ -392,7 +380,9 @@ static enum status large_measure(struct relay *relay, struct relay_choice *choic
         return status;
     bool is_done = window.others.count == 0 && window.is_last;
     large->after = reach;
-    return is_done || reach >= large->end ? large_end_measuring(relay, err) : STATUS_OK;
+    if (is_done || reach >= large->end)
+        large_end_measuring(relay);
+    return STATUS_OK;
 }
 
 /* Chooses the rows of the next part. */

@@ -65,18 +65,6 @@ bool relay_has_open_set(const struct relay *relay)
     return false;
 }
 
-enum status relay_refuse_other_rest(const struct relay_lane *lane, size_t rows, struct error *err)
-{
-    return error_set(
-        error_config(err), STATUS_FATAL,
-        "%s [%d]: only the first changes of a transaction whose numbers end at %llu have them, "
-        "because the database lost the others or because outbox rows were deleted, and what waits "
-        "now is not its rest (%zu changes behind number %llu): begin a new history with `keepstep "
-        "init --new-incarnation`",
-        lane->state.topic, (int)lane->state.partition, (unsigned long long)lane->open_end, rows,
-        (unsigned long long)lane->state.last_sequence);
-}
-
 /* @return how many rows the first set has in a lane that has any there. */
 static size_t relay_count_first(struct relay *relay, const struct relay_lane *lane,
                                 const struct relay_choice *choice)

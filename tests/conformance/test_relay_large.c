@@ -6,12 +6,13 @@
 
 #define SIZE   10 /* rows of a small case */
 #define PART   3
+#define SPREAD 24   /* of one in two partitions */
 #define ROWS   3000 /* of a large one, in windows of: */
 #define WINDOW 500
 
 #define LOADS_MAX 200 /* a writer writes in front of */
 
-static void make(struct relay_shop *shop, int events)
+static void make_with(struct relay_shop *shop, int events, int32_t partitions)
 {
     *shop = (struct relay_shop){.whole = true};
     outbox_case_whole = true;
@@ -19,8 +20,13 @@ static void make(struct relay_shop *shop, int events)
     outbox_case_make();
     if (strncmp(outbox_case_url, "sqlite:", 7) == 0)
         shop->path = outbox_case_path(outbox_case_url);
-    relay_shop_prepare(shop, outbox_case_url, 1);
+    relay_shop_prepare(shop, outbox_case_url, partitions);
     shop->config.limits.changeset_events = events;
+}
+
+static void make(struct relay_shop *shop, int events)
+{
+    make_with(shop, events, 1);
 }
 
 /* Write rows, each of an entity of its own, with the position's number; `changeset` is an
@@ -99,6 +105,69 @@ static void numbers_that_nothing_waits_for_are_given_once_something_does(void)
     relay_shop_stop(&shop);
     relay_watched_expect(
         &shop, "SELECT count(*), max(sequence) FROM outbox WHERE changeset_end = 6", "6|6\n");
+    relay_shop_done(&shop);
+}
+
+static void publish_spread(struct relay_shop *shop)
+{
+    relay_shop_start(shop);
+    relay_watched_expect(shop, "SELECT sum(acknowledged_sequence) FROM keepstep_relay_partition",
+                         test_format("%d\n", SPREAD));
+    relay_shop_stop(shop);
+}
+
+struct partition {
+    int positions[SPREAD]; /* of its rows */
+    int count;
+};
+
+/* Which partition the entity of each row belongs to. */
+static void find_partitions(struct partition partitions[2])
+{
+    struct relay_shop shop;
+    make_with(&shop, PART, 2);
+    write_rows(SPREAD, "''");
+    publish_spread(&shop);
+    for (int i = 1; i <= SPREAD; i++) {
+        const char *which = outbox_case_ask(
+            test_format("SELECT kafka_partition FROM outbox WHERE position = %d", i));
+        struct partition *partition = &partitions[which[0] == '1'];
+        partition->positions[partition->count++] = i;
+    }
+    assert_true(partitions[0].count > PART && partitions[1].count > PART);
+    relay_shop_done(&shop);
+    arena_done(&outbox_case_arena);
+}
+
+/* The database has the first number of `x` in partition 0, and has lost all of partition 1: those
+ * of `w`, which is only there, and of `x`, whose last row there is of an entity of `w`. */
+static void a_rest_in_one_partition_lets_what_is_earlier_in_another_one_go_first(void)
+{
+    struct partition partitions[2] = {0};
+    const int *w = partitions[1].positions;
+    struct relay_shop shop;
+    find_partitions(partitions);
+    int x = partitions[0].positions[0];
+    int ends[] = {partitions[0].count, partitions[1].count};
+    make_with(&shop, PART, 2);
+    write_rows(SPREAD,
+               test_format("CASE WHEN position IN (%d, %d) THEN 'w' ELSE 'x' END", w[0], w[1]));
+    relay_watched_give_entity(w[ends[1] - 1], w[0]);
+    (void)outbox_case_ask(test_format("UPDATE outbox SET kafka_partition = 0, sequence = 1, "
+                                      "changeset_end = %d WHERE position = %d",
+                                      ends[0], x));
+    (void)outbox_case_ask("INSERT INTO keepstep_relay_type VALUES ('order', 'order')");
+    (void)outbox_case_ask(test_format("INSERT INTO keepstep_relay_partition VALUES ('order', 0, "
+                                      "1, 'row-%d', 0, -1, '')",
+                                      x));
+    publish_spread(&shop);
+    relay_watched_expect_order();
+    assert_string_equal(
+        outbox_case_ask("SELECT kafka_partition, changeset, min(sequence), max(sequence), "
+                        "min(changeset_end), max(changeset_end) FROM outbox GROUP BY "
+                        "kafka_partition, changeset ORDER BY kafka_partition, changeset"),
+        test_format("0|x|1|%d|%d|%d\n1|w|1|2|2|2\n1|x|3|%d|%d|%d\n", ends[0], ends[0], ends[0],
+                    ends[1], ends[1], ends[1]));
     relay_shop_done(&shop);
 }
 
@@ -241,6 +310,7 @@ CASE(an_entity_keeps_its_order_where_sets_cross_over_windows)
 CASE(numbers_that_nothing_tells_whose_they_were_go_to_what_waits)
 CASE(numbers_that_nothing_waits_for_are_given_once_something_does)
 CASE(a_large_transaction_whose_first_claim_was_lost_is_as_if_it_had_not_begun)
+CASE(a_rest_in_one_partition_lets_what_is_earlier_in_another_one_go_first)
 CASE(rows_that_nothing_tells_apart_are_published_while_more_come)
 
 #define LIMITED(function) TEST_WITH_LIMIT(function, 300)
@@ -254,6 +324,9 @@ int main(void)
         LIMITED(numbers_that_nothing_tells_whose_they_were_go_to_what_waits_sqlite),
         LIMITED(numbers_that_nothing_tells_whose_they_were_go_to_what_waits_postgresql),
         LIMITED(numbers_that_nothing_tells_whose_they_were_go_to_what_waits_mariadb),
+        LIMITED(a_rest_in_one_partition_lets_what_is_earlier_in_another_one_go_first_sqlite),
+        LIMITED(a_rest_in_one_partition_lets_what_is_earlier_in_another_one_go_first_postgresql),
+        LIMITED(a_rest_in_one_partition_lets_what_is_earlier_in_another_one_go_first_mariadb),
         ALL(numbers_that_nothing_waits_for_are_given_once_something_does),
         ALL(a_large_transaction_whose_first_claim_was_lost_is_as_if_it_had_not_begun),
         ALL(rows_that_nothing_tells_apart_are_published_while_more_come),
