@@ -66,9 +66,10 @@ ORDER BY o.position LIMIT ?1
 
 -- All rows that wait, and of each the last position that waits with its identity, and of its entity
 -- the last one before it that is set aside. The last column says, where ?6 asks for it, whether a row
--- of its identity waits up to ?4, where that stands for one transaction. That all of ?5 rows wait up to
--- ?4 is counted by indexes alone: all without a number, but for those that are set aside. As above each index is
--- named. A record of joint transactions is in no set.
+-- of its identity waits up to ?4, where that stands for one transaction, or is '-': a session without
+-- a binary log may commit late beside others that have one. That all of ?5 rows wait up to ?4 is
+-- counted by indexes alone: all without a number, but for those that are set aside. As above each
+-- index is named. A record of joint transactions is in no set.
 -- name: load_sets
 SELECT o.position, o.id, o.aggregatetype, o.aggregateid, o.type,
   IF(OCTET_LENGTH(o.payload) <= ?2, o.payload, NULL),
@@ -92,10 +93,14 @@ SELECT o.position, o.id, o.aggregatetype, o.aggregateid, o.type,
     AND s.aggregatetype = o.aggregatetype AND s.aggregateid = o.aggregateid
     AND s.position < o.position ORDER BY s.position DESC LIMIT 1),
   o.aggregatetype IN (SELECT entity_type FROM keepstep_paused),
-  IF(?6 <> 0 AND o.changeset NOT IN ('', '-') AND o.changeset NOT LIKE '% -',
+  IF(?6 <> 0 AND o.changeset = '-',
+    (SELECT s.position FROM outbox AS s FORCE INDEX (outbox_changeset)
+    WHERE ?6 <> 0 AND s.changeset = '-' AND s.kafka_partition IS NULL AND s.set_aside IS NULL
+    AND s.aggregatetype <> 'keepstep.joint' ORDER BY s.position LIMIT 1) <= ?4,
+  IF(?6 <> 0 AND o.changeset <> '' AND o.changeset NOT LIKE '% -',
     (SELECT s.position FROM outbox AS s FORCE INDEX (outbox_changeset)
     WHERE s.changeset = o.changeset AND s.kafka_partition IS NULL AND s.set_aside IS NULL
-    AND s.aggregatetype <> 'keepstep.joint' ORDER BY s.position LIMIT 1) <= ?4, NULL)
+    AND s.aggregatetype <> 'keepstep.joint' ORDER BY s.position LIMIT 1) <= ?4, NULL))
 FROM outbox AS o FORCE INDEX (outbox_claimed)
 WHERE o.kafka_partition IS NULL AND o.sequence IS NULL AND o.set_aside IS NULL AND o.position > ?4
 ORDER BY o.position LIMIT ?1

@@ -98,7 +98,7 @@ struct outbox_extent {
     size_t total_bytes;   /* of all payloads; one row is loaded in any case */
     int64_t after;        /* only rows above this position; 0: all */
     size_t claimed;       /* how many rows are being claimed, the last of them at `after` */
-    bool tells_earlier;   /* of a set that is known: tell `earlier` */
+    bool tells_earlier;   /* of a set that may be committed late: tell `earlier` */
 };
 
 /** How long to wait for a commit, and what else ends the wait. */

@@ -84,13 +84,15 @@ static void each_row_says_where_its_set_ends(void)
     end();
 }
 
-/* Not where several transactions may have its identity. */
+/* Not where several transactions may have its identity, but for `-` in MariaDB: there one that has
+ * it may be committed beside others. */
 static void each_row_says_whether_a_row_of_its_set_waits_before_what_is_loaded(void)
 {
     static const char *const sets[] = {"x", "y", "", "-", "z -", "w-",
                                        "x", "y", "", "-", "z -", "w-"};
     struct outbox_extent extent = outbox_case_extent;
     struct error err = ERROR_INIT;
+    bool tells_shared = strcmp(outbox_case_product->name, "mariadb") == 0;
     begin();
     for (int i = 0; i < 12; i++)
         write("order", i, sets[i]);
@@ -103,7 +105,8 @@ static void each_row_says_whether_a_row_of_its_set_waits_before_what_is_loaded(v
             outbox->ops->load_waiting(outbox, &extent, &outbox_case_arena, &rows, &err), STATUS_OK);
         assert_int_equal(rows.count, 6);
         for (size_t i = 0; i < rows.count; i++)
-            assert_int_equal(rows.rows[i].earlier, tells == 1 && (i == 0 || i == 5));
+            assert_int_equal(rows.rows[i].earlier,
+                             tells == 1 && (i == 0 || i == 5 || (i == 3 && tells_shared)));
     }
     end();
 }
