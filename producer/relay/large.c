@@ -188,6 +188,10 @@ static void large_lose_rest(struct relay *relay, struct relay_lane *lane)
               "rest, or outbox rows were deleted. What waits next gets these numbers",
               lane->state.topic, (int)lane->state.partition, (unsigned long long)lane->open_end,
               lane->large_rows, (unsigned long long)(lane->open_end - lane->state.last_sequence));
+    if (lane->large_rows > 0 && lane->rest_noted != lane->open_end) {
+        lane->rest_noted = lane->open_end; /* they are cut off, whoever gets the numbers */
+        atomic_fetch_add(&relay->options.metrics->sets_split, 1);
+    }
     lane->open_group = 0;
     relay_large_resume(relay);
 }

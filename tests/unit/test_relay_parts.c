@@ -299,6 +299,26 @@ static void numbers_of_rows_of_the_rest_that_were_deleted_go_to_what_waits_next(
     relay_shop_done(&shop);
 }
 
+/* Rows of the rest of `a` were deleted, and `b`, which ends first, has as many as there are
+ * numbers. */
+static void a_rest_of_which_another_set_gets_the_numbers_is_counted_as_split(void **state)
+{
+    static const struct relay_write writes[] = {{"a", 1, X}, {"a", 2, X}, {"b", 3, X}, {"b", 4, X},
+                                                {"b", 5, X}, {"a", 6, X}, {"a", 7, X}};
+    struct relay_shop shop;
+    (void)state;
+    make(&shop, 1);
+    relay_log_write(&shop, writes, 7);
+    claim_first(&shop, 2, 0);
+    (void)sqlite_text(shop.path, "UPDATE outbox SET changeset_end = 5 WHERE sequence > 0");
+    relay_shop_start(&shop);
+    relay_shop_expect_acknowledged(&shop, 7);
+    assert_non_null(strstr(relay_log_text(&shop, 0, 7), "\n4 4 5\n5 5 5\n6 6 7\n7 7 7\n"));
+    relay_shop_stop(&shop);
+    assert_int_equal(atomic_load(&shop.metrics.sets_split), 1);
+    relay_shop_done(&shop);
+}
+
 /* `a` and `b` are one set, because their changes of entity 1 cross. The database has lost the
  * second half of its numbers. */
 static void the_rest_of_a_set_that_was_merged_gets_its_numbers(void **state)
@@ -547,6 +567,7 @@ int main(void)
         LIMITED(what_several_transactions_have_together_is_cut_and_no_entity_loses_its_order),
         TEST(a_row_of_the_rest_that_cannot_be_published_ends_the_relay_until_it_is_mended),
         TEST(numbers_of_rows_of_the_rest_that_were_deleted_go_to_what_waits_next),
+        TEST(a_rest_of_which_another_set_gets_the_numbers_is_counted_as_split),
         TEST(the_rest_of_a_set_that_was_merged_gets_its_numbers),
         TEST(a_large_transaction_goes_on_behind_a_rest_that_nobody_knows),
         TEST(a_new_history_finds_all_of_a_large_transaction_in_the_log),
