@@ -35,17 +35,6 @@ enum status joint_let_behind(const struct joint_agent *agent, struct error *err)
     return err->status = STATUS_RETRY;
 }
 
-static void note_settled(struct joint_agent *agent, const struct joint_open *open)
-{
-    struct joint_metrics *metrics = agent->options.metrics;
-    const struct joint_tally *tally = open->tally;
-    if (open->state != JOINT_STATE_ELSEWHERE)
-        atomic_fetch_add(
-            open->state == JOINT_STATE_COMMITTED ? &metrics->committed : &metrics->aborted, 1);
-    joint_opens_remove(&agent->opens, open);
-    joint_log_forget(&agent->log, tally);
-}
-
 static enum status catch_up_row(struct joint_agent *agent, struct joint_open *open,
                                 struct error *err)
 {
@@ -64,7 +53,7 @@ static enum status catch_up_row(struct joint_agent *agent, struct joint_open *op
         return status;
     open->row_is_behind = open->is_unnoted = false;
     if (joint_state_is_settled(open->state))
-        note_settled(agent, open);
+        joint_note_settled(agent, open);
     return STATUS_OK;
 }
 

@@ -137,4 +137,7 @@ enum status joint_say_again(struct joint_agent *agent, struct error *err) MUST_C
  * be had is no failure. @return OK; RETRY (the connection is lost); ABORT; FATAL. */
 enum status joint_step(struct joint_agent *agent, struct error *err) MUST_CHECK;
 
+/** Count one that is settled here, and forget it. */
+void joint_note_settled(struct joint_agent *agent, const struct joint_open *open);
+
 #endif

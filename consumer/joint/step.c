@@ -303,11 +303,13 @@ static enum status step_settle_part(struct joint_agent *agent, struct joint_open
     return verdict == STATUS_REJECT ? (err->status = STATUS_RETRY) : verdict;
 }
 
-static void step_note_settled(struct joint_agent *agent, struct joint_open *open, bool committed)
+void joint_note_settled(struct joint_agent *agent, const struct joint_open *open)
 {
-    struct joint_tally *tally = open->tally;
-    atomic_fetch_add(
-        committed ? &agent->options.metrics->committed : &agent->options.metrics->aborted, 1);
+    const struct joint_tally *tally = open->tally;
+    struct joint_metrics *metrics = agent->options.metrics;
+    if (open->state != JOINT_STATE_ELSEWHERE)
+        atomic_fetch_add(
+            tally->outcome == JOINT_COMMITTED ? &metrics->committed : &metrics->aborted, 1);
     joint_opens_remove(&agent->opens, open);
     joint_log_forget(&agent->log, tally);
 }
@@ -331,7 +333,6 @@ static enum status step_settle(struct joint_agent *agent, struct joint_open *ope
     struct error why = ERROR_INIT;
     struct step_part part;
     enum status status = step_part_read(agent, open, &part, err);
-    bool committed = part.part.committed;
     if (status == STATUS_OK)
         status = joint_begin(agent, agent->state.next_offset, NULL, err);
     if (status == STATUS_OK)
@@ -346,7 +347,7 @@ static enum status step_settle(struct joint_agent *agent, struct joint_open *ope
     if (why.status == STATUS_REJECT)
         step_note_held(open, &why);
     else
-        step_note_settled(agent, open, committed);
+        joint_note_settled(agent, open);
     return STATUS_OK;
 }
 

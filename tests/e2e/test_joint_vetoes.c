@@ -71,6 +71,14 @@ static const char *const actors[JOINT_SERVICES] = {
 #define LIMIT_MS 12000
 #define LONG_MS  30000
 
+/* All three reserve what it wants, until it is withdrawn: nobody of a name that it has votes. */
+static void propose_open(const struct joint_world *world, int timeout_ms)
+{
+    joint_world_propose_text(world, "open", JOINT_SHOP, timeout_ms, OPEN);
+    for (size_t i = 0; i < JOINT_SERVICES; i++)
+        joint_world_expect(world, i, "open", "reserved");
+}
+
 /* The database of each service refuses to note that it is committed. */
 static void expect_waiting(const struct joint_world *world, const char *id)
 {
@@ -96,9 +104,7 @@ static void a_trigger_that_acts_on_the_outcome_waits_for_what_is_reserved(void *
     for (size_t i = 0; i < JOINT_SERVICES; i++)
         (void)database_text(world.all[i].url, actors[i]);
     joint_world_start_all(&world);
-    joint_world_propose_text(&world, "open", JOINT_SHOP, OPEN_MS, OPEN);
-    for (size_t i = 0; i < JOINT_SERVICES; i++)
-        joint_world_expect(&world, i, "open", "reserved");
+    propose_open(&world, OPEN_MS);
     propose(&world, "all", -30, 20, 10);
     propose(&world, "bank alone", 0, 5, 0);
     expect_waiting(&world, "all");
@@ -165,9 +171,7 @@ static void a_trigger_that_acts_on_a_malformed_proposal_waits_for_what_is_reserv
     for (size_t i = 0; i < JOINT_SERVICES; i++)
         (void)database_text(world.all[i].url, test_replace(actors[i], "'committed'", "'aborted'"));
     joint_world_start_all(&world);
-    joint_world_propose_text(&world, "open", JOINT_SHOP, LONG_MS, OPEN);
-    for (size_t i = 0; i < JOINT_SERVICES; i++)
-        joint_world_expect(&world, i, "open", "reserved");
+    propose_open(&world, LONG_MS);
     for (size_t i = 0; i < JOINT_SERVICES; i++) {
         const char *id = test_format("of %s", world.all[i].name);
         joint_world_propose_text(&world, id, i, OPEN_MS,
@@ -214,9 +218,7 @@ static void a_lock_that_is_not_had_while_the_log_is_read_lets_no_timeout_begin_a
     for (size_t i = 1; i < JOINT_SERVICES; i++)
         (void)database_text(world.all[i].url, noters[i]);
     joint_world_start_all(&world);
-    joint_world_propose_text(&world, "open", JOINT_SHOP, LIMIT_MS, OPEN);
-    for (size_t i = 0; i < JOINT_SERVICES; i++)
-        joint_world_expect(&world, i, "open", "reserved");
+    propose_open(&world, LIMIT_MS);
     for (size_t i = 0; i < JOINT_SERVICES; i++)
         holders[i] = session_open(world.all[i].url);
     for (size_t i = JOINT_SERVICES; i-- > 0;) {
