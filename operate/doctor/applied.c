@@ -1,5 +1,6 @@
 /* Checks of what the service applies: the copies' tables, and how far they are. */
 #include "operate/doctor/doctor.h"
+#include "operate/snapshot_again.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -20,10 +21,14 @@ static void applied_table(struct doctor *doctor, struct store *store, const stru
     struct error err = ERROR_INIT;
     const struct store_scan scan = {
         .mapping = mapping, .keys = no_keys, .count = 0, .visit = applied_no_row};
-    enum status status = store->ops->snapshot(store, true, &err);
-    if (status == STATUS_OK)
-        status = store->ops->scan(store, &scan, &err);
-    (void)store->ops->snapshot(store, false, NULL);
+    enum status status;
+    int tries = 0;
+    do {
+        status = store->ops->snapshot(store, true, &err);
+        if (status == STATUS_OK)
+            status = store->ops->scan(store, &scan, &err);
+        (void)store->ops->snapshot(store, false, NULL);
+    } while (snapshot_again(&tries, status, &err));
     if (status == STATUS_OK) {
         doctor_say(doctor, DOCTOR_OK, "%s: table %s has the schema's columns and types",
                    mapping->entry->entity_type, mapping_table(mapping));
