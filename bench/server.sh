@@ -2,7 +2,8 @@
 # A database server for one benchmark. It uses a socket in DIR and has its default durability.
 #
 #   bench/server.sh start postgresql|mariadb DIR      make DIR and the databases shop and billing; with
-#                                                     a PORT behind it listens on 127.0.0.1 too
+#                                                     a PORT behind it listens on 127.0.0.1 too;
+#                                                     MARIADB_OPTIONS are more options of MariaDB
 #   bench/server.sh stop postgresql|mariadb DIR       the data stays in DIR, for the caller to remove
 #   bench/server.sh url postgresql|mariadb DIR DATABASE
 #   bench/server.sh pid postgresql|mariadb DIR        the server's process
@@ -44,8 +45,9 @@ start_mariadb() { # [PORT]
     export TMPDIR=$dir # in a shared one other servers delete its files
     mariadb-install-db --no-defaults "$user" --datadir="$dir/data" --skip-test-db \
         --auth-root-authentication-method=normal >"$dir/log"
+    # shellcheck disable=SC2086 # options are words
     /usr/sbin/mariadbd --no-defaults "$user" --datadir="$dir/data" --socket="$dir/socket" \
-        --pid-file="$dir/pid" "${network[@]}" >"$dir/server.log" 2>&1 &
+        --pid-file="$dir/pid" "${network[@]}" ${MARIADB_OPTIONS:-} >"$dir/server.log" 2>&1 &
     for _ in {1..150}; do
         ! mariadb-admin --no-defaults -u root -S "$dir/socket" ping >/dev/null 2>&1 || return 0
         sleep 0.2
