@@ -19,6 +19,8 @@ struct mariadb_column {
 struct mariadb_statement {
     MYSQL_STMT *handle;
     const char *what;
+    char *sql;
+    bool has_run; /* since it was prepared */
     unsigned long parameter_count;
     MYSQL_BIND *parameters;
     unsigned int column_count;
@@ -80,13 +82,32 @@ static enum status mariadb_statement_columns(struct mariadb_statement *statement
     return complete ? STATUS_OK : mariadb_statement_no_memory(err);
 }
 
-static enum status mariadb_statement_prepare(struct mariadb_statement *statement, const char *sql,
+/* What was prepared before stays, where this fails. */
+static enum status mariadb_statement_prepare(struct mariadb_statement *statement, MYSQL *session,
                                              struct error *err)
 {
-    MYSQL_STMT *handle = statement->handle;
-    if (mysql_stmt_prepare(handle, sql, strlen(sql)) != 0)
-        return mariadb_statement_fail(statement, err);
-    statement->parameter_count = mysql_stmt_param_count(handle);
+    MYSQL_STMT *handle = mysql_stmt_init(session);
+    if (handle == NULL)
+        return mariadb_statement_no_memory(err);
+    if (mysql_stmt_prepare(handle, statement->sql, strlen(statement->sql)) != 0) {
+        enum status status = mariadb_session_statement_error(handle, statement->what, err);
+        (void)mysql_stmt_close(handle);
+        return status;
+    }
+    if (statement->handle != NULL)
+        (void)mysql_stmt_close(statement->handle);
+    statement->handle = handle;
+    statement->has_run = false;
+    return STATUS_OK;
+}
+
+static enum status mariadb_statement_prepare_first(struct mariadb_statement *statement,
+                                                   MYSQL *session, struct error *err)
+{
+    enum status status = mariadb_statement_prepare(statement, session, err);
+    if (status != STATUS_OK)
+        return status;
+    statement->parameter_count = mysql_stmt_param_count(statement->handle);
     statement->parameters = calloc(statement->parameter_count + 1, sizeof *statement->parameters);
     return statement->parameters == NULL ? mariadb_statement_no_memory(err)
                                          : mariadb_statement_columns(statement, err);
@@ -99,9 +120,10 @@ enum status mariadb_statement_new(MYSQL *session, const char *what, const char *
     if (statement == NULL)
         return mariadb_statement_no_memory(err);
     statement->what = what;
-    statement->handle = mysql_stmt_init(session);
-    enum status status = statement->handle == NULL ? mariadb_statement_no_memory(err)
-                                                   : mariadb_statement_prepare(statement, sql, err);
+    statement->sql = strdup(sql);
+    enum status status = statement->sql == NULL
+                             ? mariadb_statement_no_memory(err)
+                             : mariadb_statement_prepare_first(statement, session, err);
     if (status == STATUS_OK)
         *ret_statement = statement;
     else
@@ -120,6 +142,7 @@ void mariadb_statement_free(struct mariadb_statement *statement)
     free(statement->parameters);
     free(statement->results);
     free(statement->columns);
+    free(statement->sql);
     free(statement);
 }
 
@@ -147,17 +170,64 @@ static enum status mariadb_statement_bind_results(struct mariadb_statement *stat
                : mariadb_statement_fail(statement, err);
 }
 
-enum status mariadb_statement_run_arrays(struct mariadb_statement *statement, MYSQL_BIND *binds,
-                                         unsigned int rows, struct mariadb_outcome *ret_outcome,
-                                         struct error *err)
+static enum status mariadb_statement_execute(struct mariadb_statement *statement, MYSQL_BIND *binds,
+                                             unsigned int rows, struct error *err)
 {
     MYSQL_STMT *handle = statement->handle;
-    mariadb_statement_end(statement);
     if (mysql_stmt_attr_set(handle, STMT_ATTR_ARRAY_SIZE, &rows) != 0 ||
         (statement->parameter_count > 0 && mysql_stmt_bind_param(handle, binds) != 0) ||
         mysql_stmt_execute(handle) != 0)
         return mariadb_statement_fail(statement, err);
-    enum status status = mariadb_statement_columns(statement, err);
+    statement->has_run = true;
+    return STATUS_OK;
+}
+
+/* A statement that has run once opens the tables and the functions of the triggers that were there
+ * then. What a trigger that was made since writes, reads or calls is not there for it. */
+static bool mariadb_statement_may_be_old(const struct mariadb_statement *statement)
+{
+    static const unsigned int numbers[] = {ER_NO_SUCH_TABLE, ER_TABLE_NOT_LOCKED,
+                                           ER_TABLE_NOT_LOCKED_FOR_WRITE, ER_SP_DOES_NOT_EXIST};
+    const unsigned int number = mysql_stmt_errno(statement->handle);
+    bool is_one = false;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        is_one = is_one || number == numbers[i];
+    return is_one;
+}
+
+/* One that failed has undone itself. Of several rows some may be written: all of the transaction is
+ * tried again then. */
+static enum status mariadb_statement_run_again(struct mariadb_statement *statement,
+                                               MYSQL_BIND *binds, unsigned int rows,
+                                               struct error *err)
+{
+    struct error fresh = ERROR_INIT;
+    bool has_run = statement->has_run;
+    enum status status = mariadb_statement_prepare(statement, statement->handle->mysql, &fresh);
+    if (status == STATUS_OK && rows <= 1)
+        status = mariadb_statement_execute(statement, binds, rows, &fresh);
+    else if (status == STATUS_OK)
+        return has_run ? (err->status = STATUS_RETRY) : err->status;
+    *err = fresh;
+    return status;
+}
+
+enum status mariadb_statement_run_arrays(struct mariadb_statement *statement, MYSQL_BIND *binds,
+                                         unsigned int rows, struct mariadb_outcome *ret_outcome,
+                                         struct error *err)
+{
+    struct error failure = ERROR_INIT;
+    mariadb_statement_end(statement);
+    enum status status = mariadb_statement_execute(statement, binds, rows, &failure);
+    if (status != STATUS_OK && mariadb_statement_may_be_old(statement))
+        status = mariadb_statement_run_again(statement, binds, rows, &failure);
+    if (status != STATUS_OK) {
+        if (err != NULL)
+            *err = failure;
+        return status;
+    }
+    MYSQL_STMT *handle = statement->handle;
+    status = mariadb_statement_columns(statement, err);
     if (status != STATUS_OK)
         return status;
     if (statement->column_count > 0)

@@ -68,8 +68,7 @@ static enum status read_unique(void *context, struct store_row *row, struct erro
 }
 
 /* Statements that end with the session are kept for the next run, as long as the columns are kept
- * alike. Others are prepared anew: in MariaDB one from before a CREATE TRIGGER fails with 1146
- * where the trigger writes another table. */
+ * alike. Others are prepared anew. */
 static bool table_is_alike(const struct mapped_table *table, const struct mapped_table *other)
 {
     bool alike = other != NULL && table->dialect->row_free == NULL;
