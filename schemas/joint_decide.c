@@ -226,6 +226,13 @@ static bool joint_is_proposal(const struct joint_record *record)
            (record->kind == JOINT_VOID && record->stands_for == JOINT_PROPOSAL);
 }
 
+/* Where a part of the log is read again, what stands before the proposal finds its tally, which it
+ * did not when it was read first. It counts for nothing, for all readers alike. */
+static bool joint_is_behind(const struct joint_tally *tally, const struct joint_record *record)
+{
+    return record->offset > tally->proposal_offset;
+}
+
 /* What a record says that is the next one of its source. */
 static enum status joint_count(struct joint_log *log, const struct joint_record *record,
                                enum joint_effect *ret_effect, struct joint_tally **ret_tally,
@@ -238,7 +245,7 @@ static enum status joint_count(struct joint_log *log, const struct joint_record 
     if (tally == NULL && joint_is_proposal(record))
         return joint_propose(log, record, ret_effect, ret_tally, err);
     if (tally == NULL || record->kind == JOINT_PROPOSAL || tally->outcome != JOINT_UNDECIDED ||
-        !joint_answer(tally, record))
+        !joint_is_behind(tally, record) || !joint_answer(tally, record))
         return STATUS_OK;
     *ret_tally = tally;
     *ret_effect = tally->outcome == JOINT_UNDECIDED ? JOINT_VOTED : JOINT_DECIDED;

@@ -239,6 +239,39 @@ static void an_answer_before_its_proposal_counts_for_nothing(void **state)
     script_done(&script);
 }
 
+/* A database knows the proposal, and its reader begins before it: so it is where rows could not be
+ * written. */
+static void what_stands_before_a_proposal_counts_for_nothing_when_it_is_read_again(void **state)
+{
+    struct script script;
+    struct reader first = {.script = &script};
+    struct reader again = {.script = &script};
+    struct error err = ERROR_INIT;
+    const struct joint_record early = {.name = name_of("shop", "t1"), .id = slice_of("shop-4")};
+    (void)state;
+    script_init(&script);
+    (void)script_answer(&script, "web", "yes", &early);
+    (void)script_answer(&script, "bank", "withdrawal", &early);
+    (void)script_write(&script, (struct script_line){.source = "web",
+                                                     .kind = JOINT_VOID,
+                                                     .proposer = "shop",
+                                                     .id = "t1",
+                                                     .stands_for = JOINT_VOTE});
+    const struct joint_record *proposal = script_propose(&script, "shop", "t1", "bank web");
+    assert_string_equal(proposal->id.data, "shop-4");
+    (void)script_answer(&script, "bank", "yes", proposal);
+    read_to(&first, script.count);
+    assert_int_equal(joint_log_add_tally(&again.log, first.log.tallies[0], &err), STATUS_OK);
+    read_to(&again, script.count);
+    const struct joint_tally *tally = joint_log_find(&again.log, name_of("shop", "t1"));
+    assert_string_equal(joint_outcome_name(tally->outcome), "undecided");
+    assert_int_equal(again.log.tally_count, 1);
+    assert_int_equal(joint_tally_ballot(tally, slice_of("web"))->vote, JOINT_NO_VOTE);
+    joint_log_done(&first.log);
+    joint_log_done(&again.log);
+    script_done(&script);
+}
+
 static void a_first_proposal_that_is_no_proposal_is_aborted_by_itself(void **state)
 {
     struct script script;
@@ -494,6 +527,7 @@ int main(void)
         TEST(the_proposer_may_withdraw_without_taking_part),
         TEST(the_first_proposal_of_a_name_counts),
         TEST(an_answer_before_its_proposal_counts_for_nothing),
+        TEST(what_stands_before_a_proposal_counts_for_nothing_when_it_is_read_again),
         TEST(a_first_proposal_that_is_no_proposal_is_aborted_by_itself),
         TEST(repeated_records_change_nothing),
         TEST(a_gap_or_a_fork_ends_one_sources_incarnation_and_nobody_elses),
