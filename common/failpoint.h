@@ -72,7 +72,11 @@
     X(JOINT_BEFORE_DECISION, "joint_before_decision")                                              \
     X(JOINT_AFTER_DECISION, "joint_after_decision")                                                \
     X(JOINT_BEFORE_SETTLE, "joint_before_settle")                                                  \
-    X(JOINT_AFTER_SETTLE, "joint_after_settle")
+    X(JOINT_AFTER_SETTLE, "joint_after_settle")                                                    \
+    X(JOINT_BEFORE_ROW, "joint_before_row")                                                        \
+    X(JOINT_AFTER_ROW, "joint_after_row")                                                          \
+    X(JOINT_BEFORE_POSITION, "joint_before_position")                                              \
+    X(JOINT_AFTER_POSITION, "joint_after_position")
 
 /* Of joint transactions, by the names of their model (rules 66, 62, 68, 69). */
 #define FAILPOINT_RULE_LIST(X)                                                                     \

@@ -54,6 +54,7 @@ enum status joint_end(struct joint_agent *agent, enum status status, bool durabl
 /* Forget the partition; the database knows it. */
 static void joint_drop(struct joint_agent *agent)
 {
+    joint_times_keep(agent);
     agent->is_owned = false;
     atomic_store(&agent->options.metrics->ready, false);
     joint_opens_done(&agent->opens);
@@ -62,11 +63,18 @@ static void joint_drop(struct joint_agent *agent)
     agent->state = (struct partition_state){0};
     agent->record_count = 0;
     agent->store_until_us = 0;
-    agent->reads_ahead = false;
+    agent->reads_ahead = agent->leaves_out = false;
+    agent->catch_up_from = 0;
     agent->tell_behind_at_us = 0;
     agent->has_said_again = false;
     agent->has_recounted = false;
     arena_reset(&agent->arena);
+}
+
+void joint_read_again(struct joint_agent *agent)
+{
+    joint_drop(agent);
+    feed_assign_again(agent->feed);
 }
 
 static enum status joint_open_store(struct joint_agent *agent, struct error *err)
@@ -459,6 +467,7 @@ enum status joint_agent_run(const struct joint_options *options, const atomic_bo
     if (agent.store != NULL)
         agent.ops->close(agent.store);
     joint_wanted_done(&agent.wanted);
+    free(agent.times.items);
     free(agent.records);
     arena_done(&agent.arena);
     return status;

@@ -14,6 +14,24 @@
 #define JOINT_STORE_US      INT64_C(50000)
 #define JOINT_READ_BYTES    ((size_t)32 * 1024 * 1024) /* of the records of a batch */
 
+/** What is known of the time of a transaction that was read. */
+struct joint_time {
+    int64_t proposal_offset;
+    int64_t since_us; /* these are those of struct joint_open */
+    int64_t row_until_us;
+    int64_t next_us;
+    int64_t backoff_us;
+    bool is_told;
+};
+
+/** Of all that were open when the partition was taken anew: the process stays the same, so no time
+ * begins anew (rule 68). Zeroed: nothing is known. */
+struct joint_times {
+    struct joint_time *items; /* in the order of the proposals */
+    size_t count;
+    size_t size;
+};
+
 struct joint_agent {
     struct joint_options options;
     const struct store_ops *ops;
@@ -38,12 +56,15 @@ struct joint_agent {
     bool has_recounted;    /* what guards the reserved entities was set right */
     bool reads_ahead;      /* of the position, because rows of keepstep_joint cannot be written */
     int64_t seen_to;       /* then: what was read so far */
+    bool leaves_out;       /* of what was read, because too many rows wait: it is read again */
     int64_t catch_up_at_us;
+    int64_t catch_up_from;     /* offset of the first proposal whose row is tried next */
     int64_t tell_behind_at_us; /* 0: the first row was told just now */
     int64_t anchor_offset;     /* of the record that is to be compared first; -1: none */
     struct joint_log log;      /* the undecided, and the decided that are not settled */
     struct joint_opens opens;
     struct joint_wanted wanted; /* of those that this step has passed */
+    struct joint_times times;
     /* What was read and is not stored yet: */
     struct arena arena;
     struct joint_record *records;
@@ -71,13 +92,19 @@ static inline int64_t joint_seen_to(const struct joint_agent *agent)
 
 /* ahead.c */
 
-/** Let one more row wait. @param err  why it was not written; it is cleared.
- * @return OK; RETRY (too many wait). */
-enum status joint_let_behind(const struct joint_agent *agent, struct error *err) MUST_CHECK;
+/** @return whether a proposal that was read just now is left out, because too many rows wait. Once
+ * one is, so are all that come behind it, until the partition is taken anew. */
+bool joint_leaves_out(struct joint_agent *agent);
 
-/** Write the rows that are behind, and the position once none is.
+/** Write the rows that are behind, some of them at each call, and the position once none is. Where
+ * something was left out, the log is read again from there.
  * @return OK (also: they still cannot be written); RETRY (the connection is lost); ABORT; FATAL. */
 enum status joint_catch_up(struct joint_agent *agent, struct error *err) MUST_CHECK;
+
+/* agent.c */
+
+/** Read the log again from the stored position. */
+void joint_read_again(struct joint_agent *agent);
 
 /* hint.c */
 
@@ -139,5 +166,16 @@ enum status joint_step(struct joint_agent *agent, struct error *err) MUST_CHECK;
 
 /** Count one that is settled here, and forget it. */
 void joint_note_settled(struct joint_agent *agent, const struct joint_open *open);
+
+/* times.c */
+
+/** Keep the times of what is open, before that is forgotten. Without memory they begin anew. */
+void joint_times_keep(struct joint_agent *agent);
+
+/** Give one that was read or loaded its times back, where they are known. */
+void joint_times_give(const struct joint_agent *agent, struct joint_open *open);
+
+/** All that the database knows is loaded: forget the times of what stands before the position. */
+void joint_times_pass(struct joint_agent *agent);
 
 #endif

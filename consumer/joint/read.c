@@ -48,6 +48,7 @@ static struct joint_open open_begin(const struct joint_agent *agent, struct join
     }
     if (!is_mine && !takes_part(agent, tally))
         open.state = JOINT_STATE_ELSEWHERE;
+    joint_times_give(agent, &open);
     return open;
 }
 
@@ -66,6 +67,10 @@ static enum status joint_note(struct joint_agent *agent, struct joint_tally *tal
     struct joint_noted noted = {.known = false};
     struct joint_open open = open_begin(agent, tally, record);
     struct slice changes = record->proposal.changes_text;
+    if (joint_leaves_out(agent)) {
+        joint_log_forget(&agent->log, tally);
+        return STATUS_OK;
+    }
     if (open.state == JOINT_STATE_ELSEWHERE)
         changes = (struct slice){0};
     enum status status = joint_row_note(agent, &open, changes, &noted, err);
@@ -75,10 +80,9 @@ static enum status joint_note(struct joint_agent *agent, struct joint_tally *tal
         status = joint_row_note(agent, &open, changes, &noted, err);
     }
     open.is_unnoted = status == STATUS_REJECT && agent->reads_ahead;
-    if (open.is_unnoted)
-        status = joint_let_behind(agent, err);
-    if (status != STATUS_OK)
+    if (status != STATUS_OK && !open.is_unnoted)
         return status;
+    error_clear(err);
     if (noted.known)
         log_warning("joint", "%s of %s was proposed before: the first proposal counts", tally->id,
                     tally->proposer);
@@ -177,8 +181,10 @@ static enum status joint_count(struct joint_agent *agent, struct joint_tally *ta
         status = joint_mark(agent, open, err);
     }
     open->row_is_behind = status == STATUS_REJECT && agent->reads_ahead;
-    if (open->row_is_behind)
-        return joint_let_behind(agent, err);
+    if (open->row_is_behind) {
+        error_clear(err);
+        return STATUS_OK;
+    }
     if (status == STATUS_OK && joint_state_is_settled(open->state)) {
         if (open->state == JOINT_STATE_COMMITTED)
             batch->committed++;
@@ -307,38 +313,15 @@ static enum status joint_store_batch(struct joint_agent *agent, struct joint_bat
     return joint_end(agent, status, false, err);
 }
 
-/* Takes the times over of those that were open before. */
-static void opens_go_on(struct joint_opens *opens, const struct joint_opens *before)
-{
-    for (size_t i = 0; i < before->count; i++) {
-        const struct joint_open *old = before->items[i];
-        for (size_t j = 0; j < opens->count; j++) {
-            struct joint_open *open = opens->items[j];
-            if (open->tally->proposal_offset != old->tally->proposal_offset)
-                continue;
-            open->since_us = old->since_us;
-            open->row_until_us = old->row_until_us;
-            open->next_us = old->next_us;
-            open->backoff_us = old->backoff_us;
-            open->is_told = old->is_told;
-        }
-    }
-}
-
 /* What is known of the records before those that were read is read anew, with the times of what was
  * open. @param why  of what could not be stored; it is cleared. */
 static enum status joint_load_again(struct joint_agent *agent, struct error *why)
 {
-    struct joint_opens opens = agent->opens;
-    struct joint_log log = agent->log;
     error_clear(why);
-    agent->opens = (struct joint_opens){0};
-    agent->log = (struct joint_log){0};
-    enum status status = joint_load(agent, why);
-    opens_go_on(&agent->opens, &opens);
-    joint_opens_done(&opens);
-    joint_log_done(&log);
-    return status;
+    joint_times_keep(agent);
+    joint_opens_done(&agent->opens);
+    joint_log_done(&agent->log);
+    return joint_load(agent, why);
 }
 
 /* Somebody holds what the transaction writes, or a trigger on keepstep_joint. The records stay in
@@ -415,6 +398,7 @@ static enum status load_row(void *context, const struct joint_row *row, struct e
     if (status != STATUS_OK)
         return status;
     open.tally = agent->log.tallies[agent->log.tally_count - 1];
+    joint_times_give(agent, &open);
     status = joint_opens_add(&agent->opens, &open, row->changes, err);
     return status == STATUS_OK ? joint_open_find_wants(joint_opens_find(&agent->opens, open.tally),
                                                        service, &agent->options.types, err)
@@ -432,6 +416,9 @@ enum status joint_load(struct joint_agent *agent, struct error *err)
         (void)snprintf(source.last_id, sizeof source.last_id, "%s", kept->last_id);
         status = joint_log_add_source(&agent->log, &source, err);
     }
-    return status == STATUS_OK ? agent->ops->joint->load(agent->store, load_row, agent, err)
-                               : status;
+    if (status == STATUS_OK)
+        status = agent->ops->joint->load(agent->store, load_row, agent, err);
+    if (status == STATUS_OK)
+        joint_times_pass(agent);
+    return status;
 }
