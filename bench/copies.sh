@@ -196,7 +196,7 @@ wait_until_complete() {
     local i
     for ((i = 0; i < limit * 5; i++)); do
         [ "$("$keepstep" lag --json -c "$work/billing.yaml" 2>/dev/null |
-            grep -o '"lag": *[0-9]*' | awk -F: '{ sum += $2 } END { print sum + 0 }')" != 0 ] ||
+            grep -o '"lag_records": *[0-9]*' | awk -F: '{ sum += $2 } END { print sum + 0 }')" != 0 ] ||
             return 0
         sleep 0.2
     done

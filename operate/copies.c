@@ -241,7 +241,7 @@ static void copies_member_json(struct copies_page *page, const struct quorum *qu
     struct buffer *json = &page->json;
     member_begin(json, NULL, "{");
     member_text(json, "service", slice_of(member->service));
-    member_text(json, "copy",
+    member_text(json, "copy_id",
                 strcmp(member->copy, MEMBER_NONE) == 0 ? (struct slice){0}
                                                        : slice_of(member->copy));
     member_text(json, "state",
@@ -249,9 +249,9 @@ static void copies_member_json(struct copies_page *page, const struct quorum *qu
                 : applied == NULL ? (struct slice){0}
                                   : slice_of(member_state_name(applied->state)));
     member_bool(json, "counts", member->counts);
-    member_seconds(json, "seen_seconds_ago",
+    member_seconds(json, "seen_s",
                    member->record == NULL ? -1 : (double)(page->now_us - member->seen_us) / 1e6);
-    member_seconds(json, "lag_seconds",
+    member_seconds(json, "lag_s",
                    applied == NULL || applied->lag_ms < 0 ? -1 : (double)applied->lag_ms / 1e3);
     member_known_number(json, "waiting", member->record == NULL ? -1 : member->record->waiting);
     member_known_number(json, "set_aside", member->record == NULL ? -1 : member->record->set_aside);
@@ -263,15 +263,15 @@ static void copies_member_json(struct copies_page *page, const struct quorum *qu
     member_text(json, "columns", *columns == '\0' ? (struct slice){0} : slice_of(columns));
     verdict_append_json(verdict_find(page->verdict, member->service, member->copy), json);
     double left_s = retention_watch_left(&page->watch, quorum, index).left_s;
-    member_seconds(json, "retention_overtakes_seconds", isnan(left_s) ? -1 : left_s);
-    member_begin(json, "positions", "[");
+    member_seconds(json, "retention_overtakes_s", isnan(left_s) ? -1 : left_s);
+    member_begin(json, "partitions", "[");
     for (int32_t i = 0; applied != NULL && i < quorum->partition_count; i++) {
         const struct quorum_position *at = quorum_position(quorum, index, i);
         member_begin(json, NULL, "{");
         member_number(json, "partition", i);
-        member_known_number(json, "applied", at->applied);
-        member_known_number(json, "durable", at->durable);
-        member_known_number(json, "parked_from", at->parked_from);
+        member_known_number(json, "applied_offset", at->applied);
+        member_known_number(json, "durable_offset", at->durable);
+        member_known_number(json, "parked_offset", at->parked_from);
         struct refusal refusal = refusal_find(quorum, index, i, at->parked_from);
         if (at->parked_from >= 0)
             refusal_append_json(&refusal, json);
@@ -311,7 +311,7 @@ static void copies_type_json(struct copies_page *page, const struct quorum *quor
 {
     struct buffer *json = &page->json;
     member_begin(json, NULL, "{");
-    member_text(json, "type", slice_of(quorum->entity_type));
+    member_text(json, "entity_type", slice_of(quorum->entity_type));
     member_text(json, "topic", slice_of(quorum->topic));
     member_number(json, "members", (int64_t)quorum->counting);
     member_number(json, "quorum", (int64_t)quorum->majority);
@@ -319,7 +319,7 @@ static void copies_type_json(struct copies_page *page, const struct quorum *quor
     for (int32_t i = 0; i < quorum->partition_count; i++) {
         member_begin(json, NULL, "{");
         member_number(json, "partition", i);
-        member_number(json, "log_end", ends[i]);
+        member_number(json, "end_offset", ends[i]);
         member_known_number(json, "quorum_offset", copies_quorum(quorum, i, ends));
         buffer_append_text(json, "}");
     }

@@ -176,7 +176,7 @@ static enum status policy_compare(struct policy_work *work, const struct members
         buffer_append_format(&work->text, "%s, topic %s: %s\n", type->entity_type, type->topic,
                              has_policy ? "a policy says who counts" : "who has joined counts");
         member_begin(&work->json, NULL, "{");
-        member_text(&work->json, "type", slice_of(type->entity_type));
+        member_text(&work->json, "entity_type", slice_of(type->entity_type));
         member_text(&work->json, "topic", slice_of(type->topic));
         member_bool(&work->json, "policy", has_policy);
         policy_describe(&before, "now", work);

@@ -97,7 +97,7 @@ static void joint_say_outcome(struct joint_seen *seen)
     struct slice why = seen->is_committed ? slice_of("") : buffer_slice(&seen->out);
     if (request->json) {
         member_begin(&line, NULL, "{");
-        member_text(&line, "id", request->name.id);
+        member_text(&line, "joint_id", request->name.id);
         member_text(&line, "proposer", request->name.proposer);
         member_text(&line, "outcome", slice_of(outcome));
         member_text(&line, "reason", why);

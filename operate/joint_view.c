@@ -65,7 +65,7 @@ static double view_age_s(const struct joint_row *row)
 static void view_json(const struct joint_row *row, struct buffer *out)
 {
     member_begin(out, NULL, "{");
-    member_text(out, "id", row->name.id);
+    member_text(out, "joint_id", row->name.id);
     member_text(out, "proposer", row->name.proposer);
     member_text(out, "state", slice_of(joint_state_name(row->state)));
     member_text(out, "reason", row->reason);
@@ -77,10 +77,9 @@ static void view_json(const struct joint_row *row, struct buffer *out)
     member_known_number(out, "decision_offset", row->decision_offset);
     member_bool(out, "withdrawn", row->withdrawn);
     member_bool(out, "late", row->late);
-    buffer_append_format(out, ",\"votes\":%.*s",
-                         SLICE_ARGS(row->votes.length > 0 ? row->votes : slice_of("[]")));
-    buffer_append_format(out, ",\"changes\":%.*s}\n",
-                         SLICE_ARGS(row->changes.length > 0 ? row->changes : slice_of("[]")));
+    member_json(out, "votes", row->votes, "[]");
+    member_json(out, "changes", row->changes, "[]");
+    buffer_append_text(out, "}\n");
 }
 
 void joint_view_header(struct buffer *out)

@@ -92,11 +92,11 @@ static void lag_render_json(const struct lag_row *row, struct buffer *out)
     member_text(out, "group", slice_of(row->group));
     member_text(out, "topic", slice_of(row->tp.topic));
     member_number(out, "partition", row->tp.partition);
-    member_known_number(out, "current_offset", row->current);
-    member_number(out, "log_end_offset", row->end);
-    member_number(out, "lag", row->lag);
-    member_seconds(out, "seconds", row->seconds);
-    member_number(out, "last_stable_offset", row->stable);
+    member_known_number(out, "applied_offset", row->current);
+    member_number(out, "end_offset", row->end);
+    member_number(out, "lag_records", row->lag);
+    member_seconds(out, "lag_s", row->seconds);
+    member_number(out, "stable_offset", row->stable);
     member_known_number(out, "committed_offset", row->committed);
     member_text(out, "consumer_id", lag_or_null(row->owner.consumer_id));
     member_text(out, "host", lag_or_null(row->owner.host));

@@ -31,6 +31,24 @@ void member_text(struct buffer *out, const char *name, struct slice value)
         buffer_append_json(out, value);
 }
 
+void member_word(struct buffer *out, const char *name, const char *word)
+{
+    member_text(out, name, slice_of(word));
+    for (size_t i = out->length; word != NULL && i > 0 && out->data[i - 1] != ':'; i--) {
+        if (out->data[i - 1] == ' ')
+            out->data[i - 1] = '_';
+    }
+}
+
+void member_json(struct buffer *out, const char *name, struct slice json, const char *none)
+{
+    member_begin(out, name, "");
+    if (json.length == 0)
+        buffer_append_text(out, none);
+    else
+        buffer_append(out, json.data, json.length);
+}
+
 void member_bytes(struct buffer *out, const char *name, struct slice bytes)
 {
     if (bytes.data == NULL || utf8_is_valid(bytes)) {

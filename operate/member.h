@@ -24,6 +24,12 @@ void member_seconds(struct buffer *out, const char *name, double seconds);
 /** As RFC 3339; null for 0. @param time_us  microseconds since 1970. */
 void member_time(struct buffer *out, const char *name, int64_t time_us);
 
+/** A word of a fixed list, as people see it, "set aside"; "set_aside" in JSON. NULL: null. */
+void member_word(struct buffer *out, const char *name, const char *word);
+
+/** Any JSON text. @param json  length 0: `none`. */
+void member_json(struct buffer *out, const char *name, struct slice json, const char *none);
+
 /** A text; of bytes that are no UTF-8 instead the member "NAME_base64". data NULL is null. */
 void member_bytes(struct buffer *out, const char *name, struct slice bytes);
 void member_bool(struct buffer *out, const char *name, bool value);

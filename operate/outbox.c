@@ -26,20 +26,21 @@ static void outbox_render_json(const struct outbox_row *row, struct buffer *out)
 {
     member_begin(out, NULL, "{");
     member_number(out, "position", row->position);
-    member_text(out, "state", slice_of(outbox_state(row)));
-    member_text(out, "id", row->id);
-    member_text(out, "type", row->type);
+    member_word(out, "state", outbox_state(row));
+    member_text(out, "event_id", row->id);
+    member_text(out, "event_type", row->type);
+    member_text(out, "entity_type", row->entity_type);
     member_text(out, "entity_key", row->entity_key);
     member_text(out, "created_at", row->created_at);
     member_text(out, "reason", row->set_aside);
     if (row->changeset.length > 0)
         member_text(out, "changeset", row->changeset);
-    if (row->sequence != 0)
-        buffer_append_format(out, ",\"partition\":%d,\"sequence\":%llu", (int)row->partition,
-                             (unsigned long long)row->sequence);
+    if (row->sequence != 0) {
+        member_number(out, "partition", row->partition);
+        member_number(out, "sequence", (int64_t)row->sequence);
+    }
     if (row->changeset_end != 0)
-        buffer_append_format(out, ",\"changeset_end\":%llu",
-                             (unsigned long long)row->changeset_end);
+        member_number(out, "changeset_end", (int64_t)row->changeset_end);
     if (row->payload.data != NULL)
         member_text(out, "payload", row->payload);
     buffer_append_text(out, "}\n");

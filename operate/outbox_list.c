@@ -140,15 +140,16 @@ static void line_render_json(const struct line *line, struct buffer *out)
 {
     member_begin(out, NULL, "{");
     member_number(out, "position", line->first.position);
-    member_text(out, "state", slice_of(line_state(line)));
+    member_word(out, "state", line_state(line));
     if (line->rows == 1) {
-        member_text(out, "id", line->first.id);
-        member_text(out, "type", line->first.type);
+        member_text(out, "event_id", line->first.id);
+        member_text(out, "event_type", line->first.type);
+        member_text(out, "entity_type", line->first.entity_type);
         member_text(out, "entity_key", line->first.entity_key);
     } else {
         member_number(out, "rows", (int64_t)line->rows);
-        member_number(out, "ends_at", line->last);
-        member_begin(out, "types", "{");
+        member_number(out, "last_position", line->last);
+        member_begin(out, "entity_types", "{");
         for (size_t i = 0; i < line->type_count; i++) {
             buffer_append_text(out, i == 0 ? "" : ",");
             buffer_append_json(out, line->types[i].name);

@@ -68,7 +68,7 @@ static void export_append(const struct parked_record *parked, struct buffer *out
 {
     const struct record *record = &parked->record;
     member_begin(out, NULL, "{");
-    member_number(out, "id", parked->parked_id);
+    member_number(out, "parked_id", parked->parked_id);
     member_text(out, "state", slice_of(parked_state_name(parked->state)));
     member_bytes(out, "entity_type", parked->entity_type);
     member_bytes(out, "entity_key", parked->entity_key);

@@ -54,7 +54,7 @@ void parked_append_json(const struct parked_record *parked, bool whole,
     char time[CLOCK_TEXT_SIZE];
     clock_format_utc(parked->parked_at_us, time);
     member_begin(out, NULL, "{");
-    member_number(out, "id", parked->parked_id);
+    member_number(out, "parked_id", parked->parked_id);
     member_text(out, "state", slice_of(parked_state_name(parked->state)));
     append_member_shown(out, "entity_type", parked->entity_type);
     append_member_shown(out, "entity_key", parked->entity_key);
@@ -63,7 +63,7 @@ void parked_append_json(const struct parked_record *parked, bool whole,
     member_number(out, "offset", parked->record.offset);
     member_number(out, "code", parked->code);
     member_number(out, "attempts", parked->attempts);
-    member_number(out, "changes", (int64_t)parked->set_size);
+    member_number(out, "changeset_size", (int64_t)parked->set_size);
     member_text(out, "parked_at", slice_of(time));
     append_member_shown(out, "reason", parked->reason);
     refusal_append_json(refusal, out);

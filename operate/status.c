@@ -163,12 +163,12 @@ static enum status status_relay(struct status_page *page, struct outbox *outbox,
                              "their change\n",
                              page->voided);
     double standby = status_metric(page, "keepstep_relay_standby");
-    member_text(&page->json, "relay_state", slice_of(status_running_names[page->relay]));
+    member_word(&page->json, "relay_state", status_running_names[page->relay]);
     if (standby < 0)
         member_text(&page->json, "standby", (struct slice){0});
     else
         member_bool(&page->json, "standby", standby > 0);
-    member_text(&page->json, "relay", held ? slice_of(lease.holder) : (struct slice){0});
+    member_text(&page->json, "lease_holder", held ? slice_of(lease.holder) : (struct slice){0});
     member_known_number(&page->json, "voided", page->voided);
     return status_hold_append(outbox, page->service->config, &page->text, &page->json, err);
 }
@@ -233,8 +233,8 @@ static enum status status_outbox(struct status_page *page, struct outbox *outbox
     member_number(&page->json, "waiting", counts.waiting);
     member_number(&page->json, "claimed", counts.claimed);
     member_number(&page->json, "set_aside", counts.set_aside);
-    member_seconds(&page->json, "oldest_waiting_seconds", waiting_s);
-    member_seconds(&page->json, "oldest_unacknowledged_seconds", oldest_s);
+    member_seconds(&page->json, "oldest_waiting_s", waiting_s);
+    member_seconds(&page->json, "oldest_unacknowledged_s", oldest_s);
     const struct status_sets sets = {
         page->service->config->transactions == TRANSACTIONS_WHOLE,
         (int64_t)status_metric(page, "keepstep_changeset_largest_events")};
@@ -323,8 +323,8 @@ static void status_partition(struct status_page *page, const struct partition_st
     buffer_append_text(&page->text, "\n");
     member_text(&page->json, "topic", slice_of(state->topic));
     member_number(&page->json, "partition", state->partition);
-    member_number(&page->json, "position", state->next_offset);
-    member_known_number(&page->json, "log_end", end);
+    member_number(&page->json, "applied_offset", state->next_offset);
+    member_known_number(&page->json, "end_offset", end);
     member_number(&page->json, "parked", state->parked_count);
     member_bool(&page->json, "partial", state->partial);
     member_number(&page->json, "filled_to", state->filled_to);
@@ -356,7 +356,7 @@ static void status_agent_runs(struct status_page *page, bool has_run)
     else if (page->agent == STATUS_RUNNING_UNKNOWN)
         buffer_append_text(&page->text, ": none on this machine; only the broker knows of others");
     buffer_append_text(&page->text, "\n");
-    member_text(&page->json, "agent_state", slice_of(status_running_names[page->agent]));
+    member_word(&page->json, "agent_state", status_running_names[page->agent]);
 }
 
 static enum status status_partitions(struct status_page *page, struct store *store,
@@ -443,7 +443,7 @@ static void status_broker(struct status_page *page)
             &page->text, "  it acknowledges nothing for %.0f s, %" PRId64 " events are under way\n",
             page->stalled_s, page->claimed);
     member_text(&page->json, "broker", slice_of(lost ? page->broker_reason : "reached"));
-    member_seconds(&page->json, "broker_silent_seconds", silent_s);
+    member_seconds(&page->json, "broker_silent_s", silent_s);
 }
 
 static enum status status_read_verdicts(struct status_page *page, struct error *err)
@@ -472,7 +472,7 @@ static void status_copies(struct status_page *page)
     struct error ignored = ERROR_INIT;
     bool asks = page->broker_reason[0] == '\0' && page->service->config->control_topic[0] != '\0';
     if (!asks || status_read_verdicts(page, &ignored) != STATUS_OK)
-        member_text(&page->json, "copies", (struct slice){0});
+        member_text(&page->json, "types", (struct slice){0});
 }
 
 /* @return the command to type next, and in *ret_why what it is for; NULL: only read *ret_why. */

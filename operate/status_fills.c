@@ -54,7 +54,7 @@ static void append_json(const struct fill_state *fill, struct buffer *json)
     member_text(json, "source", slice_of(fill->source));
     member_text(json, "stage", slice_of(fill_stage_name(fill->stage)));
     member_number(json, "rows", fill->rows);
-    member_seconds(json, "asked_seconds", seconds_since(fill->asked_at_us));
+    member_seconds(json, "age_s", seconds_since(fill->asked_at_us));
     member_number(json, "voids", fill->voids);
     member_bool(json, "given_up", fill_is_given_up(fill));
     member_text(json, "reason",

@@ -45,7 +45,7 @@ static void joint_write(const struct config *config, const struct joint_counts *
     member_number(json, "joint_reserved", counts->reserved);
     member_number(json, "joint_settling", counts->settling);
     member_number(json, "joint_held", counts->held);
-    member_seconds(json, "joint_oldest_undecided_seconds", oldest_s);
+    member_seconds(json, "joint_oldest_undecided_s", oldest_s);
     member_known_number(json, "joint_next_offset", next_offset);
     buffer_append_format(text,
                          "  joint      %" PRId64 " undecided, %" PRId64 " reserved, %" PRId64

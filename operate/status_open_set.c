@@ -98,9 +98,9 @@ void status_open_set_append(const struct config *config, const struct partition_
     buffer_append_format(
         text, ", a change set waits for %" PRId64 " of its %" PRId64 " records since %" PRId64 " s",
         set.size - set.records, set.size, set.age_s);
-    member_begin(json, "open_set", "{");
-    member_number(json, "size", set.size);
-    member_number(json, "records", set.records);
+    member_begin(json, "open_changeset", "{");
+    member_number(json, "changeset_size", set.size);
+    member_number(json, "arrived", set.records);
     member_number(json, "age_s", set.age_s);
     buffer_append_text(json, "}");
 }

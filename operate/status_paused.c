@@ -9,7 +9,7 @@ void paused_append_json(const struct paused_type *paused, const struct config_en
     member_begin(json, NULL, "{");
     member_text(json, "entity_type", slice_of(entry->entity_type));
     member_text(json, "topic", slice_of(entry->topic));
-    member_time(json, "since", paused->at_us);
+    member_time(json, "paused_since", paused->at_us);
     member_bytes(json, "by", slice_of(paused->by));
     member_bytes(json, "reason",
                  paused->reason[0] == '\0' ? (struct slice){0} : slice_of(paused->reason));

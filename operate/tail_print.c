@@ -95,14 +95,14 @@ static void tail_append_change(const struct tail_shown *shown, struct buffer *ou
     member_text(out, "what", slice_of(tail_word(shown)));
     member_bytes(out, "entity_type", tail_or_null(change->entity_type));
     member_bytes(out, "entity_key", tail_or_null(change->entity_key));
-    member_bytes(out, "id", tail_or_null(change->id));
+    member_bytes(out, "event_id", tail_or_null(change->id));
     member_bytes(out, "source", tail_or_null(change->source));
     member_bytes(out, "incarnation", tail_or_null(change->incarnation));
     if (change->sequence == 0)
         member_text(out, "sequence", (struct slice){0});
     else
         member_number(out, "sequence", (int64_t)change->sequence);
-    member_time(out, "time", change->time_us);
+    member_time(out, "created_at", change->time_us);
     member_text(out, "error", shown->reason == NULL ? (struct slice){0} : slice_of(shown->reason));
     buffer_append_text(out, "}");
 }

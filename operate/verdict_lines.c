@@ -134,7 +134,7 @@ static void lines_copy(struct lines *lines, const struct quorum_member *member)
     const struct verdict_copy *copy = verdict_find(lines->verdict, member->service, member->copy);
     member_begin(&lines->out->json, NULL, "{");
     member_text(&lines->out->json, "service", slice_of(member->service));
-    member_text(&lines->out->json, "copy",
+    member_text(&lines->out->json, "copy_id",
                 strcmp(member->copy, MEMBER_NONE) == 0 ? (struct slice){0}
                                                        : slice_of(member->copy));
     verdict_append_json(copy, &lines->out->json);
@@ -158,7 +158,7 @@ static enum status lines_type(struct lines *lines, struct error *err)
     enum status status = members_quorum(lines->members, lines->type, &quorum, err);
     lines->verdict = members_verdict(lines->members, lines->type);
     member_begin(&lines->out->json, NULL, "{");
-    member_text(&lines->out->json, "type", slice_of(lines->type->entity_type));
+    member_text(&lines->out->json, "entity_type", slice_of(lines->type->entity_type));
     member_text(&lines->out->json, "topic", slice_of(lines->type->topic));
     member_begin(&lines->out->json, "copies", "[");
     for (size_t i = 0; status == STATUS_OK && i < quorum.member_count; i++)
@@ -172,7 +172,7 @@ static enum status lines_types(struct lines *lines, const struct config *config,
                                const struct members_type *types, size_t count, struct error *err)
 {
     enum status status = STATUS_OK;
-    member_begin(&lines->out->json, "copies", "[");
+    member_begin(&lines->out->json, "types", "[");
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         lines->type = &types[i];
         if (members_type_is_own(lines->type, config))

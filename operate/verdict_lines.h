@@ -18,7 +18,7 @@ void verdict_append_json(const struct verdict_copy *copy, struct buffer *out);
 /** Where they are written to. */
 struct verdict_lines {
     struct buffer text; /* for people; empty where nothing was verified yet */
-    struct buffer json; /* the member "copies"; not whole after an error */
+    struct buffer json; /* the member "types"; not whole after an error */
     bool differs;       /* a copy is different */
 };
 

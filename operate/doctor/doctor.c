@@ -209,9 +209,9 @@ void doctor_append_json(const struct doctor *doctor, struct buffer *out)
         member_begin(out, NULL, "{");
         member_text(out, "check", slice_of(finding->check));
         member_text(out, "verdict", slice_of(doctor_verdict_name(finding->verdict)));
-        member_text(out, "seen", slice_of(text));
+        member_text(out, "reason", slice_of(text));
         doctor_complete(finding->advice, text);
-        member_text(out, "advice", text[0] == '\0' ? (struct slice){0} : slice_of(text));
+        member_text(out, "next", text[0] == '\0' ? (struct slice){0} : slice_of(text));
         buffer_append_text(out, "}");
     }
     buffer_append_text(out, "]}\n");

@@ -45,33 +45,34 @@ void fill_report_text(const struct fill_report *report, struct buffer *out)
                          report->options->copy->config->path);
 }
 
-static void append_array(struct buffer *out, const char *name, const int64_t *offsets,
-                         int32_t count)
+static void append_partitions(struct buffer *out, const struct fill_result *result)
 {
-    member_begin(out, name, "[");
-    for (int32_t i = 0; i < count; i++)
-        buffer_append_format(out, "%s%lld", i == 0 ? "" : ",", (long long)offsets[i]);
+    member_begin(out, "partitions", "[");
+    for (int32_t i = 0; i < result->partition_count; i++) {
+        member_begin(out, NULL, "{");
+        member_number(out, "partition", i);
+        member_number(out, "stamp_offset", result->stamp[i]);
+        member_number(out, "filled_to", result->filled_to[i]);
+        buffer_append_text(out, "}");
+    }
     buffer_append_text(out, "]");
 }
 
 void fill_report_json(const struct fill_report *report, struct buffer *out)
 {
     const struct fill_result *result = report->result;
-    char at[CLOCK_TEXT_SIZE];
-    clock_format_utc(report->begun_us, at);
     member_begin(out, NULL, "{");
-    member_text(out, "at", slice_of(at));
+    member_time(out, "started_at", report->begun_us);
     member_text(out, "topic", slice_of(report->options->topic));
-    member_text(out, "copy", slice_of(report->options->copy->config->service));
+    member_text(out, "service", slice_of(report->options->copy->config->service));
     member_text(out, "source", slice_of(report->options->source->config->service));
     member_number(out, "rows", (int64_t)result->progress.rows);
     member_number(out, "keys", (int64_t)result->progress.keys);
     member_number(out, "left_to_own_changes", (int64_t)result->progress.own);
     member_number(out, "cleared", (int64_t)result->progress.cleared);
     member_number(out, "voids", result->voids);
-    member_seconds(out, "seconds", (double)report->took_us / 1e6);
-    append_array(out, "stamp", result->stamp, result->partition_count);
-    append_array(out, "filled_to", result->filled_to, result->partition_count);
+    member_seconds(out, "took_s", (double)report->took_us / 1e6);
+    append_partitions(out, result);
     buffer_append_text(out, "}\n");
 }
 
@@ -90,7 +91,7 @@ void fill_asked_json(const char *service, const struct fill_state *fill, struct 
     bool is_cancelled = fill->stage == FILL_CANCELLED;
     member_begin(out, NULL, "{");
     member_text(out, "topic", slice_of(fill->topic));
-    member_text(out, "copy", slice_of(service));
+    member_text(out, "service", slice_of(service));
     member_text(out, "source", is_cancelled ? (struct slice){0} : slice_of(fill->source));
     member_text(out, "stage", slice_of(fill_stage_name(fill->stage)));
     member_known_number(out, "rows", is_cancelled ? -1 : fill->rows);

@@ -106,7 +106,7 @@ static void answer_action(struct answer *answer, int64_t id, const char *outcome
 {
     answer->is_ready = true;
     member_begin(&answer->body, NULL, "{");
-    member_number(&answer->body, "id", id);
+    member_number(&answer->body, "parked_id", id);
     member_text(&answer->body, "outcome", slice_of(outcome));
     member_text(&answer->body, "reason", reason);
     buffer_append_text(&answer->body, "}\n");

@@ -351,8 +351,8 @@ static void append_service(const struct fleet_service *service, int64_t now_us, 
     member_seconds(out, "seen_s", seen_s);
     member_bool(out, "silent", seen_s > FLEET_SILENT_S);
     member_text(out, "stopped", slice_of(service->stopped));
-    member_seconds(out, "lag_seconds", service->lag_s);
-    member_known_number(out, "outbox_pending", service->pending);
+    member_seconds(out, "lag_s", service->lag_s);
+    member_known_number(out, "waiting", service->pending);
     member_known_number(out, "set_aside", service->set_aside);
     append_parked(&service->parked, out);
     buffer_append_text(out, "}");
@@ -381,26 +381,25 @@ static void append_copy(const struct fleet_copy *copy, struct buffer *out)
     member_text(out, "state", slice_of(copy->state));
     member_text(out, "stopped", slice_of(copy->stopped));
     member_known_number(out, "lag_records", copy->lag_records);
-    member_seconds(out, "lag_seconds", copy->lag_s);
-    member_known_number(out, "durable_behind", copy->durable_behind);
+    member_seconds(out, "lag_s", copy->lag_s);
+    member_known_number(out, "durable_lag_records", copy->durable_behind);
     append_parked(&copy->parked, out);
     member_seconds(out, "retention_overtakes_s", copy->retention_s);
     member_time(out, "paused_since", copy->paused_at_us);
     member_text(out, "verdict", slice_of(copy_verdict(copy)));
     member_time(out, "equal_since", verdict->equal_since_us);
-    member_time(out, "verified", verdict->at_us);
-    member_begin(out, "rows", "{");
-    member_known_number(out, "different", has_rows ? verdict->differs : -1);
+    member_time(out, "verified_at", verdict->at_us);
+    member_known_number(out, "differs", has_rows ? verdict->differs : -1);
     member_known_number(out, "missing", has_rows ? verdict->missing : -1);
     member_known_number(out, "extra", has_rows ? verdict->extra : -1);
     member_known_number(out, "left_out", has_rows ? verdict->left_out : -1);
-    buffer_append_text(out, "}}");
+    buffer_append_text(out, "}");
 }
 
 static void append_type(const struct fleet_type *type, struct buffer *out)
 {
     member_begin(out, NULL, "{");
-    member_text(out, "type", slice_of(type->entity_type));
+    member_text(out, "entity_type", slice_of(type->entity_type));
     member_text(out, "topic", slice_of(type->topic));
     member_text(out, "publisher", slice_of(type->publisher));
     member_number(out, "members", (int64_t)type->members);
@@ -418,7 +417,7 @@ void fleet_append(struct fleet *fleet, struct buffer *out)
     (void)pthread_mutex_lock(&fleet->lock);
     const struct fleet_view *view = fleet->view == NULL ? &nothing : fleet->view;
     member_begin(out, NULL, "{");
-    member_time(out, "as_of", view->at_us);
+    member_time(out, "read_at", view->at_us);
     member_begin(out, "services", "[");
     for (size_t i = 0; i < view->service_count; i++)
         append_service(&view->services[i], now_us, out);

@@ -26,10 +26,10 @@ static const struct {
 
 static const char *const total_names[HISTORY_TOTALS] = {
     [HISTORY_APPLIED] = "applied_per_s",       [HISTORY_PUBLISHED] = "published_per_s",
-    [HISTORY_PENDING] = "outbox_pending",      [HISTORY_P50] = "commit_to_applied_p50_s",
+    [HISTORY_PENDING] = "outbox_waiting",      [HISTORY_P50] = "commit_to_applied_p50_s",
     [HISTORY_P99] = "commit_to_applied_p99_s", [HISTORY_LAG_ALL] = "lag_records_all"};
 static const char *const lag_names[HISTORY_LAGS] = {
-    [HISTORY_LAG_SECONDS] = "lag_seconds", [HISTORY_LAG_RECORDS] = "lag_records"};
+    [HISTORY_LAG_SECONDS] = "lag_s", [HISTORY_LAG_RECORDS] = "lag_records"};
 
 void history_init(struct history *ret_history, const struct metrics_sources *sources)
 {
@@ -208,7 +208,7 @@ void history_append(struct history *history, enum history_span span, struct buff
     member_begin(out, NULL, "{");
     member_number(out, "step_s", (int64_t)spans[span].steps * HISTORY_STEP_S);
     int64_t end_us = history->rings[span].end_us;
-    member_time(out, "end", end_us == 0 ? clock_wall_us() : end_us);
+    member_time(out, "taken_at", end_us == 0 ? clock_wall_us() : end_us);
     member_number(out, "left_out", (int64_t)partitions_left_out(history));
     member_begin(out, "series", "[");
     for (size_t i = 0; i < partitions_shown(history); i++) {

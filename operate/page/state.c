@@ -23,10 +23,10 @@ static void append_question(const struct page_question *question, struct buffer 
     if (question->command != NULL)
         (void)snprintf(command, sizeof command, "keepstep %s%s", question->command, advice_flags());
     member_begin(out, NULL, "{");
-    member_text(out, "id", slice_of(question->id));
+    member_text(out, "question", slice_of(question->id));
     member_text(out, "verdict", slice_of(page_verdict_name(question->verdict)));
     member_text(out, "reason", slice_of(reason));
-    member_text(out, "command", slice_of(question->command == NULL ? NULL : command));
+    member_text(out, "next", slice_of(question->command == NULL ? NULL : command));
     buffer_append_text(out, "}");
 }
 
@@ -57,17 +57,16 @@ static void append_partition(const struct metrics_sources *sources,
         advice_complete(text, reason, sizeof reason);
     }
     member_begin(out, NULL, "{");
-    member_text(out, "type", slice_of(type_of(sources->config, partition->topic)));
+    member_text(out, "entity_type", slice_of(type_of(sources->config, partition->topic)));
     member_text(out, "topic", slice_of(partition->topic));
     member_number(out, "partition", partition->partition);
     member_known_number(out, "lag_records", isnan(records) ? -1 : (int64_t)records);
-    append_known(out, "lag_seconds", metrics_lag_s(sources->agent, partition));
+    append_known(out, "lag_s", metrics_lag_s(sources->agent, partition));
     member_number(out, "applied_offset", atomic_load(&partition->applied_offset));
     member_number(out, "durable_offset", atomic_load(&partition->durable_offset));
     member_known_number(out, "end_offset", isnan(end) ? -1 : (int64_t)end);
     member_number(out, "parked", atomic_load(&partition->parked));
-    member_bool(out, "stopped", is_stopped);
-    member_text(out, "reason", reason[0] == '\0' ? (struct slice){0} : slice_of(reason));
+    member_text(out, "stopped", is_stopped ? slice_of(reason) : (struct slice){0});
     buffer_append_text(out, "}");
 }
 
@@ -107,13 +106,13 @@ static void append_relay(const struct page_relay_facts *relay, bool whole, struc
                         : relay->is_held_back ? "held_back"
                                               : "publishing";
     member_begin(out, "outbox", "{");
-    member_known_number(out, "pending", relay->pending);
+    member_known_number(out, "waiting", relay->pending);
     member_known_number(out, "in_flight", relay->in_flight);
     member_known_number(out, "set_aside", relay->set_aside);
-    member_seconds(out, "oldest_s", relay->oldest_s);
+    member_seconds(out, "oldest_unacknowledged_s", relay->oldest_s);
     member_text(out, "transactions", slice_of(whole ? "whole" : "single"));
     buffer_append_text(out, "}");
-    member_text(out, "relay", slice_of(state));
+    member_text(out, "relay_state", slice_of(state));
 }
 
 /* Before the agent has looked into the database, or while another one of its copy has all
@@ -121,11 +120,9 @@ static void append_relay(const struct page_relay_facts *relay, bool whole, struc
 static void append_parked(const struct page_agent_facts *agent, struct buffer *out)
 {
     bool is_known = agent->is_here && agent->is_checked && agent->partitions > 0;
-    member_begin(out, "parked", "{");
-    member_known_number(out, "records", is_known ? agent->parked : -1);
-    member_known_number(out, "held", is_known ? agent->parked_held : -1);
-    member_known_number(out, "waiting", is_known ? agent->parked_waiting : -1);
-    buffer_append_text(out, "}");
+    member_known_number(out, "parked", is_known ? agent->parked : -1);
+    member_known_number(out, "parked_held", is_known ? agent->parked_held : -1);
+    member_known_number(out, "parked_waiting", is_known ? agent->parked_waiting : -1);
 }
 
 void state_append(struct page_sources *sources, const struct page_about *about, struct buffer *out)
@@ -139,8 +136,8 @@ void state_append(struct page_sources *sources, const struct page_about *about, 
     member_text(out, "service", slice_of(config->service));
     member_text(out, "instance", slice_of(config->instance));
     member_text(out, "version", slice_of(KEEPSTEP_VERSION));
-    member_time(out, "time", clock_wall_us());
-    member_time(out, "started", about->started_us);
+    member_time(out, "taken_at", clock_wall_us());
+    member_time(out, "started_at", about->started_us);
     member_bool(out, "actions", about->has_token);
     member_begin(out, "questions", "[");
     for (size_t i = 0; i < PAGE_QUESTIONS; i++)

@@ -77,13 +77,11 @@ static const char *report_what(const struct repair *repair, const struct repair_
 void repair_report_json(const struct repair *repair, int64_t at_us, struct buffer *out)
 {
     const struct repair_options *options = repair->options;
-    char at[CLOCK_TEXT_SIZE];
-    clock_format_utc(at_us, at);
     member_begin(out, NULL, "{");
-    member_text(out, "at", slice_of(at));
-    member_text(out, "type", slice_of(options->source->schema->entity_type));
+    member_time(out, "started_at", at_us);
+    member_text(out, "entity_type", slice_of(options->source->schema->entity_type));
     member_text(out, "topic", slice_of(options->source->topic));
-    member_text(out, "copy",
+    member_text(out, "service",
                 options->copy == NULL ? (struct slice){0} : slice_of(options->copy->name));
     member_text(out, "source", slice_of(options->source->name));
     member_bool(out, "publish", options->publisher != NULL);
@@ -95,8 +93,8 @@ void repair_report_json(const struct repair *repair, int64_t at_us, struct buffe
     for (size_t i = 0; i < repair->count; i++) {
         const struct repair_entity *entity = &repair->entities[i];
         member_begin(out, NULL, "{");
-        member_text(out, "key", entity->key);
-        member_text(out, "what", slice_of(report_what(repair, entity)));
+        member_text(out, "entity_key", entity->key);
+        member_text(out, "outcome", slice_of(report_what(repair, entity)));
         member_text(out, "reason", entity->reason);
         buffer_append_text(out, "}");
     }

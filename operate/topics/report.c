@@ -149,7 +149,7 @@ static void report_line_json(const struct plan_line *line, struct buffer *out)
 void report_plan_json(const struct plan *plan, struct buffer *out)
 {
     member_begin(out, NULL, "{");
-    member_bool(out, "differs", plan_differs(plan));
+    member_bool(out, "different", plan_differs(plan));
     member_begin(out, "topics", "[");
     for (size_t i = 0; i < plan->count; i++) {
         const struct plan_topic *topic = &plan->topics[i];
@@ -158,7 +158,7 @@ void report_plan_json(const struct plan *plan, struct buffer *out)
         member_text(out, "kind", slice_of(topic_kind_name(topic->kind)));
         member_bool(out, "own", topic->read_type == NULL);
         member_text(out, "state", slice_of(report_state_name(topic->state)));
-        member_text(out, "problem", report_or_null(topic->problem));
+        member_text(out, "reason", report_or_null(topic->problem));
         member_begin(out, "settings", "[");
         for (size_t j = 0; topic->state != PLAN_UNKNOWN && j < topic->line_count; j++)
             report_line_json(&topic->lines[j], out);

@@ -175,14 +175,12 @@ void report_text(const struct report *report, struct buffer *out)
     report_next(report, out);
 }
 
-static void report_json_row(struct buffer *out, const char *name, struct slice row)
+static void report_json_participant(const struct report *report, size_t index, struct buffer *out)
 {
-    if (row.data == NULL) {
-        member_text(out, name, row);
-        return;
-    }
-    member_begin(out, name, "");
-    buffer_append(out, row.data, row.length);
+    const struct participant *participant = report->verify->members[index].participant;
+    member_text(out, "service", slice_of(participant->name));
+    member_text(out, "copy_id",
+                participant->copy[0] == '\0' ? (struct slice){0} : slice_of(participant->copy));
 }
 
 static void report_json_copy(const struct report *report, size_t index, struct buffer *out)
@@ -194,26 +192,24 @@ static void report_json_copy(const struct report *report, size_t index, struct b
                                                         [DIFFERENCE_MISSING] = "missing",
                                                         [DIFFERENCE_EXTRA] = "extra"};
     const struct copy_result *copy = &report->result->comparison.copies[index];
-    const struct participant *participant = report->verify->members[index].participant;
     member_begin(out, NULL, "{");
-    member_text(out, "service", slice_of(participant->name));
-    member_text(out, "copy",
-                participant->copy[0] == '\0' ? (struct slice){0} : slice_of(participant->copy));
-    member_text(out, "result", slice_of(states[copy->state]));
+    report_json_participant(report, index, out);
+    member_word(out, "verdict", states[copy->state]);
     member_text(out, "reason",
                 copy->reason[0] == '\0' ? (struct slice){0} : slice_of(copy->reason));
-    for (size_t kind = 0; kind < DIFFERENCE_KINDS; kind++)
-        member_number(out, kinds[kind], (int64_t)copy->counts[kind]);
+    member_number(out, "differs", (int64_t)copy->counts[DIFFERENCE_VALUE]);
+    member_number(out, "missing", (int64_t)copy->counts[DIFFERENCE_MISSING]);
+    member_number(out, "extra", (int64_t)copy->counts[DIFFERENCE_EXTRA]);
     member_bool(out, "counted_all", !copy->is_partial);
     member_begin(out, "differences", "[");
     for (size_t i = 0; i < copy->difference_count; i++) {
         const struct difference *difference = &copy->differences[i];
         member_begin(out, NULL, "{");
-        member_text(out, "key", difference->key);
-        member_text(out, "what", slice_of(kinds[difference->kind]));
+        member_text(out, "entity_key", difference->key);
+        member_text(out, "difference", slice_of(kinds[difference->kind]));
         if (report->with_rows) {
-            report_json_row(out, "reference_row", difference->reference_row);
-            report_json_row(out, "row", difference->copy_row);
+            member_json(out, "reference_row", difference->reference_row, "null");
+            member_json(out, "row", difference->copy_row, "null");
         }
         buffer_append_text(out, "}");
     }
@@ -228,36 +224,32 @@ static void report_json_left(const struct report *report, struct buffer *out)
                                           [LEFT_PARKED] = "parked"};
     const struct left_out *left_out = &report->result->comparison.left_out;
     int64_t count = 0;
-    member_begin(out, "left_out", "{");
     member_number(out, "compared_by_key", (int64_t)report->result->comparison.compared_by_key);
-    member_begin(out, "entities", "[");
+    member_begin(out, "left_out_entities", "[");
     for (size_t i = 0; i < left_out->count; i++) {
         const struct left_entity *entity = &left_out->entities[i];
         if (entity->pending == 0 || ++count > REPORT_LEFT_MAX)
             continue;
         member_begin(out, NULL, "{");
-        member_text(out, "key", entity->key);
-        member_text(out, "why", slice_of(reasons[entity->reason]));
-        member_text(out, "at", slice_of(report_name(report, entity->where)));
+        member_text(out, "entity_key", entity->key);
+        member_text(out, "reason", slice_of(reasons[entity->reason]));
+        report_json_participant(report, entity->where, out);
         buffer_append_text(out, "}");
     }
     buffer_append_text(out, "]");
-    member_number(out, "not_compared", count);
-    buffer_append_text(out, "}");
+    member_number(out, "left_out", count);
 }
 
 void report_json(const struct report *report, struct buffer *out)
 {
-    char at[CLOCK_TEXT_SIZE];
-    clock_format_utc(report->result->started_us, at);
     member_begin(out, NULL, "{");
-    member_text(out, "at", slice_of(at));
-    member_text(out, "type", slice_of(report->verify->entity_type));
+    member_time(out, "started_at", report->result->started_us);
+    member_text(out, "entity_type", slice_of(report->verify->entity_type));
     member_text(out, "topic", slice_of(report->verify->members[0].participant->topic));
     member_text(out, "reference", slice_of(report->verify->members[0].participant->name));
     member_bool(out, "reference_publishes", report->verify->members[0].publishes);
     member_number(out, "rows", (int64_t)report->result->comparison.rows);
-    member_seconds(out, "seconds", report_seconds(report));
+    member_seconds(out, "took_s", report_seconds(report));
     member_begin(out, "copies", "[");
     for (size_t i = 1; i < report->result->comparison.count; i++)
         report_json_copy(report, i, out);

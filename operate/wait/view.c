@@ -175,7 +175,7 @@ void wait_append_state(struct buffer *out, const struct wait_state *state)
     bool has_reason = state->reason[0] != '\0';
     member_begin(out, NULL, "{");
     member_text(out, "state", slice_of(state->fulfilled ? "fulfilled" : "unknown"));
-    member_text(out, "why", has_reason ? slice_of(state->reason) : (struct slice){0});
+    member_text(out, "reason", has_reason ? slice_of(state->reason) : (struct slice){0});
     member_known_number(out, "control_offset", state->control_offset);
     buffer_append_text(out, "}\n");
 }

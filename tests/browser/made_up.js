@@ -23,23 +23,22 @@ function before(seconds) {
 
 function partition(topic, number, lag, more = {}) {
     return {
-        type: topic,
+        entity_type: topic,
         topic,
         partition: number,
         lag_records: lag === null ? null : Math.round(lag * 10),
-        lag_seconds: lag,
+        lag_s: lag,
         applied_offset: 1000,
         durable_offset: 990,
         end_offset: lag === null ? null : 1000 + Math.round(lag * 10),
         parked: 0,
-        stopped: false,
-        reason: null,
+        stopped: null,
         ...more,
     };
 }
 
-function question(id, verdict, reason, command) {
-    return { id, verdict, reason, command: command ?? null };
+function question(name, verdict, reason, next) {
+    return { question: name, verdict, reason, next: next ?? null };
 }
 
 const IDS = ["fresh", "keeping_up", "dropped", "same", "source"];
@@ -55,17 +54,19 @@ const unknown = {
         rates: { applied_per_s: null, published_per_s: null, catch_up_s: null },
         latency: { p50_s: null, p99_s: null },
         outbox: {
-            pending: null,
+            waiting: null,
             in_flight: null,
             set_aside: null,
-            oldest_s: null,
+            oldest_unacknowledged_s: null,
             transactions: "single",
         },
-        relay: null,
-        parked: { records: null, held: null, waiting: null },
+        relay_state: null,
+        parked: null,
+        parked_held: null,
+        parked_waiting: null,
     },
     lags: () => null,
-    fleet: { as_of: null, services: [], types: [] },
+    fleet: { read_at: null, services: [], types: [] },
     parked: { records: [], more_after: null },
 };
 
@@ -86,9 +87,9 @@ const many = {
             partition("stock-movement", number, number),
         ),
     },
-    lags: ({ lag_seconds: lag }, index, length) => (lag * index) / length,
+    lags: ({ lag_s: lag }, index, length) => (lag * index) / length,
     fleet: {
-        as_of: before(1),
+        read_at: before(1),
         services: Array.from({ length: 12 }, (_, number) => ({
             ...answer("fleet").services[0],
             service: `service-${number}`,
@@ -114,16 +115,16 @@ const hostile = {
         ...answer("state"),
         service: HOSTILE,
         questions: IDS.map((id) => question(id, "stopped", HOSTILE, HOSTILE)),
-        partitions: [partition(HOSTILE, 0, 3, { stopped: true, reason: HOSTILE })],
+        partitions: [partition(HOSTILE, 0, 3, { stopped: HOSTILE })],
     },
     lags: () => 3,
     fleet: {
-        as_of: before(1),
+        read_at: before(1),
         services: [{ ...answer("fleet").services[0], service: HOSTILE, stopped: HOSTILE }],
         types: [
             {
                 ...answer("fleet").types[0],
-                type: HOSTILE,
+                entity_type: HOSTILE,
                 topic: HOSTILE,
                 copies: [{ ...answer("fleet").types[0].copies[0], service: HOSTILE }],
             },
@@ -150,7 +151,7 @@ const hostile = {
 
 const usual = {
     state: answer("state"),
-    lags: ({ lag_seconds: lag }, index, length) => (index < 20 ? null : (lag * index) / length),
+    lags: ({ lag_s: lag }, index, length) => (index < 20 ? null : (lag * index) / length),
     fleet: answer("fleet"),
     parked: answer("parked"),
     record: {
@@ -166,7 +167,7 @@ function history(made, seconds) {
     const length = seconds / step;
     const values = (value) => Array.from({ length }, (_, index) => value(index, length));
     const lags = made.state.partitions.flatMap((one) =>
-        ["lag_seconds", "lag_records"].map((name) => ({
+        ["lag_s", "lag_records"].map((name) => ({
             name,
             topic: one.topic,
             partition: one.partition,
@@ -176,7 +177,7 @@ function history(made, seconds) {
     const totals = [
         "applied_per_s",
         "published_per_s",
-        "outbox_pending",
+        "outbox_waiting",
         "commit_to_applied_p50_s",
         "commit_to_applied_p99_s",
     ].map((name, place) => ({
@@ -185,7 +186,7 @@ function history(made, seconds) {
         partition: null,
         values: values((index) => (made === unknown ? null : place + (index % 10) / 10)),
     }));
-    return { step_s: step, end: before(0), left_out: 0, series: [...lags, ...totals] };
+    return { step_s: step, taken_at: before(0), left_out: 0, series: [...lags, ...totals] };
 }
 
 function readAsset(url) {
@@ -252,7 +253,7 @@ class MadeUpSidecar {
             return { code: 200, body: made.record };
         }
         const bodies = {
-            "/api/state": () => ({ ...made.state, time: before(0), started: before(4000) }),
+            "/api/state": () => ({ ...made.state, taken_at: before(0), started_at: before(4000) }),
             "/api/history": () => history(made, Number(url.searchParams.get("seconds"))),
             "/api/fleet": () => made.fleet,
             "/api/parked": () => made.parked,
@@ -273,7 +274,7 @@ class MadeUpSidecar {
         this.acted.push({ id, name, who: request.headers["keepstep-who"] ?? null });
         return {
             code: 200,
-            body: { id, outcome: name === "skip" ? "skipped" : "applied", reason: null },
+            body: { parked_id: id, outcome: name === "skip" ? "skipped" : "applied", reason: null },
         };
     }
 }

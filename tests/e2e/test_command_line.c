@@ -187,7 +187,8 @@ static void who_waits_for_a_joint_transaction_that_nobody_knows_is_told_so(void 
     expect("keepstep joint wait order-42 --timeout 0 -c shop.yaml", EX_TEMPFAIL,
            "unknown: this database has no joint transaction of shop with that id\n", "");
     expect("keepstep joint wait order-42 --timeout 0 --json -c shop.yaml", EX_TEMPFAIL,
-           "{\"id\":\"order-42\",\"proposer\":\"shop\",\"outcome\":\"unknown\",\"reason\":\"this "
+           "{\"joint_id\":\"order-42\",\"proposer\":\"shop\",\"outcome\":\"unknown\",\"reason\":"
+           "\"this "
            "database has no joint transaction of shop with that id\"}\n",
            "");
 }

@@ -334,11 +334,11 @@ static void the_outbox_is_listed_and_a_row_of_it_shown(void **state)
            "");
     expect("keepstep outbox -c shop.yaml", 0, test_format("%s%s%s", OUTBOX_HEAD, row_2, row_1), "");
     expect_words("keepstep outbox list --json -c shop.yaml", 0,
-                 "{\"position\":2,\"state\":\"set aside\",\"id\":\"");
+                 "{\"position\":2,\"state\":\"set_aside\",\"event_id\":\"");
     expect("keepstep outbox show 3 --json -c shop.yaml", 0,
-           "{\"position\":3,\"state\":\"claimed\",\"id\":\"the-id\",\"type\":\"item.deleted\","
-           "\"entity_key\":\"{\\\"id\\\":1}\",\"created_at\":\"2026-01-02T03:04:05.000006Z\","
-           "\"reason\":null,\"partition\":0,\"sequence\":7,"
+           "{\"position\":3,\"state\":\"claimed\",\"event_id\":\"the-id\",\"event_type\":\"item."
+           "deleted\",\"entity_type\":\"item\",\"entity_key\":\"{\\\"id\\\":1}\",\"created_at\":"
+           "\"2026-01-02T03:04:05.000006Z\",\"reason\":null,\"partition\":0,\"sequence\":7,"
            "\"payload\":\"{\\\"op\\\":\\\"d\\\",\\\"before\\\":null,\\\"after\\\":null}\"}\n",
            "");
     expect_words("keepstep outbox show 2 -c shop.yaml", 0, "\npayload     {\"op\":\"u\",");
@@ -387,8 +387,8 @@ static void a_change_set_is_listed_as_one_line_and_decided_as_one(void **state)
            "6          waiting    item.created             4                        \n",
            "");
     expect_words("keepstep outbox list --json -c shop.yaml", 0,
-                 "{\"position\":1,\"state\":\"set aside\",\"rows\":3,\"ends_at\":4,"
-                 "\"types\":{\"item\":1,\"line\":2},\"created_at\":");
+                 "{\"position\":1,\"state\":\"set_aside\",\"rows\":3,\"last_position\":4,"
+                 "\"entity_types\":{\"item\":1,\"line\":2},\"created_at\":");
     expect_words("keepstep outbox cut 4 -c shop.yaml", 0, "each of its rows is published alone");
     assert_string_equal(
         sqlite_text(shop.database, "SELECT changeset, set_aside FROM outbox WHERE position = 2"),

@@ -403,9 +403,9 @@ static bool all_is_published_and_applied(void *context)
         struct process_result lag = keepstep(services[i], "lag", "--json");
         *last = lag.output;
         int partitions = 0;
-        for (const char *at = lag.output; (at = strstr(at, "\"lag\":")) != NULL; at++) {
+        for (const char *at = lag.output; (at = strstr(at, "\"lag_records\":")) != NULL; at++) {
             partitions++;
-            if (strncmp(at, "\"lag\":0,", 8) != 0)
+            if (strncmp(at, "\"lag_records\":0,", 16) != 0)
                 return false;
         }
         if (lag.exit_code != 0 || partitions != 18) /* three entity types of six partitions */

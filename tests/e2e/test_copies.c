@@ -128,7 +128,7 @@ static void everybody_sees_who_is_where_and_says_who_counts(void **state)
     expect(&trio.shop, NULL, "3 members of topic ");
     expect(&trio.shop, NULL, ", 2 make a quorum; behind it: p0 0 records\n");
     expect(&trio.billing, NULL, "shop                 publishes\n");
-    expect(&trio.shipping, "--json", "\"partition\":0,\"log_end\":10,\"quorum_offset\":10}");
+    expect(&trio.shipping, "--json", "\"partition\":0,\"end_offset\":10,\"quorum_offset\":10}");
     expect(&trio.shipping, NULL, "complete   applied 0 behind, durable 0 behind");
     a_policy_says_who_counts(&trio);
     trio_end(&trio);
@@ -143,13 +143,13 @@ static void the_quorum_moves_only_with_a_majority(void **state)
     trio_begin(&trio);
     write_items(&trio, 1, 10);
     expect(&trio.shop, "--json", "\"members\":3,\"quorum\":2,");
-    expect(&trio.shop, "--json", "\"log_end\":10,\"quorum_offset\":10}");
+    expect(&trio.shop, "--json", "\"end_offset\":10,\"quorum_offset\":10}");
     process_kill(trio.billing.process);
     process_kill(trio.shipping.process);
     write_items(&trio, 11, 15);
-    expect(&trio.shop, "--json", "\"log_end\":15,\"quorum_offset\":10}");
+    expect(&trio.shop, "--json", "\"end_offset\":15,\"quorum_offset\":10}");
     sidecar_start(&trio.billing, NULL);
-    expect(&trio.shop, "--json", "\"log_end\":15,\"quorum_offset\":15}");
+    expect(&trio.shop, "--json", "\"end_offset\":15,\"quorum_offset\":15}");
     trio_end(&trio);
 }
 
@@ -180,14 +180,14 @@ static void a_backup_of_the_same_epoch_takes_the_quorum_back(struct trio *trio)
 {
     const char *backup = sidecar_back_up(&trio->billing);
     write_items(trio, 11, 15);
-    expect(&trio->shop, "--json", "\"log_end\":15,\"quorum_offset\":15}");
+    expect(&trio->shop, "--json", "\"end_offset\":15,\"quorum_offset\":15}");
     process_kill(trio->billing.process);
     sidecar_restore(&trio->billing, backup);
     assert_int_equal(sidecar_run(&trio->billing, "pause", "item", NULL).exit_code, EX_OK);
     sidecar_start(&trio->billing, NULL);
-    expect(&trio->shop, "--json", "\"log_end\":15,\"quorum_offset\":10}");
+    expect(&trio->shop, "--json", "\"end_offset\":15,\"quorum_offset\":10}");
     assert_int_equal(sidecar_run(&trio->billing, "resume", "item", NULL).exit_code, EX_OK);
-    expect(&trio->shop, "--json", "\"log_end\":15,\"quorum_offset\":15}");
+    expect(&trio->shop, "--json", "\"end_offset\":15,\"quorum_offset\":15}");
 }
 
 /* @return what a metric says of the rows of a copy that were repaired. */
@@ -209,7 +209,7 @@ static void a_copy_that_is_restored_has_another_id(struct trio *trio)
                                   "SELECT value FROM keepstep_meta WHERE key = 'copy_id'");
     sidecar_start(&trio->billing, NULL); /* raises the epoch above the backup's */
     write_items(trio, 16, 17);
-    expect(&trio->shop, "--json", "\"log_end\":17,\"quorum_offset\":17}");
+    expect(&trio->shop, "--json", "\"end_offset\":17,\"quorum_offset\":17}");
     sidecar_stop(&trio->billing);
     sidecar_restore(&trio->billing, backup);
     sidecar_start(&trio->billing, NULL);
@@ -219,11 +219,11 @@ static void a_copy_that_is_restored_has_another_id(struct trio *trio)
     write_items(trio, 18, 19);
     sidecar_start(&trio->billing, NULL);
     expect(&trio->shop, "--json", "\"members\":4,\"quorum\":3,");
-    expect(&trio->shop, "--json", "\"log_end\":19,\"quorum_offset\":17}");
+    expect(&trio->shop, "--json", "\"end_offset\":19,\"quorum_offset\":17}");
     const char *answer = copies(&trio->shop, "forget", test_format("billing/%.36s", old));
     assert_non_null(strstr(answer, " is forgotten\n"));
     expect(&trio->shop, "--json", "\"members\":3,\"quorum\":2,");
-    expect(&trio->shop, "--json", "\"log_end\":19,\"quorum_offset\":19}");
+    expect(&trio->shop, "--json", "\"end_offset\":19,\"quorum_offset\":19}");
 }
 
 /* Of three members shipping stands still at 10: what billing loses, only the publisher has. */
@@ -234,7 +234,7 @@ static void a_restored_copy_holds_what_its_backup_has_until_it_has_read_on(void 
     trio_begin(&trio);
     write_items(&trio, 1, 10);
     expect(&trio.shop, "--json", "\"members\":3,\"quorum\":2,");
-    expect(&trio.shop, "--json", "\"log_end\":10,\"quorum_offset\":10}");
+    expect(&trio.shop, "--json", "\"end_offset\":10,\"quorum_offset\":10}");
     expect(&trio.shop, NULL, "shipping             complete   applied 0 behind, durable 0 behind");
     process_kill(trio.shipping.process);
     a_backup_of_the_same_epoch_takes_the_quorum_back(&trio);
@@ -243,7 +243,7 @@ static void a_restored_copy_holds_what_its_backup_has_until_it_has_read_on(void 
     assert_non_null(strstr(answer, "shipping is forgotten\n"));
     expect(&trio.shop, "--json", "\"members\":2,\"quorum\":2,");
     write_items(&trio, 20, 20);
-    expect(&trio.shop, "--json", "\"log_end\":20,\"quorum_offset\":20}");
+    expect(&trio.shop, "--json", "\"end_offset\":20,\"quorum_offset\":20}");
     trio_end(&trio);
 }
 
@@ -267,7 +267,7 @@ static void a_parked_record_is_shown_and_who_else_refuses_it(void **state)
     sidecar_produce(kafka, "second", "item.created", 2, "{\"id\":2,\"amount\":null}");
     sidecar_produce(kafka, "third", "item.created", 3, "{\"id\":3,\"name\":\"c\",\"amount\":null}");
     expect(&billing, NULL, "applied 0 behind, durable 0 behind, parked since p0 1");
-    expect(&billing, "--json", "\"log_end\":3,\"quorum_offset\":1}");
+    expect(&billing, "--json", "\"end_offset\":3,\"quorum_offset\":1}");
     sidecar_begin(&shipping);
     expect(&billing, NULL, "    p0 1: all copies refuse it\n");
     (void)sqlite_text(billing.database,
@@ -309,7 +309,7 @@ static void copies_in_three_databases_report_with_their_roles(void **state)
            "  billing              complete   applied 0 behind, durable 0 behind\n"
            "  shipping             complete   applied 0 behind, durable 0 behind\n"
            "  shop                 publishes\n");
-    expect(&trio.billing, "--json", "\"log_end\":10,\"quorum_offset\":10}");
+    expect(&trio.billing, "--json", "\"end_offset\":10,\"quorum_offset\":10}");
     trio_end(&trio);
 }
 
@@ -502,12 +502,13 @@ static void a_request_waits_for_a_token_and_never_too_long(void **state)
     expect(&trio.shop, NULL,
            "  billing              complete   applied 0 behind, durable 0 behind\n"
            "  shipping             complete   applied 0 behind, durable 0 behind\n");
-    expect(&trio.shop, "--json", "\"log_end\":10,\"quorum_offset\":10}");
+    expect(&trio.shop, "--json", "\"end_offset\":10,\"quorum_offset\":10}");
     const char *tenth = token_of(&trio, 10);
     static const char *const scopes[] = {"self", "billing", "shipping", "shop", "quorum", "all"};
     for (size_t i = 0; i < sizeof scopes / sizeof *scopes; i++) {
         const char *asked = test_format("%s&at=%s&timeout_ms=4900", tenth, scopes[i]);
-        expect_wait(shop, 200, asked, "{\"state\":\"fulfilled\",\"why\":null,\"control_offset\":");
+        expect_wait(shop, 200, asked,
+                    "{\"state\":\"fulfilled\",\"reason\":null,\"control_offset\":");
         expect_wait(billing, 200, asked, "{\"state\":\"fulfilled\",");
     }
     expect_wait(shop, 400, "token=shop/1&at=quorum", "{\"error\":\"");
@@ -523,10 +524,10 @@ static void a_request_waits_for_a_token_and_never_too_long(void **state)
                                 "12\n", WAIT_MS));
     const char *twelfth = token_of(&trio, 12);
     expect_wait(shop, 200, test_format("%s&at=self", twelfth), "{\"state\":\"fulfilled\",");
-    expect(&trio.shop, "--json", "\"log_end\":12,\"quorum_offset\":10}");
+    expect(&trio.shop, "--json", "\"end_offset\":12,\"quorum_offset\":10}");
     struct process *first = wait_at(shop, 20, test_format("%s&at=quorum", twelfth));
     expect_wait(shop, 200, test_format("%s&at=quorum&timeout_ms=2000", twelfth),
-                "{\"state\":\"unknown\",\"why\":\"all but 1 of 3 members lacks ");
+                "{\"state\":\"unknown\",\"reason\":\"all but 1 of 3 members lacks ");
 
     process_signal(trio.billing.process, SIGCONT);
     assert_int_equal(process_wait(first, WAIT_MS), 0);
@@ -565,7 +566,7 @@ static void verify_works_without_a_control_topic(void **state)
     struct process_result result = VERIFY(all, "item");
     if (result.exit_code != EX_OK || result.errors[0] != '\0')
         test_fail("exit code %d: %s%s", result.exit_code, result.output, result.errors);
-    assert_non_null(strstr(sidecar_run(&shop, "status", "--json", NULL).output, "\"copies\":null"));
+    assert_non_null(strstr(sidecar_run(&shop, "status", "--json", NULL).output, "\"types\":null"));
     sidecar_stop(&shop);
     sidecar_stop(&billing);
 }

@@ -240,10 +240,10 @@ static void of_two_relays_on_one_outbox_one_publishes(void **state)
     sidecar_assert_equal(&shop, &billing, "items", 30000);
     assert_true(process_wait_for(second.process, "stands by", 10000));
     expect_said(&second, "status", NULL, "running as standby; instance 1 has the lease");
-    expect_said(&second, "status", "--json", "\"standby\":true,\"relay\":\"1\"");
+    expect_said(&second, "status", "--json", "\"standby\":true,\"lease_holder\":\"1\"");
     assert_int_equal(sidecar_run(&second, "healthcheck", NULL, NULL).exit_code, 0);
     test_write_file(second.config, silent); /* for the sidecars beside it */
-    sidecar_expect_published(&shop); /* what was not acknowledged would be sent twice */
+    sidecar_expect_published(&shop);        /* what was not acknowledged would be sent twice */
     struct sidecar *victim = &shop;
     process_kill(victim->process);
     write_items(&shop, 101, 20); /* the second takes over when the lease of 10 s ends */

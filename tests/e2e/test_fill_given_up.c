@@ -129,7 +129,7 @@ static void expect_filled(const struct pair *pair)
     struct process_result result = ask(pair, "--json", NULL);
     if (result.exit_code != EX_OK)
         test_fail("exit code %d: %s%s", result.exit_code, result.output, result.errors);
-    expect_words("fill --json", result.output, "\"copy\":\"billing\",\"source\":\"shop\"");
+    expect_words("fill --json", result.output, "\"service\":\"billing\",\"source\":\"shop\"");
     sidecar_assert_equal(&pair->shop, &pair->billing, "items", WAIT_MS);
     sidecar_expect(&pair->billing, "SELECT stage, voids FROM keepstep_fill", "done|0\n");
     expect_page(pair, "/metrics", "keepstep_fill_given_up{service=\"billing\",topic=\"");

@@ -69,8 +69,8 @@ static void any_service_asks_and_learns_what_became_of_it(void **state)
     for (size_t i = 0; i < JOINT_SERVICES; i++) {
         const char *path = test_format("/joint/over-http-%zu", i);
         expect_reply(post(ports[i], path, BEARER "Keepstep-Who: anna\r\n", CHANGES), 202,
-                     test_format("\"id\":\"over-http-%zu\",\"proposer\":\"%s\",\"state\":\"", i,
-                                 world.all[i].name));
+                     test_format("\"joint_id\":\"over-http-%zu\",\"proposer\":\"%s\",\"state\":\"",
+                                 i, world.all[i].name));
         expect_state(ports[i], test_format("%s?timeout_ms=5000", path), "committed");
         /* The others know it under its proposer's name. */
         for (size_t other = 0; other < JOINT_SERVICES; other++) {

@@ -196,8 +196,8 @@ static int64_t number_at(const struct told *told, const char *sql)
 static int64_t durable_told(const struct told *told)
 {
     const char *output = sidecar_run(&told->shop, "copies", "item", "--json").output;
-    const char *found = strstr(output, "\"durable\":");
-    return found == NULL ? -1 : strtoll(found + strlen("\"durable\":"), NULL, 10);
+    const char *found = strstr(output, "\"durable_offset\":");
+    return found == NULL ? -1 : strtoll(found + strlen("\"durable_offset\":"), NULL, 10);
 }
 
 static bool is_anything_told(void *context)

@@ -169,11 +169,12 @@ static void park_at_all(struct world *world)
     for (size_t i = 0; i < COPIES; i++) {
         struct copy *copy = &world->copies[i];
         (void)wait_for(copy->port, "/api/state",
-                       "\"parked\":{\"records\":2,\"held\":2,\"waiting\":0}");
+                       "\"parked\":2,\"parked_held\":2,\"parked_waiting\":0");
         const char *state = get(world, copy->port, "/api/state", 200).body;
-        assert_non_null(strstr(state, "{\"id\":\"dropped\",\"verdict\":\"stopped\",\"reason\":"
-                                      "\"2 records are parked, 2 of them need a person\","
-                                      "\"command\":\"keepstep parked list"));
+        assert_non_null(strstr(state,
+                               "{\"question\":\"dropped\",\"verdict\":\"stopped\",\"reason\":"
+                               "\"2 records are parked, 2 of them need a person\","
+                               "\"next\":\"keepstep parked list"));
         assert_non_null(strstr(state, "\"actions\":true"));
     }
 }
@@ -188,12 +189,12 @@ static void look_at_parked(struct world *world, struct copy *copy)
     const char *first =
         expect(world, copy->port, "GET /api/parked", "/api/parked?limit=1", "", 200).body;
     long long id = 0;
-    assert_int_equal(sscanf(first, "{\"records\":[{\"id\":%lld,", &id), 1);
+    assert_int_equal(sscanf(first, "{\"records\":[{\"parked_id\":%lld,", &id), 1);
     assert_non_null(strstr(first, test_format("\"more_after\":%lld}", id)));
     const char *second = expect(world, copy->port, "GET /api/parked",
                                 test_format("/api/parked?after=%lld&limit=1", id), "", 200)
                              .body;
-    assert_null(strstr(second, test_format("{\"id\":%lld,", id)));
+    assert_null(strstr(second, test_format("{\"parked_id\":%lld,", id)));
     assert_non_null(strstr(second, "\"more_after\":null}"));
     copy->parked_id = id;
     const char *record = expect(world, copy->port, "GET /api/parked/{id}",
@@ -225,8 +226,8 @@ static void heal(struct world *world, struct copy *copy)
     assert_non_null(strstr(again, "\"outcome\":\"parked_again\",\"reason\":\""));
     refuse_large(copy, false);
     const char *applied = act(world, copy, "retry", BEARER WHO, 200).body;
-    assert_non_null(strstr(
-        applied, test_format("{\"id\":%lld,\"outcome\":\"applied\"", (long long)copy->parked_id)));
+    assert_non_null(strstr(applied, test_format("{\"parked_id\":%lld,\"outcome\":\"applied\"",
+                                                (long long)copy->parked_id)));
     assert_string_equal(database_text(copy->sidecar.url, "SELECT name FROM items WHERE id = 2"),
                         "two\n");
     (void)act(world, copy, "retry", BEARER, 404);
@@ -240,7 +241,7 @@ static void heal(struct world *world, struct copy *copy)
     (void)act(world, copy, "skip", BEARER, 409);
     (void)act(world, copy, "retry", BEARER, 409);
     assert_string_equal(database_text(copy->sidecar.url, "SELECT count(*) FROM items"), "2\n");
-    (void)wait_for(copy->port, "/api/state", "\"parked\":{\"records\":0,\"held\":0,\"waiting\":0}");
+    (void)wait_for(copy->port, "/api/state", "\"parked\":0,\"parked_held\":0,\"parked_waiting\":0");
     const char *log = process_errors(copy->sidecar.process);
     assert_non_null(strstr(log, "is to be tried again: asked for at the page by \\\"anna\\\" from "
                                 "127.0.0.1"));
@@ -347,9 +348,9 @@ static void answers_are_as_documented_and_parked_records_heal_over_http(void **s
     only_the_token_opens(&world, &world.copies[0]);
     /* Four services and two types are known to each of them. */
     const char *fleet = wait_for(world.shop_port, "/api/fleet", "\"service\":\"stock\"");
-    assert_non_null(strstr(fleet, "\"as_of\":\"2"));
+    assert_non_null(strstr(fleet, "\"read_at\":\"2"));
     for (size_t i = 0; i < COPIES; i++)
-        (void)wait_for(world.copies[i].port, "/api/fleet", "\"type\":\"item\",\"topic\":\"");
+        (void)wait_for(world.copies[i].port, "/api/fleet", "\"entity_type\":\"item\",\"topic\":\"");
     (void)wait_for(
         world.copies[1].port, "/api/history?seconds=900",
         "{\"name\":\"applied_per_s\",\"topic\":null,\"partition\":null,\"values\":[null,0");
@@ -408,7 +409,7 @@ static void it_answers_while_the_database_or_the_broker_is_away(void **state)
     kafka_create_topic(world.kafka, sidecar_topic("item"), 1,
                        "message.timestamp.type=LogAppendTime");
     make_copy(&world, &billing, token_file);
-    (void)wait_for(billing.port, "/api/state", "{\"id\":\"fresh\",\"verdict\":\"ok\"");
+    (void)wait_for(billing.port, "/api/state", "{\"question\":\"fresh\",\"verdict\":\"ok\"");
     for (int i = 0; i < 64; i++)
         slow[i] = http_connect_slowly(billing.port,
                                       i % 2 == 0 ? "GET /api/state HTTP/1.1\r\n" : "");
@@ -419,23 +420,23 @@ static void it_answers_while_the_database_or_the_broker_is_away(void **state)
 
     database_pause(DATABASE_POSTGRESQL);
     sidecar_produce(world.kafka, "e1", "item.created", 1, "{\"id\":1,\"name\":\"a\",\"amount\":1}");
-    (void)wait_for(billing.port, "/api/state", "{\"id\":\"fresh\",\"verdict\":\"stalled\"");
+    (void)wait_for(billing.port, "/api/state", "{\"question\":\"fresh\",\"verdict\":\"stalled\"");
     assert_true(time_ms(billing.port, "/api/parked", 503) < 30000);
     ask_too_much(billing.port);
     assert_true(time_ms(billing.port, "/api/state", 200) < 5000);
     assert_true(time_ms(billing.port, "/api/fleet", 200) < 5000);
     database_continue(DATABASE_POSTGRESQL);
     (void)wait_for(billing.port, "/api/parked", "{\"records\":[]");
-    (void)wait_for(billing.port, "/api/state", "{\"id\":\"fresh\",\"verdict\":\"ok\"");
+    (void)wait_for(billing.port, "/api/state", "{\"question\":\"fresh\",\"verdict\":\"ok\"");
 
     kafka_pause(world.kafka);
     const char *stalled = wait_for(billing.port, "/api/state",
-                                   "{\"id\":\"fresh\",\"verdict\":\"stalled\"");
+                                   "{\"question\":\"fresh\",\"verdict\":\"stalled\"");
     assert_non_null(strstr(stalled, "the broker does not answer for "));
     assert_true(time_ms(billing.port, "/api/parked", 200) < 5000);
     assert_true(time_ms(billing.port, "/api/fleet", 200) < 5000);
     kafka_continue(world.kafka);
-    (void)wait_for(billing.port, "/api/state", "{\"id\":\"fresh\",\"verdict\":\"ok\"");
+    (void)wait_for(billing.port, "/api/state", "{\"question\":\"fresh\",\"verdict\":\"ok\"");
     sidecar_stop(&billing.sidecar);
 }
 

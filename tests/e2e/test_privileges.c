@@ -160,7 +160,7 @@ static void assert_lag_suffices(const struct estate *estate)
     struct process_result lag = sidecar_run(&watcher, "lag", "--json", NULL);
     struct process_result page = sidecar_run(&watcher, "status", NULL, NULL);
     struct process_result retry = sidecar_run(&watcher, "parked", "retry", "--all");
-    if (lag.exit_code != 0 || strstr(lag.output, "\"lag\":0") == NULL)
+    if (lag.exit_code != 0 || strstr(lag.output, "\"lag_records\":0") == NULL)
         test_fail("%s%s", lag.output, lag.errors);
     if (page.exit_code != 0 || strstr(page.output, "0 waiting, 0 under way, 0 set aside") == NULL)
         test_fail("%s%s", page.output, page.errors);

@@ -86,7 +86,7 @@ static void a_record_that_the_broker_refuses_goes_out_as_a_void_and_the_rest_flo
     sidecar_assert_equal(&shop, &billing, "items", 30000);
     assert_int_equal(sqlite_number(billing.database, "SELECT count(*) FROM keepstep_parked"), 0);
     sidecar_stop(&shop);
-    expect_status(&shop, "--json", "\"relay\":null,\"voided\":null,");
+    expect_status(&shop, "--json", "\"lease_holder\":null,\"voided\":null,");
     sidecar_stop(&billing);
 }
 

@@ -57,9 +57,8 @@ static void a_copy_that_does_not_run_is_seen_to_be_overtaken(void **state)
     sidecar_stop(&billing);
     (void)sqlite_text(shop.database, "INSERT INTO items VALUES (2, 'not read', 2)");
     expect(copies_say, (struct look){.asked = &shop, .words = "    RETENTION: "});
-    expect(copies_say, (struct look){.asked = &shop,
-                                     .flag = "--json",
-                                     .words = "\"retention_overtakes_seconds\":0"});
+    expect(copies_say,
+           (struct look){.asked = &shop, .flag = "--json", .words = "\"retention_overtakes_s\":0"});
     expect(page_has,
            (struct look){.port = port,
                          .words = test_format(

@@ -98,7 +98,7 @@ static void the_position_passes_aborted_transactions_and_lag_falls_to_0(void **s
     sidecar_stop(&billing);
     struct process_result lag = sidecar_run(&billing, "lag", "--json", NULL);
     assert_int_equal(lag.exit_code, 0);
-    if (strstr(lag.output, "\"log_end_offset\":6,\"lag\":0,\"seconds\":0.000") == NULL)
+    if (strstr(lag.output, "\"end_offset\":6,\"lag_records\":0,\"lag_s\":0.000") == NULL)
         test_fail("%s", lag.output);
 
     produce_transaction(kafka, 4, true);
@@ -168,10 +168,10 @@ static void lag_counts_what_an_open_transaction_of_another_producer_holds_up(voi
     produce(kafka, 3);
     expect_lag(port, 2, 0.5, 20);
     struct process_result lag = sidecar_run(&billing, "lag", "--json", NULL);
-    if (strstr(lag.output, "\"log_end_offset\":3,\"lag\":2,\"seconds\":") == NULL ||
-        strstr(lag.output, "\"seconds\":0.000") != NULL ||
-        strstr(lag.output, "\"seconds\":null") != NULL ||
-        strstr(lag.output, "\"last_stable_offset\":1") == NULL ||
+    if (strstr(lag.output, "\"end_offset\":3,\"lag_records\":2,\"lag_s\":") == NULL ||
+        strstr(lag.output, "\"lag_s\":0.000") != NULL ||
+        strstr(lag.output, "\"lag_s\":null") != NULL ||
+        strstr(lag.output, "\"stable_offset\":1") == NULL ||
         strstr(lag.errors, "an open transaction of another producer holds up 2 records") == NULL)
         test_fail("%s%s", lag.output, lag.errors);
     struct process_result status = sidecar_run(&billing, "status", NULL, NULL);
@@ -193,7 +193,7 @@ static void lag_counts_what_an_open_transaction_of_another_producer_holds_up(voi
     expect_lag(port, 0, 0, 0);
     sidecar_stop(&billing);
     lag = sidecar_run(&billing, "lag", "--json", NULL);
-    if (strstr(lag.output, "\"lag\":0,\"seconds\":0.000") == NULL)
+    if (strstr(lag.output, "\"lag_records\":0,\"lag_s\":0.000") == NULL)
         test_fail("%s%s", lag.output, lag.errors);
 }
 

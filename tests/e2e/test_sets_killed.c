@@ -121,7 +121,7 @@ static void assert_status_tells_of_an_open_set(void)
     if (strstr(output, "2 behind, a change set waits for 1 of its 3 records since ") == NULL)
         test_fail("%s", output);
     output = sidecar_run(&copies[0], "status", "--json", NULL).output;
-    if (strstr(output, "\"open_set\":{\"size\":3,\"records\":2,\"age_s\":") == NULL)
+    if (strstr(output, "\"open_changeset\":{\"changeset_size\":3,\"arrived\":2,\"age_s\":") == NULL)
         test_fail("%s", output);
 }
 

@@ -356,7 +356,7 @@ static void the_control_topic_is_compacted_while_it_is_read(void **state)
         clock_sleep_us(100000);
     }
     process_signal(billing.process, SIGCONT);
-    const char *all = test_format("\"log_end\":%d,\"quorum_offset\":%d}", written, written);
+    const char *all = test_format("\"end_offset\":%d,\"quorum_offset\":%d}", written, written);
     expect_members(&shop, all);
     expect_members(&billing, all);
     struct process_result result = sidecar_run(&shop, "copies", "forget", "billing");

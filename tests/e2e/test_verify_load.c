@@ -147,7 +147,7 @@ static void note_line(void *context, const json_t *line)
             note_compared(world, reference);
         } else {
             print_message("not compared: %s: %s\n",
-                          json_string_value(json_object_get(line, "type")), reason);
+                          json_string_value(json_object_get(line, "entity_type")), reason);
         }
     }
 }

@@ -425,12 +425,12 @@ static void types_of_which_the_reference_has_no_rows_are_named(void **state)
     sidecar_init(&ware, NULL);
     struct process_result result = VERIFY(all, "--json", "--from", "ware");
     if (strstr(result.errors, "not compared, because ware has no rows of it: extra\n") == NULL ||
-        strstr(result.output, "\"type\":\"item\"") == NULL ||
-        strstr(result.output, "\"type\":\"extra\"") != NULL)
+        strstr(result.output, "\"entity_type\":\"item\"") == NULL ||
+        strstr(result.output, "\"entity_type\":\"extra\"") != NULL)
         test_fail("%d: %s%s", result.exit_code, result.output, result.errors);
     result = VERIFY(all, "--json", "--from", "billing");
     if (strstr(result.errors, "not compared, because") != NULL ||
-        strstr(result.output, "\"type\":\"extra\"") == NULL)
+        strstr(result.output, "\"entity_type\":\"extra\"") == NULL)
         test_fail("%d: %s%s", result.exit_code, result.output, result.errors);
 }
 

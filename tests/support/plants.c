@@ -108,7 +108,7 @@ static void judge_difference(struct plants *plants, const char *entity_type, con
                              const json_t *difference)
 {
     int id = 0;
-    const char *key = json_string_value(json_object_get(difference, "key"));
+    const char *key = json_string_value(json_object_get(difference, "entity_key"));
     assert_int_equal(sscanf(key, "{\"id\":%d}", &id), 1);
     bool marked = has_mark(json_object_get(difference, "row")) !=
                   has_mark(json_object_get(difference, "reference_row"));
@@ -127,7 +127,7 @@ static bool has_key(const json_t *list, const char *key)
     json_t *item;
     json_array_foreach(list, index, item)
     {
-        if (strcmp(json_string_value(json_object_get(item, "key")), key) == 0)
+        if (strcmp(json_string_value(json_object_get(item, "entity_key")), key) == 0)
             return true;
     }
     return false;
@@ -139,7 +139,7 @@ static void judge_plant(struct plants *plants, const struct plant *plant, const 
     const char *key = test_format("{\"id\":%d}", plant->id);
     const char *where = verify_dialects[plant->where].service;
     const char *reference = json_string_value(json_object_get(line, "reference"));
-    bool left = has_key(json_object_get(json_object_get(line, "left_out"), "entities"), key);
+    bool left = has_key(json_object_get(line, "left_out_entities"), key);
     size_t index;
     json_t *copy;
     json_array_foreach(json_object_get(line, "copies"), index, copy)
@@ -195,7 +195,7 @@ static json_t *next_line(const char **at)
 
 static bool is_of(const json_t *line, const char *entity_type)
 {
-    return strcmp(json_string_value(json_object_get(line, "type")), entity_type) == 0;
+    return strcmp(json_string_value(json_object_get(line, "entity_type")), entity_type) == 0;
 }
 
 int plants_lines(const char *output, const char *entity_type)

@@ -54,8 +54,8 @@ const char *repair_entities(const struct process_result *result)
     {
         const char *reason = json_string_value(json_object_get(entity, "reason"));
         buffer_append_format(&text, "%s%s %s", index == 0 ? "" : ", ",
-                             json_string_value(json_object_get(entity, "key")),
-                             json_string_value(json_object_get(entity, "what")));
+                             json_string_value(json_object_get(entity, "entity_key")),
+                             json_string_value(json_object_get(entity, "outcome")));
         if (reason != NULL)
             buffer_append_format(&text, ": %s", reason);
     }

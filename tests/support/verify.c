@@ -48,7 +48,7 @@ static json_t *line_of(const struct process_result *result, const char *entity_t
     const char *at = result->output;
     json_t *line;
     while ((line = next_line(&at)) != NULL) {
-        if (strcmp(text_of(line, "type"), entity_type) == 0)
+        if (strcmp(text_of(line, "entity_type"), entity_type) == 0)
             return line;
         json_decref(line);
     }
@@ -64,18 +64,19 @@ static const char *finish(struct buffer *text)
 
 static const char *copy_text_of(const json_t *copy)
 {
-    const char *state = text_of(copy, "result");
+    const char *verdict = text_of(copy, "verdict");
     struct buffer text;
     buffer_init(&text, TEXT_MAX);
-    buffer_append_text(&text, state);
-    if (strcmp(state, "not compared") == 0)
-        buffer_append_format(&text, ": %s", text_of(copy, "reason"));
+    if (strcmp(verdict, "not_compared") == 0)
+        buffer_append_format(&text, "not compared: %s", text_of(copy, "reason"));
+    else
+        buffer_append_text(&text, verdict);
     size_t index;
     json_t *difference;
     json_array_foreach(json_object_get(copy, "differences"), index, difference)
     {
-        buffer_append_format(&text, "%s%s %s", index == 0 ? ": " : ", ", text_of(difference, "key"),
-                             text_of(difference, "what"));
+        buffer_append_format(&text, "%s%s %s", index == 0 ? ": " : ", ",
+                             text_of(difference, "entity_key"), text_of(difference, "difference"));
     }
     return finish(&text);
 }
@@ -108,7 +109,7 @@ int verify_count(const struct process_result *result, const char *state)
         json_t *copy;
         json_array_foreach(json_object_get(line, "copies"), index, copy)
         {
-            count += strcmp(text_of(copy, "result"), state) == 0;
+            count += strcmp(text_of(copy, "verdict"), state) == 0;
         }
         json_decref(line);
     }
@@ -118,15 +119,15 @@ int verify_count(const struct process_result *result, const char *state)
 const char *verify_left(const struct process_result *result, const char *entity_type)
 {
     json_t *line = line_of(result, entity_type);
-    const json_t *left = json_object_get(line, "left_out");
     struct buffer text;
     size_t index;
     json_t *entity;
     buffer_init(&text, TEXT_MAX);
-    json_array_foreach(json_object_get(left, "entities"), index, entity)
+    json_array_foreach(json_object_get(line, "left_out_entities"), index, entity)
     {
-        buffer_append_format(&text, "%s%s %s at %s", index == 0 ? "" : ", ", text_of(entity, "key"),
-                             text_of(entity, "why"), text_of(entity, "at"));
+        buffer_append_format(&text, "%s%s %s at %s", index == 0 ? "" : ", ",
+                             text_of(entity, "entity_key"), text_of(entity, "reason"),
+                             text_of(entity, "service"));
     }
     json_decref(line);
     return finish(&text);

@@ -197,6 +197,16 @@ find . \( -name build -o -name .git -o -name node_modules -o -name target \) -pr
         xargs awk -f tests/tidy/twice.awk || echo "twice.awk failed"
 } | report "no six lines stand in two back ends"
 
+# One name for one thing in all JSON. What `keepstep config` prints are the configuration's own keys.
+mapfile -t printing < <(sources operate | grep -vx operate/config_command.c)
+{
+    awk -f tests/tidy/json_names.awk docs/JSON.md "${printing[@]}" || echo "json_names.awk failed"
+} | report "what is printed as JSON has the names of docs/JSON.md"
+
+# The page's empty list has names that it has elsewhere.
+grep -nE 'buffer_append_(text|format)\(.*\\"[a-z0-9_]+\\":' "${printing[@]}" |
+    grep -vF '{\"records\":[],' | report "names in JSON are written by operate/member.c"
+
 grep -nE "[ 	]+$" "${files[@]}" | report "no white space at the end of a line"
 
 # Else a program would miss the runs that are meant for it.

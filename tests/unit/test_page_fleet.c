@@ -216,16 +216,16 @@ static void what_is_parked_beyond_the_list_is_said_to_be_there(void **state)
               "[\"order\",0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]");
     const char *json = fleet_json(&world, &many);
     expect(json, "\"set_aside\":null,\"parked\":16,\"parked_is_minimum\":true");
-    expect(json, "\"durable_behind\":0,\"parked\":16,\"parked_is_minimum\":true");
+    expect(json, "\"durable_lag_records\":0,\"parked\":16,\"parked_is_minimum\":true");
     take_copy(&world.members, "complete", "", LOG_END,
               "[\"order\",0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]],"
               "\"parked_totals\":[[\"order\",0,37]");
     json = fleet_json(&world, &exact);
     expect(json, "\"set_aside\":null,\"parked\":37,\"parked_is_minimum\":false");
-    expect(json, "\"durable_behind\":0,\"parked\":37,\"parked_is_minimum\":false");
+    expect(json, "\"durable_lag_records\":0,\"parked\":37,\"parked_is_minimum\":false");
     take_copy(&world.members, "complete", "", LOG_END, "[\"order\",0,1,2]");
     expect(fleet_json(&world, &few),
-           "\"durable_behind\":0,\"parked\":2,\"parked_is_minimum\":false");
+           "\"durable_lag_records\":0,\"parked\":2,\"parked_is_minimum\":false");
     end(&world);
 }
 

@@ -87,7 +87,7 @@ static void rates_are_differences_over_the_time_between_two_values(void **state)
     }
     assert_string_equal(values_of(of, HISTORY_QUARTER, "applied_per_s", -1), "[null,10,20,30]");
     assert_string_equal(values_of(of, HISTORY_QUARTER, "published_per_s", -1), "[null,2,2,2]");
-    assert_string_equal(values_of(of, HISTORY_QUARTER, "outbox_pending", -1), "[0,0,1,2]");
+    assert_string_equal(values_of(of, HISTORY_QUARTER, "outbox_waiting", -1), "[0,0,1,2]");
     assert_string_equal(values_of(of, HISTORY_HOUR, "applied_per_s", -1), "[null]");
     /* After a pause of ten steps the rate is the mean of the pause. */
     atomic_fetch_add(&of->agent.events_applied, 1100 - 200);
@@ -123,7 +123,7 @@ static void what_is_not_known_is_null(void **state)
     step(of);
     assert_string_equal(values_of(of, HISTORY_QUARTER, "lag_records", 0), "[null,null]");
     assert_string_equal(values_of(of, HISTORY_QUARTER, "lag_records", 1), "[null,null]");
-    assert_string_equal(values_of(of, HISTORY_QUARTER, "outbox_pending", -1), "[null,null]");
+    assert_string_equal(values_of(of, HISTORY_QUARTER, "outbox_waiting", -1), "[null,null]");
     assert_string_equal(values_of(of, HISTORY_QUARTER, "commit_to_applied_p50_s", -1),
                         "[null,null]");
     double p50_s = 0;

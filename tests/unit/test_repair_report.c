@@ -90,7 +90,7 @@ static void each_state_has_its_word_and_code(void **state)
         begin(&test);
         add(&test, "1", cases[i].state, DIFFERENCE_VALUE, cases[i].reason);
         expect_text(&test, test_format("  1   %s\n", cases[i].text));
-        expect_json(&test, test_format("{\"key\":\"1\",\"what\":\"%s\"", cases[i].json));
+        expect_json(&test, test_format("{\"entity_key\":\"1\",\"outcome\":\"%s\"", cases[i].json));
         assert_int_equal(repair_exit_code(&test.repair), cases[i].code);
         end(&test);
     }
@@ -110,7 +110,7 @@ static void a_dry_run_says_what_would_be_done(void **state)
     add(&test, "3", REPAIR_PENDING, DIFFERENCE_EXTRA, NULL);
     expect_text(&test, "  0   not known yet: it waits\n  1   would be repaired\n"
                        "  2   would be created\n  3   would be deleted\n");
-    expect_json(&test, "{\"key\":\"3\",\"what\":\"deleted\",\"reason\":null}");
+    expect_json(&test, "{\"entity_key\":\"3\",\"outcome\":\"deleted\",\"reason\":null}");
     expect_json(&test, "\"dry_run\":true");
     assert_int_equal(repair_exit_code(&test.repair), EX_DATAERR);
     end(&test);
@@ -130,11 +130,11 @@ static void what_is_published_anew_has_its_own_words(void **state)
     expect_lines(&test, " of shop, through the log, compared with billing\n",
                  "  1   would be published\n  2   would be published\n"
                  "  3   its delete would be published\n");
-    expect_json(&test, "{\"key\":\"2\",\"what\":\"published\",\"reason\":null}");
-    expect_json(&test, "{\"key\":\"3\",\"what\":\"delete_published\",\"reason\":null}");
+    expect_json(&test, "{\"entity_key\":\"2\",\"outcome\":\"published\",\"reason\":null}");
+    expect_json(&test, "{\"entity_key\":\"3\",\"outcome\":\"delete_published\",\"reason\":null}");
     expect_json(&test, "\"publish\":true,\"dry_run\":true");
     test.options.copy = NULL;
-    expect_json(&test, "\"copy\":null,\"source\":\"shop\"");
+    expect_json(&test, "\"service\":null,\"source\":\"shop\"");
     test.repair.count = 0;
     expect_lines(&test, " of shop, through the log\n", "  equal: nothing to repair\n");
     end(&test);

@@ -95,8 +95,9 @@ static void bytes_that_are_no_text_are_shown_in_base64(void **state)
         "{\"topic\":\"order\",\"partition\":2,\"offset\":7,\"tstype\":\"create\",\"ts\":5,"
         "\"broker\":1,\"headers\":{\"n_base64\":\"/w==\",\"a\\\"b\":\"v\"},\"key\":\"k\","
         "\"payload_base64\":\"/wA=\",\"keepstep\":{\"what\":\"UNREADABLE\",\"entity_type\":null,"
-        "\"entity_key\":null,\"id\":null,\"source\":null,\"incarnation\":null,\"sequence\":null,"
-        "\"time\":null,\"error\":\"not \\u001bJSON\"}}\n");
+        "\"entity_key\":null,\"event_id\":null,\"source\":null,\"incarnation\":null,\"sequence\":"
+        "null,"
+        "\"created_at\":null,\"error\":\"not \\u001bJSON\"}}\n");
     buffer_reset(&out);
     tail_append_text(&shown, &out);
     assert_string_equal(buffer_text(&out), "1970-01-01T00:00:00.005000Z  UNREADABLE  k  not ?JSON"

@@ -191,13 +191,13 @@ static void it_is_fulfilled_or_unknown_when_the_time_is_over(void **state)
     server_run(&server);
     int64_t begun_us = clock_monotonic_us();
     expect_soon(&server, "token=" TOKEN "&at=quorum&timeout_ms=300",
-                "{\"state\":\"unknown\",\"why\":\"somebody lacks it\",\"control_offset\":12}\n");
+                "{\"state\":\"unknown\",\"reason\":\"somebody lacks it\",\"control_offset\":12}\n");
     assert_true(clock_monotonic_us() - begun_us >= 300000);
     int peer = begin(&server, "token=" TOKEN "&at=all&timeout_ms=60000");
     clock_sleep_us(200000);
     atomic_store(&elsewhere, ANSWER_YES);
     expect_end(peer, "HTTP/1.1 200 ",
-               "{\"state\":\"fulfilled\",\"why\":null,\"control_offset\":12}\n");
+               "{\"state\":\"fulfilled\",\"reason\":null,\"control_offset\":12}\n");
     expect(&server, "at=billing&token=shop%2F0193583c-0000-7000-8000-000000000001%2Forder:0%3D7",
            200, "\"fulfilled\"");
     atomic_store(&here, ANSWER_YES);
@@ -231,7 +231,8 @@ static void what_cannot_be_asked_is_refused(void **state)
     atomic_store(&elsewhere, ANSWER_NEVER);
     expect(&server, "token=" TOKEN "&at=bill", 503, "nothing can be asked here");
     atomic_store(&elsewhere, ANSWER_RETRY);
-    expect_soon(&server, "token=" TOKEN "&at=bill&timeout_ms=200", "\"why\":\"the database or the");
+    expect_soon(&server, "token=" TOKEN "&at=bill&timeout_ms=200",
+                "\"reason\":\"the database or the");
     server.control_topic[0] = '\0';
     expect(&server, "token=" TOKEN "&at=all", 503, "only at=self");
     server_stop(&server);

@@ -53,8 +53,8 @@ const WORDS = {
 const LONG_REASON = 130; // characters; such an answer gets more room
 
 function create(question) {
-    const { title, about, section } = QUESTIONS[question.id];
-    const head = `question-${question.id}`;
+    const { title, about, section } = QUESTIONS[question.question];
+    const head = `question-${question.question}`;
     return element(
         "article",
         { class: "question", "aria-labelledby": head },
@@ -79,21 +79,21 @@ function update(node, question) {
     setText(node.querySelector(".reason"), question.reason);
     node.classList.toggle("long", question.reason.length > LONG_REASON);
     const next = node.querySelector(".command");
-    next.hidden = question.command === null;
-    showCommand(next, question.command ?? "");
+    next.hidden = question.next === null;
+    showCommand(next, question.next ?? "");
 }
 
 let told = null;
 
 /** Says changed verdicts to readers of the screen. */
 function tell(questions) {
-    const now = new Map(questions.map((question) => [question.id, question.verdict]));
+    const now = new Map(questions.map((question) => [question.question, question.verdict]));
     if (told !== null) {
         const changes = questions
-            .filter((question) => told.get(question.id) !== question.verdict)
+            .filter((question) => told.get(question.question) !== question.verdict)
             .map(
                 (question) =>
-                    `${QUESTIONS[question.id].title} ${WORDS[question.verdict] ?? WORDS.unknown}.`,
+                    `${QUESTIONS[question.question].title} ${WORDS[question.verdict] ?? WORDS.unknown}.`,
             );
         if (changes.length > 0) {
             setText(byId("told"), changes.join(" "));
@@ -113,8 +113,8 @@ function showOverall(service, verdict) {
 }
 
 export function showAnswers(state) {
-    const questions = state.questions.filter((question) => question.id in QUESTIONS);
-    showList(byId("questions"), questions, { key: (question) => question.id, create, update });
+    const questions = state.questions.filter((question) => question.question in QUESTIONS);
+    showList(byId("questions"), questions, { key: (question) => question.question, create, update });
     const worst = Math.max(
         ...questions.map((question) => VERDICTS.indexOf(question.verdict)),
         VERDICTS.indexOf("ok"),

@@ -38,8 +38,13 @@ function catchUp(state) {
 }
 
 function outbox(state) {
-    const { pending, in_flight: inFlight, set_aside: setAside, oldest_s: oldest } = state.outbox;
-    if (pending === null && state.relay === null) {
+    const {
+        waiting,
+        in_flight: inFlight,
+        set_aside: setAside,
+        oldest_unacknowledged_s: oldest,
+    } = state.outbox;
+    if (waiting === null && state.relay_state === null) {
         return { value: "–", note: "no relay runs here" };
     }
     const notes = [`${count(inFlight)} on the way`, `${count(setAside)} set aside`];
@@ -49,20 +54,20 @@ function outbox(state) {
     if (state.outbox.transactions === "whole") {
         notes.push("whole transactions");
     }
-    return { value: count(pending), note: notes.join(", ") };
+    return { value: count(waiting), note: notes.join(", ") };
 }
 
-function parkedNote({ records, held, waiting }) {
-    if (records === null) {
+function parkedNote({ parked, parked_held: held, parked_waiting: waiting }) {
+    if (parked === null) {
         return "the database does not say";
     }
-    return records === 0
+    return parked === 0
         ? "every change was applied"
         : `${count(held)} for you, ${count(waiting)} tried again by itself`;
 }
 
 function figures(state) {
-    const { rates, latency, parked } = state;
+    const { rates, latency } = state;
     return [
         {
             name: "Applied",
@@ -81,10 +86,10 @@ function figures(state) {
         {
             name: "Published",
             value: rate(rates.published_per_s),
-            note: RELAY[state.relay] ?? "no relay runs here",
+            note: RELAY[state.relay_state] ?? "no relay runs here",
         },
         { name: "Outbox waits", ...outbox(state) },
-        { name: "Parked", value: count(parked.records), note: parkedNote(parked) },
+        { name: "Parked", value: count(state.parked), note: parkedNote(state) },
     ];
 }
 

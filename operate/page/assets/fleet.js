@@ -50,19 +50,19 @@ function stateOfService(service) {
     if (service.silent) {
         return { verdict: "unknown", text: "silent; the numbers are its last ones" };
     }
-    if (service.lag_seconds === null) {
+    if (service.lag_s === null) {
         return { verdict: "ok", text: "runs" };
     }
-    return isFresh(service.lag_seconds)
+    return isFresh(service.lag_s)
         ? { verdict: "ok", text: "in step" }
         : { verdict: "behind", text: "behind" };
 }
 
-function rowsOf(rows) {
+function rowsOf(copy) {
     return [
-        [rows.different, "differ"],
-        [rows.missing, "missing"],
-        [rows.extra, "too many"],
+        [copy.differs, "differ"],
+        [copy.missing, "missing"],
+        [copy.extra, "too many"],
     ]
         .filter(([number]) => number > 0)
         .map(([number, word]) => `${count(number)} ${word}`)
@@ -75,14 +75,13 @@ function compared(copy) {
             verdict: "stopped",
             text: "different",
             notes: [
-                rowsOf(copy.rows),
-                copy.verified === null ? "" : `compared ${ago(copy.verified)}`,
+                rowsOf(copy),
+                copy.verified_at === null ? "" : `compared ${ago(copy.verified_at)}`,
             ],
         };
     }
     if (copy.verdict === "equal") {
-        const leftOut =
-            copy.rows.left_out > 0 ? `${plural(copy.rows.left_out, "row")} left out` : "";
+        const leftOut = copy.left_out > 0 ? `${plural(copy.left_out, "row")} left out` : "";
         return {
             verdict: "ok",
             text: "equal",
@@ -90,7 +89,7 @@ function compared(copy) {
                 copy.equal_since === null
                     ? ""
                     : `since ${ago(copy.equal_since).replace(" ago", "")}`,
-                `compared ${ago(copy.verified)}`,
+                `compared ${ago(copy.verified_at)}`,
                 leftOut,
             ],
         };
@@ -146,11 +145,11 @@ function lagOf(copy, type) {
         return copy.service === type.publisher ? "publishes it" : "";
     }
     const lag =
-        copy.lag_seconds === null && copy.lag_records !== null
+        copy.lag_s === null && copy.lag_records !== null
             ? `${plural(copy.lag_records, "record")} behind`
-            : copy.lag_seconds === 0
+            : copy.lag_s === 0
               ? "no lag"
-              : `lag ${duration(copy.lag_seconds)}`;
+              : `lag ${duration(copy.lag_s)}`;
     return [lag, copy.parked > 0 ? `${parkedOf(copy)} parked` : "", retentionOf(copy)]
         .filter((text) => text !== "")
         .join(", ");
@@ -181,8 +180,8 @@ function showServices(services) {
             setText(row.querySelector("th"), nameOf(service));
             updateState(row.querySelector(".state"), stateOfService(service));
             const texts = [
-                duration(service.lag_seconds),
-                count(service.outbox_pending),
+                duration(service.lag_s),
+                count(service.waiting),
                 count(service.set_aside),
                 parkedOf(service),
                 `${duration(Math.round(service.seen_s))} ago`,
@@ -251,7 +250,7 @@ function showMatrix(fleet) {
     const columns = joinColumns(columnsOf(fleet));
     showHead(fleet, columns);
     showList(byId("matrix-rows"), fleet.types, {
-        key: ({ type, topic }) => `${type} ${topic}`,
+        key: ({ entity_type: name, topic }) => `${name} ${topic}`,
         create: (type) =>
             element(
                 "tr",
@@ -259,7 +258,7 @@ function showMatrix(fleet) {
                 element(
                     "th",
                     { scope: "row", "data-key": "" },
-                    type.type,
+                    type.entity_type,
                     element("span", { class: "note" }),
                 ),
             ),
@@ -285,9 +284,9 @@ function showMatrix(fleet) {
 export function showFleet(fleet) {
     setText(
         byId("fleet-note"),
-        fleet.as_of === null
+        fleet.read_at === null
             ? "Not known yet: the control topic was not read, or control_topic is off."
-            : `As the services have told each other, read ${ago(fleet.as_of)}`,
+            : `As the services have told each other, read ${ago(fleet.read_at)}`,
     );
     byId("fleet-tables").hidden = fleet.services.length === 0 && fleet.types.length === 0;
     showServices(

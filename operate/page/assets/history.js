@@ -14,14 +14,14 @@ const LINES = {
     published_per_s: "published",
     commit_to_applied_p50_s: "half of them",
     commit_to_applied_p99_s: "99 of 100",
-    outbox_pending: "waiting",
+    outbox_waiting: "waiting",
 };
 
 const CHARTS = [
     {
         title: "Lag",
         least: 1,
-        names: ["lag_seconds"],
+        names: ["lag_s"],
         format: duration,
         unit: "duration",
         wide: true,
@@ -55,7 +55,7 @@ const CHARTS = [
     {
         title: "Outbox",
         least: 4,
-        names: ["outbox_pending"],
+        names: ["outbox_waiting"],
         format: count,
         unit: "count",
         note: "Changes that wait to be published",
@@ -107,7 +107,7 @@ export function showHistory(history, seconds) {
         return; // the reader has chosen another time meanwhile
     }
     const length = Math.floor(seconds / history.step_s);
-    const end = Date.parse(history.end);
+    const end = Date.parse(history.taken_at);
     const times = Array.from(
         { length },
         (_, index) => new Date(end - (length - 1 - index) * history.step_s * 1000),

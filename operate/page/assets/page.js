@@ -33,13 +33,13 @@ async function quietly(path, show) {
 }
 
 function showState(answer) {
-    const parkedBefore = state?.parked.records;
+    const parkedBefore = state?.parked;
     state = answer;
     showAnswers(state);
     showFigures(state);
     showPartitions(state);
-    setText(byId("build"), `Keepstep ${state.version}, started ${ago(state.started)}.`);
-    if (parkedBefore !== state.parked.records) {
+    setText(byId("build"), `Keepstep ${state.version}, started ${ago(state.started_at)}.`);
+    if (parkedBefore !== state.parked) {
         hurryParked();
     }
 }
@@ -52,7 +52,7 @@ async function refreshState() {
             showNoAnswer();
         }
     } else {
-        noteServerTime(answer.time);
+        noteServerTime(answer.taken_at);
         noteAnswer();
         showState(answer);
     }

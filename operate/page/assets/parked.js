@@ -153,7 +153,7 @@ async function run(id, name, title) {
     const { answer, error } = done;
     const outcome = answer === null ? undefined : OUTCOMES[answer.outcome];
     tell(
-        error ?? outcome?.(answer.id, answer.reason) ?? "The sidecar has done it.",
+        error ?? outcome?.(answer.parked_id, answer.reason) ?? "The sidecar has done it.",
         error !== null || answer.outcome === "parked_again",
     );
     byId("parked-result").focus(); // the record's buttons may go
@@ -165,7 +165,7 @@ function titleOf(record) {
 }
 
 function create(record) {
-    const { id } = record;
+    const { parked_id: id } = record;
     const details = element(
         "details",
         {},
@@ -212,7 +212,7 @@ function create(record) {
 function update(node, record) {
     const state = STATES[record.state] ?? STATES.held;
     setAttribute(node, "data-verdict", state.verdict);
-    setText(node.querySelector("h3"), `${record.id}  ${titleOf(record)}`);
+    setText(node.querySelector("h3"), `${record.parked_id}  ${titleOf(record)}`);
     showShape(node.querySelector(".shape"), state.verdict);
     setText(node.querySelector(".word"), state.text);
     setText(node.querySelector(".reason"), record.reason);
@@ -229,8 +229,8 @@ function update(node, record) {
 }
 
 /** A transaction of several changes is one entry, and is retried and skipped whole. */
-function setOf({ changes }) {
-    return changes > 1 ? `A transaction of ${count(changes)} changes, this one the first. ` : "";
+function setOf({ changeset_size: size }) {
+    return size > 1 ? `A transaction of ${count(size)} changes, this one the first. ` : "";
 }
 
 function noteOf(state, list) {
@@ -247,8 +247,8 @@ function noteOf(state, list) {
 export function showParked(state, list, error) {
     actions = state.actions;
     const badge = byId("parked-badge");
-    badge.hidden = !(state.parked.records > 0);
-    setText(badge, badge.hidden ? "" : ` ${count(state.parked.records)}`);
+    badge.hidden = !(state.parked > 0);
+    setText(badge, badge.hidden ? "" : ` ${count(state.parked)}`);
     if (list === null) {
         setText(
             byId("parked-note"),
@@ -257,7 +257,7 @@ export function showParked(state, list, error) {
         return;
     }
     setText(byId("parked-note"), noteOf(state, list));
-    showList(byId("parked-records"), list.records, { key: ({ id }) => id, create, update });
+    showList(byId("parked-records"), list.records, { key: ({ parked_id: id }) => id, create, update });
     byId("parked-more").hidden = list.more_after === null;
 }
 

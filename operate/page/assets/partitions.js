@@ -13,16 +13,16 @@ let last = [];
  * What comes and goes within seconds does not count, so that rows keep their places.
  */
 function badness(partition) {
-    if (partition.stopped) {
+    if (partition.stopped !== null) {
         return Infinity;
     }
-    if (partition.lag_seconds === null) {
+    if (partition.lag_s === null) {
         return Number.MAX_VALUE;
     }
-    if (isFresh(partition.lag_seconds)) {
+    if (isFresh(partition.lag_s)) {
         return partition.parked > 0 ? 1 : 0;
     }
-    return partition.lag_seconds;
+    return partition.lag_s;
 }
 
 function byBadness(left, right) {
@@ -34,19 +34,16 @@ function byBadness(left, right) {
 }
 
 function stateOf(partition) {
-    if (partition.stopped) {
-        return { verdict: "stopped", text: partition.reason ?? "stopped" };
+    if (partition.stopped !== null) {
+        return { verdict: "stopped", text: partition.stopped || "stopped" };
     }
-    if (partition.lag_records === null && partition.lag_seconds === null) {
-        return { verdict: "unknown", text: partition.reason ?? "not known" };
+    if (partition.lag_records === null && partition.lag_s === null) {
+        return { verdict: "unknown", text: "not known" };
     }
-    if (partition.reason !== null) {
-        return { verdict: "stalled", text: partition.reason };
-    }
-    if (partition.lag_seconds === 0 && partition.lag_records === 0) {
+    if (partition.lag_s === 0 && partition.lag_records === 0) {
         return { verdict: "ok", text: "caught up" };
     }
-    return isFresh(partition.lag_seconds)
+    return isFresh(partition.lag_s)
         ? { verdict: "ok", text: "in step" }
         : { verdict: "behind", text: "behind" };
 }
@@ -80,7 +77,7 @@ function update(row, partition) {
     showShape(row.querySelector(".shape"), verdict);
     setText(row.querySelector(".word"), text);
     const texts = [
-        duration(partition.lag_seconds),
+        duration(partition.lag_s),
         count(partition.lag_records),
         count(partition.parked),
         count(partition.applied_offset),
