@@ -489,7 +489,8 @@ static enum status agent_join_anew(struct agent *agent, struct error *err)
     return agent_connect_patiently(agent, err);
 }
 
-/** A fence was lost: to a fill, or to another agent, and then the group knows who owns what. */
+/** A fence was lost: to a fill, or to another agent, and then the group knows who owns what, and
+ * who of the same name came last. */
 static enum status agent_rejoin(struct agent *agent, struct error *err)
 {
     struct error ignored = ERROR_INIT;
@@ -498,7 +499,9 @@ static enum status agent_rejoin(struct agent *agent, struct error *err)
         feed_assign_again(agent->feed);
         return STATUS_OK;
     }
-    enum status status = feed_rejoin(agent->feed, err);
+    enum status status = feed_find_double(agent->feed, err);
+    if (status == STATUS_OK)
+        status = feed_rejoin(agent->feed, err);
     if (status != STATUS_ABORT || !feed_is_fenced(agent->feed))
         return status;
     error_clear(err);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define FEED_GROUP_MS 1000
+#define UUID_LENGTH   36
 
 static int feed_compare(const void *a, const void *b)
 {
@@ -136,6 +137,35 @@ enum status feed_find_unowned(struct feed *feed, bool *ret_found, struct error *
         *ret_found = feed_lacks_owner(feed, group);
     kafka_group_free(group);
     return status;
+}
+
+/* The coordinator makes the id of a member out of its static name, a dash and a UUID. */
+static bool feed_is_of_instance(const struct feed *feed, const char *member_id)
+{
+    size_t length = strlen(feed->instance);
+    return strncmp(member_id, feed->instance, length) == 0 && member_id[length] == '-' &&
+           strlen(member_id) == length + 1 + UUID_LENGTH;
+}
+
+enum status feed_find_double(const struct feed *feed, struct error *err)
+{
+    struct error ignored = ERROR_INIT;
+    const struct rd_kafka_group_list *group = NULL;
+    bool is_doubled = false;
+    char *own = kafka_is_mock(feed->cluster_id) ? NULL : rd_kafka_memberid(feed->handle);
+    bool is_member = own != NULL && *own != '\0';
+    if (is_member && kafka_group_describe(feed->handle, feed->group, FEED_GROUP_MS, &group,
+                                          &ignored) == STATUS_OK) {
+        for (int i = 0; i < group->groups[0].member_cnt; i++) {
+            const char *member_id = group->groups[0].members[i].member_id;
+            is_doubled = is_doubled ||
+                         (feed_is_of_instance(feed, member_id) && strcmp(member_id, own) != 0);
+        }
+    }
+    kafka_group_free(group);
+    if (own != NULL)
+        rd_kafka_mem_free(feed->handle, own);
+    return is_doubled ? feed_is_doubled(feed, err) : STATUS_OK;
 }
 
 const char *feed_group(const struct feed *feed)

@@ -204,9 +204,9 @@ static void feed_on_error(rd_kafka_t *handle, int code, const char *text, void *
 
 static enum status feed_create(struct feed *feed, const struct config *config, struct error *err)
 {
-    char instance[STORE_NAME_SIZE];
     bool mock = kafka_is_mock(feed->cluster_id);
-    (void)snprintf(instance, sizeof instance, "%.200s-%.40s", feed->group, config->instance);
+    (void)snprintf(feed->instance, sizeof feed->instance, "%.200s-%.40s", feed->group,
+                   config->instance);
     const struct text_pair defaults[] = {
         {"topic.metadata.refresh.interval.ms", FEED_METADATA_MS},
         {"fetch.wait.max.ms", "50"},
@@ -224,7 +224,7 @@ static enum status feed_create(struct feed *feed, const struct config *config, s
         {"isolation.level", "read_committed"},
         {"enable.partition.eof", "true"},
         {"partition.assignment.strategy", "range"},
-        {"group.instance.id", instance}, /* the last: not for a mock cluster */
+        {"group.instance.id", feed->instance}, /* the last: not for a mock cluster */
     };
     const struct kafka_settings layers[] = {KAFKA_SETTINGS(defaults),
                                             {config->kafka, config->kafka_count},
@@ -367,6 +367,14 @@ static void feed_read_record(struct feed *feed, struct feed_event *event)
         feed_refill(feed);
 }
 
+enum status feed_is_doubled(const struct feed *feed, struct error *err)
+{
+    return error_set_native(error_config(err), STATUS_FATAL, RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID,
+                            "another agent of group '%s' runs under the same instance name; "
+                            "give each its own `instance:`",
+                            feed->group);
+}
+
 /** The group has fenced this member. After an outage its own earlier session may be the cause, so
  * it joins anew once. If another agent has the same name, one of the two is fenced again, and ends.
  */
@@ -377,10 +385,7 @@ static enum status feed_fenced(struct feed *feed, struct error *err)
     if (feed->fenced)
         return error_set(err, STATUS_ABORT,
                          "the group has put this member out after an outage of the brokers");
-    return error_set_native(error_config(err), STATUS_FATAL, RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID,
-                            "another agent of group '%s' runs under the same instance name; "
-                            "give each its own `instance:`",
-                            feed->group);
+    return feed_is_doubled(feed, err);
 }
 
 enum status feed_fatal(struct feed *feed, rd_kafka_resp_err_t code, const char *text,

@@ -181,6 +181,11 @@ enum status feed_find_topics(struct feed *feed, bool *ret_found, struct error *e
  * @return OK with whether there is one: feed_rejoin(); RETRY. */
 enum status feed_find_unowned(struct feed *feed, bool *ret_found, struct error *err) MUST_CHECK;
 
+/** See whether another agent has joined the group under this one's name. It stays: who joined again
+ * would put it out.
+ * @return OK, also where the group does not say; FATAL with exit code 78: it has. */
+enum status feed_find_double(const struct feed *feed, struct error *err) MUST_CHECK;
+
 /** Give all partitions up, and join the group again for all topics that exist.
  * @return OK; RETRY; FATAL; ABORT where feed_is_fenced(). */
 enum status feed_rejoin(struct feed *feed, struct error *err) MUST_CHECK;

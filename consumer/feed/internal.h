@@ -29,6 +29,7 @@ struct feed {
     struct feed_topic *described;
     size_t topic_count;
     char group[FEED_GROUP_SIZE];
+    char instance[STORE_NAME_SIZE]; /* the static name in the group */
     char cluster_id[STORE_NAME_SIZE];
     enum feed_event_type rebalance; /* FEED_ASSIGN or FEED_REVOKE waits for its answer; FEED_NONE */
     struct feed_position *assigned; /* by the last rebalance; names are those of `described` */
@@ -56,6 +57,9 @@ void feed_note_cut_off(struct feed *feed);
  * @return FATAL; ABORT where feed_is_fenced(). */
 enum status feed_fatal(struct feed *feed, rd_kafka_resp_err_t code, const char *text,
                        struct error *err) MUST_CHECK;
+
+/** Say that another agent has this one's name. @return FATAL with exit code 78. */
+enum status feed_is_doubled(const struct feed *feed, struct error *err) MUST_CHECK;
 
 /** Make librdkafka fetch at once where its queue was full; by itself it waits up to a second. */
 void feed_refill(struct feed *feed);

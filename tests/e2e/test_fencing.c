@@ -101,21 +101,24 @@ static void a_zombie_agent_changes_no_row_after_its_takeover(void **state)
 }
 
 struct twins {
+    const struct sidecar *shop;
     struct process *all[2];
     struct process *ended;
 };
 
+/* Changes come meanwhile, so that who has lost its partitions hears of it from the database. */
 static bool one_has_ended(void *context)
 {
     struct twins *twins = context;
+    (void)sqlite_text(twins->shop->database, "UPDATE items SET amount=amount+1");
     for (size_t i = 0; i < 2 && twins->ended == NULL; i++)
         twins->ended = process_running(twins->all[i]) ? NULL : twins->all[i];
     return twins->ended != NULL;
 }
 
-/* Mostly the first one. Where it hears from the database, before it hears from the group, that it
- * has lost its partitions, it joins again, and so the second one is put out. */
-static void of_the_same_instance_twice_one_ends_with_exit_code_78(void **state)
+/* Whether it hears first from the group or from the database that it has lost its partitions: if it
+ * joined again, the second one would be put out. */
+static void of_the_same_instance_twice_the_first_ends_with_exit_code_78(void **state)
 {
     (void)state;
     struct kafka *kafka = kafka_start();
@@ -126,11 +129,15 @@ static void of_the_same_instance_twice_one_ends_with_exit_code_78(void **state)
     sidecar_begin(&billing);
     write_items(&shop, 1, 2);
     sidecar_assert_equal(&shop, &billing, "items", 20000);
-    struct twins twins = {.all = {billing.process}};
+    struct twins twins = {.shop = &shop, .all = {billing.process}};
     sidecar_start(&billing, NULL);
     twins.all[1] = billing.process;
     assert_true(test_wait(one_has_ended, &twins, 30000));
     assert_int_equal(process_wait(twins.ended, 1000), 78);
+    /* After an outage its own earlier session may be the cause, so it joins anew once. */
+    if (twins.ended != twins.all[0] &&
+        strstr(process_errors(twins.all[0]), "after an outage of the brokers") == NULL)
+        test_fail("the newcomer has ended: %s", process_errors(twins.ended));
     billing.process = twins.all[twins.ended == twins.all[0]];
     write_items(&shop, 11, 2);
     sidecar_assert_equal(&shop, &billing, "items", 30000);
@@ -392,7 +399,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(a_zombie_agent_changes_no_row_after_its_takeover, 200),
-        TEST_WITH_LIMIT(of_the_same_instance_twice_one_ends_with_exit_code_78, 120),
+        TEST_WITH_LIMIT(of_the_same_instance_twice_the_first_ends_with_exit_code_78, 120),
         TEST_WITH_LIMIT(two_agents_of_one_group_share_the_partitions_through_rebalances, 240),
         TEST_WITH_LIMIT(of_two_relays_on_one_outbox_one_publishes, 180),
         TEST_WITH_LIMIT(a_restored_service_database_is_noticed_before_it_publishes, 120),
