@@ -43,15 +43,18 @@ void compare_drop_participant(struct compare *compare, size_t index, const char 
         compare_drop(compare, index, "%s", reason);
 }
 
-/* SQLite keeps a text and a blob with the same bytes as two keys. Nobody can say which row is
- * meant. */
+/* SQLite keeps a text and a blob with the same bytes as two keys, and a published table need not
+ * have a unique key. Nobody can say which row is meant. */
 void compare_drop_doubled(struct compare *compare, struct slice key)
 {
     char reason[COMPARE_REASON_SIZE];
     int length = key.length < DOUBLED_KEY_MAX ? (int)key.length : DOUBLED_KEY_MAX;
     (void)snprintf(reason, sizeof reason,
-                   "several of its rows are read with the key %.*s: correct its type", length,
-                   key.data);
+                   "several of its rows are read with the key %.*s: correct its type, or leave one "
+                   "row",
+                   length, key.data);
+    for (size_t i = 1; i < compare->options->count; i++)
+        compare->result->copies[i].is_doubled |= compare->asked == 0 || compare->asked == i;
     compare_drop_participant(compare, compare->asked, reason);
 }
 

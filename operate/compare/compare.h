@@ -47,6 +47,8 @@ enum copy_state { COPY_EQUAL, COPY_DIFFERENT, COPY_NOT_COMPARED };
 struct copy_result {
     enum copy_state state;
     char reason[COMPARE_REASON_SIZE]; /* why it was not compared, or not to the end; "": it was */
+    bool is_doubled; /* it is that several rows are read with one key: waiting does not change that
+                      */
     bool is_private; /* it is a client library's text, which can name hosts and logins */
     uint64_t counts[DIFFERENCE_KINDS];
     bool is_partial;                /* more differences than were counted */

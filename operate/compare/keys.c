@@ -60,25 +60,23 @@ static enum status keys_visit(void *context, const struct answered_row *row, str
 {
     struct key_round *round = context;
     struct compare *compare = round->compare;
+    (void)err;
     struct left_entity *entity = left_out_find(&compare->result->left_out, row->key);
     if (entity == NULL || !entity->is_asked)
         return STATUS_OK;
-    bool is_doubled = compare->asked == 0
-                          ? entity->is_at_reference
-                          : (entity->answered & participant_bit(compare->asked)) != 0;
-    if (is_doubled)
+    participant_mask bit = participant_bit(compare->asked);
+    if (compare->asked == 0 && entity->is_at_reference)
         compare_drop_doubled(compare, row->key);
     if (compare->asked == 0) {
         entity->is_at_reference = true;
         entity->reference_digest = row->digest;
         return STATUS_OK;
     }
-    entity->answered |= participant_bit(compare->asked);
-    if (!entity->is_at_reference)
-        return compare_note(compare, compare->asked, DIFFERENCE_EXTRA, entity->key, err);
-    return entity->reference_digest == row->digest
-               ? STATUS_OK
-               : compare_note(compare, compare->asked, DIFFERENCE_VALUE, entity->key, err);
+    entity->doubled |= entity->answered & bit;
+    entity->answered |= bit;
+    if (!entity->is_at_reference || entity->reference_digest != row->digest)
+        entity->differs |= bit;
+    return STATUS_OK;
 }
 
 /* Asks a participant for the keys of the round. @return whether it answered. */
@@ -99,6 +97,24 @@ static bool keys_ask(struct key_round *round, size_t index)
     return compare_is_answered(compare, index, status, &err);
 }
 
+/* What was found of an entity that the copy was asked for. Of a key that several rows have nothing
+ * is known: a repair would change one of them by that key, and not the one that differs. */
+static enum status keys_judge(struct compare *compare, const struct left_entity *entity,
+                              size_t copy, struct error *err)
+{
+    participant_mask bit = participant_bit(copy);
+    bool is_there = (entity->answered & bit) != 0;
+    if ((entity->doubled & bit) != 0)
+        compare_drop_doubled(compare, entity->key);
+    else if (entity->is_at_reference && !is_there)
+        return compare_note(compare, copy, DIFFERENCE_MISSING, entity->key, err);
+    else if ((entity->differs & bit) != 0)
+        return compare_note(compare, copy,
+                            entity->is_at_reference ? DIFFERENCE_VALUE : DIFFERENCE_EXTRA,
+                            entity->key, err);
+    return STATUS_OK;
+}
+
 /* After a copy's answers: what it did not answer is missing, and all that was asked is compared. */
 static enum status keys_conclude(struct compare *compare, size_t index, struct error *err)
 {
@@ -107,10 +123,9 @@ static enum status keys_conclude(struct compare *compare, size_t index, struct e
     enum status status = STATUS_OK;
     for (size_t i = 0; status == STATUS_OK && i < left_out->count; i++) {
         struct left_entity *entity = &left_out->entities[i];
-        if (!entity->is_asked || (keys_copies(compare, entity) & bit) == 0)
+        if (!entity->is_asked || (entity->pending & ~entity->closed & bit) == 0)
             continue;
-        if (entity->is_at_reference && (entity->answered & bit) == 0)
-            status = compare_note(compare, index, DIFFERENCE_MISSING, entity->key, err);
+        status = keys_judge(compare, entity, index, err);
         entity->pending &= ~bit;
         if ((entity->pending & compare->comparable) == 0)
             compare->result->compared_by_key++;

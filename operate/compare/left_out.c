@@ -101,5 +101,7 @@ void left_out_open_all(struct left_out *left_out)
         entity->is_asked = false;
         entity->is_at_reference = false;
         entity->answered = 0;
+        entity->differs = 0;
+        entity->doubled = 0;
     }
 }

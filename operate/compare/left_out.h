@@ -25,6 +25,8 @@ struct left_entity {
     bool is_at_reference;
     uint64_t reference_digest;
     participant_mask answered; /* copies that have a row of it */
+    participant_mask differs;  /* … another one than the reference's */
+    participant_mask doubled;  /* … several */
 };
 
 struct left_out {

@@ -59,6 +59,7 @@ static enum status repair_begin(struct repair *repair, const struct comparison *
     if (repair->entities == NULL)
         return error_set(err, STATUS_RETRY, "no memory for the entities");
     memcpy(repair->reason, copy->reason, sizeof repair->reason);
+    repair->is_doubled = copy->is_doubled;
     for (size_t kind = 0; kind < DIFFERENCE_KINDS; kind++)
         repair->unnamed += copy->counts[kind];
     repair->unnamed -= copy->difference_count;
@@ -100,6 +101,7 @@ static struct repair_entity *repair_find(struct repair *repair, struct slice key
 static void repair_note(struct repair *repair, const struct comparison *found)
 {
     const struct copy_result *copy = &found->copies[1];
+    repair->is_doubled = repair->is_doubled || copy->is_doubled;
     for (size_t i = 0; i < found->left_out.count; i++) {
         const struct left_entity *left = &found->left_out.entities[i];
         struct repair_entity *entity = repair_find(repair, left->key);
@@ -304,6 +306,8 @@ int64_t repair_rows(const struct repair *repair)
 int repair_exit_code(const struct repair *repair)
 {
     bool differs = repair->unnamed > 0 || repair->reason[0] != '\0';
+    if (repair->is_doubled)
+        return EX_DATAERR;
     for (size_t i = 0; i < repair->count; i++) {
         const struct repair_entity *entity = &repair->entities[i];
         if (entity->state == REPAIR_REFUSED || (repair->options->dry_run && repair_is_due(entity)))

@@ -52,6 +52,7 @@ struct repair {
     char
         reason[COMPARE_REASON_SIZE]; /* why the copy was not compared, or not to the end; "": it was
                                       */
+    bool is_doubled;                 /* it is that several rows have one key */
     struct arena texts;              /* keys and reasons */
 };
 
@@ -63,7 +64,8 @@ enum status repair_run(const struct repair_options *options, struct repair *ret_
                        struct error *err) MUST_CHECK;
 void repair_done(struct repair *repair);
 
-/** @return 0 if nothing is left to repair, 65 (EX_DATAERR) if a row was refused, else 75
+/** @return 0 if nothing is left to repair, 65 (EX_DATAERR) if a row was refused or several have one
+ * key, else 75
  * (EX_TEMPFAIL); of a dry run 65 if something differs. */
 int repair_exit_code(const struct repair *repair);
 

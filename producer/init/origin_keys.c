@@ -22,6 +22,7 @@ struct keys {
     bool is_nowhere; /* no row can have the key */
     struct slice key;
     struct slice found[2]; /* payload and partition key of its row; data NULL: SQL's NULL */
+    size_t rows;           /* that the query under way has found */
     bool is_there;
     struct slice *target; /* which of `found` the query under way reads */
     struct arena arena;   /* of this key */
@@ -44,6 +45,7 @@ static enum status key_visit(void *context, struct slice key, struct slice text,
     if (!slice_equal(status == STATUS_OK ? found : key, keys->key))
         return STATUS_OK;
     keys->is_there = true;
+    keys->rows++;
     *keys->target = arena_copy(&keys->arena, text);
     return text.data != NULL && keys->target->data == NULL ? key_no_memory(err) : STATUS_OK;
 }
@@ -60,6 +62,7 @@ static enum status key_read(struct keys *keys, const struct buffer *sql, struct 
                               .visit = key_visit,
                               .context = keys};
     keys->target = target;
+    keys->rows = 0;
     *target = (struct slice){0};
     return keys->origin->key_database->query(keys->origin, &query, err);
 }
@@ -144,7 +147,9 @@ static enum status key_publish(struct keys *keys, struct origin_key *key, struct
     struct slice partition = keys->found[1];
     if (keys->is_there) {
         payload = keys->found[0];
-        if (payload.data == NULL)
+        if (keys->rows > 1)
+            key->reason = "several rows are read with this key: correct its type, or leave one row";
+        else if (payload.data == NULL)
             key->reason = "the database cannot write the row as JSON";
     } else {
         key->reason = key_lost_partition(keys, &partition);
