@@ -2,8 +2,6 @@
 #include "schemas/column_dialect.h"
 
 #define QUOTED(text) "coalesce(to_json(" text "), 'null')"
-#define OUT_OF_RANGE                                                                               \
-    "CASE WHEN isfinite({}) THEN '\"beyond the years 1 to 9999\"' ELSE '\"infinity\"' END"
 
 /* A text in E'' does not depend on standard_conforming_strings. */
 static void column_literal(struct buffer *sql, struct slice text)
@@ -18,8 +16,9 @@ static void column_literal(struct buffer *sql, struct slice text)
     buffer_append_text(sql, "'");
 }
 
-/* A value that JSON or the calendar of RFC 3339 does not have is written in words. The relay sets
- * such a row aside and names the field. */
+/* A value that JSON or the calendar of RFC 3339 does not have is written as to_json() has it, which
+ * no setting changes, so that no two of them look alike. The relay sets such a row aside and names
+ * the field. */
 const struct column_dialect column_postgresql_dialect = {
     .text = {.quote = '"',
              .join = JOIN_FORMAT,
@@ -40,14 +39,14 @@ const struct column_dialect column_postgresql_dialect = {
                                     "WHEN {} >= '0001-01-01 00:00:00+00' AND "
                                     "{} < '10000-01-01 00:00:00+00' THEN to_char({} AT TIME ZONE "
                                     "'UTC', E'\\\\\"YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"\\\\\"') "
-                                    "ELSE " OUT_OF_RANGE " END",
+                                    "ELSE to_json({} AT TIME ZONE 'UTC')::text END",
                [COLUMN_TIMESTAMP] =
                    "CASE WHEN {} IS NULL THEN 'null' "
                    "WHEN {} >= '0001-01-01 00:00:00' AND {} < '10000-01-01 00:00:00' "
                    "THEN to_char({}, E'\\\\\"YYYY-MM-DD\"T\"HH24:MI:SS.US\\\\\"') "
-                   "ELSE " OUT_OF_RANGE " END",
+                   "ELSE to_json({})::text END",
                [COLUMN_DATE] = "CASE WHEN {} IS NULL THEN 'null' "
                                "WHEN {} >= '0001-01-01' AND {} < '10000-01-01' THEN "
-                               "to_char({}, E'\\\\\"YYYY-MM-DD\\\\\"') ELSE " OUT_OF_RANGE " END",
+                               "to_char({}, E'\\\\\"YYYY-MM-DD\\\\\"') ELSE to_json({})::text END",
                [COLUMN_TIME] = QUOTED("to_char({}, 'HH24:MI:SS.US')")},
 };

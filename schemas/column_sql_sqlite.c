@@ -20,7 +20,7 @@ static const struct column_part PARTS[] = {
     {.name = "infinite",
      .text = "RAISE(ABORT, 'keepstep: an infinite number cannot be published')",
      .when = column_refuses},
-    {.name = "infinite", .text = "'\"infinite\"'"},
+    {.name = "infinite", .text = "json_quote(CAST({} AS TEXT))"},
 };
 
 /* A value whose storage class does not fit its type is written as it is. The relay sets such a row

@@ -86,8 +86,12 @@ enum status answer_row(void *context, const struct scanned_row *row, struct erro
         return error_set(err, STATUS_RETRY, "no memory for a row that differs");
     if (question->with_json)
         answered.json = buffer_slice(&answer->json);
-    for (size_t i = 0; question->with_json && i < question->columns->count; i++)
-        answered.is_unfit = answered.is_unfit ||
-                            row->values[question->columns->index[i]].kind == VALUE_UNFIT;
+    for (size_t i = 0; question->with_json && i < question->columns->count; i++) {
+        size_t index = question->columns->index[i];
+        if (answered.is_unfit || row->values[index].kind != VALUE_UNFIT)
+            continue;
+        answered.is_unfit = true;
+        answered.unfit = answer->schema->columns[index].name;
+    }
     return answer->visit(answer->context, &answered, err);
 }

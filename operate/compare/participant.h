@@ -38,6 +38,7 @@ struct answered_row {
     uint64_t digest;
     struct slice json; /* the columns that are hashed, as a JSON object; data NULL: not asked for */
     bool is_unfit;     /* with json: a value of it has no canonical form, and is a text there */
+    const char *unfit; /* the column of the first such value; NULL: not known here */
     bool is_too_large; /* json was asked for, and no message can hold it */
 };
 

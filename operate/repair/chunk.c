@@ -66,9 +66,9 @@ static enum status chunk_visit(void *context, const struct answered_row *answere
     struct repair_row *row = chunk_find(chunk, answered->key);
     if (row == NULL)
         return STATUS_OK;
-    row->row = arena_copy(&chunk->arena,
-                          answered->is_too_large ? slice_of("{}") : answered->json);
+    row->row = arena_copy(&chunk->arena, answered->is_too_large ? slice_of("{}") : answered->json);
     row->is_unfit = answered->is_unfit;
+    row->unfit = answered->unfit;
     row->is_too_large = answered->is_too_large;
     return row->row.data == NULL ? error_set(err, STATUS_RETRY, "no memory for the rows")
                                  : STATUS_OK;
@@ -157,7 +157,7 @@ static enum status chunk_run(struct chunk *chunk, struct error *err)
         status = error_set(&why, STATUS_RETRY, "source and copy know another number of partitions");
     if (status == STATUS_OK)
         status = chunk_follow(chunk, &why);
-    if (status == STATUS_FATAL && error_is_config(&why)) {
+    if (error_is_config(&why)) {
         *err = why;
         return status;
     }

@@ -250,7 +250,11 @@ static enum status row_apply(struct repair_writer *writer, const struct repair_r
     struct change change = {0};
     const struct change *const changes[] = {&change};
     if (row->is_unfit)
-        return error_set(err, STATUS_REJECT, "a value of it at %s has no canonical form",
+        return error_set(err, STATUS_REJECT,
+                         "%s%s%s of it at %s has no canonical form, so that no event carries it: "
+                         "correct the row there",
+                         row->unfit == NULL ? "a value" : "column \"",
+                         row->unfit == NULL ? "" : row->unfit, row->unfit == NULL ? "" : "\"",
                          writer->repair->options->source->name);
     if (row->is_too_large)
         return error_set(err, STATUS_REJECT,
@@ -362,15 +366,17 @@ enum status repair_write(struct repair_writer *writer, struct log_follower *foll
     int tries = 1;
     writer->follower = follower;
     enum status status = writer_try(writer, rows, count, tries, err);
-    while ((status == STATUS_RETRY || status == STATUS_ABORT) && !atomic_load(&command_stop) &&
-           tries < WRITE_TRIES_MAX && clock_monotonic_us() < until_us) {
+    while ((status == STATUS_RETRY || status == STATUS_ABORT) && !error_is_config(err) &&
+           !atomic_load(&command_stop) && tries < WRITE_TRIES_MAX &&
+           clock_monotonic_us() < until_us) {
         tries += status == STATUS_ABORT;
         if (status == STATUS_RETRY)
             clock_sleep_us(WRITE_AGAIN_US);
         error_clear(err);
         status = writer_try(writer, rows, count, tries, err);
     }
-    if (status != STATUS_OK && status != STATUS_RETRY && status != STATUS_ABORT)
+    if (error_is_config(err) ||
+        (status != STATUS_OK && status != STATUS_RETRY && status != STATUS_ABORT))
         return status;
     for (size_t i = 0; i < count; i++) {
         if (status != STATUS_OK)

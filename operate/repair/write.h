@@ -10,6 +10,7 @@ struct repair_row {
     struct repair_entity *entity;
     struct slice row;       /* the source's, as a JSON object; data NULL: it has none */
     bool is_unfit;          /* a value of it has no canonical form */
+    const char *unfit;      /* the column of that value; NULL: not known */
     bool is_too_large;      /* no message can hold it, so `row` is not it */
     bool is_open_at_source; /* so its row may be newer than the stamp */
     size_t follower_key;    /* its number among the follower's keys */

@@ -351,7 +351,9 @@ static void a_row_that_the_database_refuses_is_named(void **state)
                           "UPDATE visits SET name = x'00ff' WHERE id = 101");
     result = REPAIR(copy, source, "visit", "--key", "101");
     expect_code(&result, EX_DATAERR);
-    expect(&result, "{\"id\":101} refused: a value of it at lite has no canonical form");
+    expect(&result,
+           "{\"id\":101} refused: column \"name\" of it at lite has no canonical form, so that "
+           "no event carries it: correct the row there");
     expect_row(copy, "visits", 101, "v101\n");
     verify_write_silently(DATABASE_SQLITE, source->url, "visits",
                           "UPDATE visits SET name = 'v101' WHERE id = 101");

@@ -61,7 +61,7 @@ static void every_value_is_written_in_the_form_of_its_type_under_any_session(voi
             "\"extra\":\"{\\\"a\\\" : 1.0}\"}}\n"
             "{\"id\":1}|{\"op\":\"c\",\"before\":null,\"after\":{\"id\":1,\"name\":\"\","
             "\"price\":\"0.00000000000000000001\",\"weight\":-0.0,\"image\":null,\"paid\":null,"
-            "\"at\":\"beyond the years 1 to 9999\",\"there\":\"infinity\",\"day\":null,"
+            "\"at\":\"0044-03-15T00:00:00 BC\",\"there\":\"infinity\",\"day\":null,"
             "\"hour\":null,\"token\":null,\"extra\":null}}\n");
     }
     shop_done(&shop);
