@@ -7,6 +7,9 @@
 #define PROGRAM "`keepstep "
 
 static char advice_flags_text[ADVICE_FLAGS_SIZE];
+static const char *advice_rights_text =
+    "; `keepstep doctor` says what this login lacks, and `keepstep init --print-roles` prints what "
+    "an administrator runs to give it that";
 
 void advice_set_flags(const char *flags)
 {
@@ -16,6 +19,16 @@ void advice_set_flags(const char *flags)
 const char *advice_flags(void)
 {
     return advice_flags_text;
+}
+
+void advice_set_rights(const char *text)
+{
+    advice_rights_text = text;
+}
+
+const char *advice_rights(void)
+{
+    return advice_rights_text;
 }
 
 static void advice_add(char *out, size_t size, size_t *used, const char *text, size_t length)

@@ -18,6 +18,13 @@ const char *advice_flags(void);
  * written in backquotes: `keepstep init`. The copy is cut where `size` is too small. */
 void advice_complete(const char *text, char *out, size_t size);
 
+/** Set what an error for want of a right at a server ends with, instead of the advice for a login
+ * of the sidecar. Call once, before any thread starts. */
+void advice_set_rights(const char *text);
+
+/** @return it: "; …". */
+const char *advice_rights(void);
+
 /** Append an argument as a shell reads it back. It is quoted only where it needs quotes.
  * @return false where it does not fit; `out` is then unchanged. */
 bool advice_quote(const char *argument, char *out, size_t size);

@@ -1,6 +1,8 @@
 /* What MariaDB's error numbers mean. */
 #include "common/mariadb_session.h"
 
+#include "common/advice.h"
+
 #include <string.h>
 
 #define SERVICE_NUMBER_MIN 10000 /* all numbers of server and client are lower */
@@ -220,11 +222,26 @@ struct verdict mariadb_session_verdict(unsigned int number, const char *sqlstate
                : (struct verdict){(int)number, VERDICT_FATAL};
 }
 
+bool mariadb_session_lacks_right(unsigned int number)
+{
+    return number == ER_DBACCESS_DENIED_ERROR || number == ER_TABLEACCESS_DENIED_ERROR ||
+           number == ER_COLUMNACCESS_DENIED_ERROR || number == ER_SPECIFIC_ACCESS_DENIED_ERROR ||
+           number == ER_PROCACCESS_DENIED_ERROR;
+}
+
+static enum status mariadb_error(unsigned int number, const char *sqlstate, const char *text,
+                                 const char *what, struct error *err)
+{
+    bool lacks_right = mariadb_session_lacks_right(number);
+    return error_set_verdict(lacks_right ? error_config(err) : err,
+                             mariadb_session_verdict(number, sqlstate), what, "%s (%u)%s", text,
+                             number, lacks_right ? advice_rights() : "");
+}
+
 enum status mariadb_session_error(MYSQL *session, const char *what, struct error *err)
 {
-    unsigned int number = mysql_errno(session);
-    return error_set_verdict(err, mariadb_session_verdict(number, mysql_sqlstate(session)), what,
-                             "%s (%u)", mysql_error(session), number);
+    return mariadb_error(mysql_errno(session), mysql_sqlstate(session), mysql_error(session), what,
+                         err);
 }
 
 enum status mariadb_session_statement_error(MYSQL_STMT *statement, const char *what,
@@ -233,6 +250,6 @@ enum status mariadb_session_statement_error(MYSQL_STMT *statement, const char *w
     unsigned int number = mysql_stmt_errno(statement);
     if (number == 0) /* the session keeps an error between two rows */
         return mariadb_session_error(statement->mysql, what, err);
-    return error_set_verdict(err, mariadb_session_verdict(number, mysql_stmt_sqlstate(statement)),
-                             what, "%s (%u)", mysql_stmt_error(statement), number);
+    return mariadb_error(number, mysql_stmt_sqlstate(statement), mysql_stmt_error(statement), what,
+                         err);
 }

@@ -38,6 +38,11 @@ enum status mariadb_session_error(MYSQL *session, const char *what, struct error
 enum status mariadb_session_statement_error(MYSQL_STMT *statement, const char *what,
                                             struct error *err);
 
+/** @return whether this error number says that the login lacks a right. Such an error is RETRY,
+ * because the right may be given while a sidecar waits; a command ends with it, and with exit
+ * code 78. */
+bool mariadb_session_lacks_right(unsigned int number);
+
 /** Run one statement without parameters, and drop its rows. */
 enum status mariadb_session_execute(MYSQL *session, const char *sql, struct error *err) MUST_CHECK;
 

@@ -1,6 +1,7 @@
 /* What PostgreSQL's SQLSTATEs mean. */
 #include "common/postgresql_session.h"
 
+#include "common/advice.h"
 #include "common/connections.h"
 
 #include <stdlib.h>
@@ -129,6 +130,9 @@ enum status postgresql_session_error(PGconn *connection, const PGresult *result,
         verdict.status = STATUS_RETRY;
         verdict.connection_lost = true;
     }
-    return error_set_verdict(err, verdict, what, "%s (%s)", text == NULL ? "failed" : text,
-                             sqlstate);
+    bool lacks_right = verdict.status == STATUS_RETRY &&
+                       strcmp(sqlstate, SQLSTATE_INSUFFICIENT_PRIVILEGE) == 0;
+    return error_set_verdict(lacks_right ? error_config(err) : err, verdict, what, "%s (%s)%s",
+                             text == NULL ? "failed" : text, sqlstate,
+                             lacks_right ? advice_rights() : "");
 }

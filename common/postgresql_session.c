@@ -81,8 +81,8 @@ static const char *postgresql_advice(const char **ret_text, bool *ret_final)
     return NULL;
 }
 
-/* FATAL is what waiting cannot cure: wrong credentials, a missing database, options that libpq
- * refuses. */
+/* FATAL is what waiting cannot cure: wrong credentials, a missing database or right, options that
+ * libpq refuses. */
 static enum status postgresql_refused(PGconn *connection, struct error *err)
 {
     const char *text = PQerrorMessage(connection);
@@ -91,7 +91,8 @@ static enum status postgresql_refused(PGconn *connection, struct error *err)
     struct verdict verdict = {0, VERDICT_LOST};
     bool known = postgresql_refused_state(text, sqlstate);
     bool final = postgresql_option_refused(connection) || PQconnectionNeedsPassword(connection) ||
-                 (known && (strncmp(sqlstate, "28", 2) == 0 || strcmp(sqlstate, "3D000") == 0));
+                 (known && (strncmp(sqlstate, "28", 2) == 0 || strcmp(sqlstate, "3D000") == 0 ||
+                            strcmp(sqlstate, SQLSTATE_INSUFFICIENT_PRIVILEGE) == 0));
     if (known)
         verdict.native_code = postgresql_sqlstate_code(sqlstate);
     else

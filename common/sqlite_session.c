@@ -1,7 +1,10 @@
 /* Opens SQLite databases, runs statements, and translates SQLite's result codes. */
 #include "common/sqlite_session.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <unistd.h>
 
 /* An extended code precedes its primary code. A code that is not listed is FATAL. */
@@ -48,8 +51,36 @@ static bool sqlite_session_is_for_a_while(int code, const char *text)
            strncmp(text, ERROR_TRY_AGAIN, strlen(ERROR_TRY_AGAIN)) == 0;
 }
 
-enum status sqlite_session_code_error(sqlite3 *database, int code, const char *what,
-                                      struct error *err)
+static bool sqlite_session_refuses(const char *path, int mode)
+{
+    return access(path, mode) != 0 && (errno == EACCES || errno == EROFS);
+}
+
+/* @return whether the file or its folder refuses this user. A file that was moved away is another
+ * matter. */
+static bool sqlite_session_lacks_right(const char *path, int code)
+{
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    (void)snprintf(folder, sizeof folder, "%.*s", slash == NULL ? 1 : (int)(slash - path) + 1,
+                   slash == NULL ? "." : path);
+    switch (code & 0xff) {
+    case SQLITE_READONLY:
+        return code != SQLITE_READONLY_DBMOVED;
+    case SQLITE_PERM:
+        return true;
+    case SQLITE_CANTOPEN:
+    case SQLITE_IOERR:
+        return sqlite_session_refuses(path, F_OK) || sqlite_session_refuses(path, R_OK | W_OK) ||
+               sqlite_session_refuses(folder, W_OK | X_OK);
+    default:
+        return false;
+    }
+}
+
+/* @param path  of the file; NULL: it is not known. */
+static enum status sqlite_session_fail(sqlite3 *database, const char *path, int code,
+                                       const char *what, struct error *err)
 {
     const char *text = database != NULL && sqlite3_extended_errcode(database) == code
                            ? sqlite3_errmsg(database)
@@ -60,7 +91,20 @@ enum status sqlite_session_code_error(sqlite3 *database, int code, const char *w
     struct verdict verdict = sqlite_session_verdict(code);
     if (sqlite_session_is_for_a_while(code, text))
         verdict = (struct verdict){code, VERDICT_RETRY};
+    if (path != NULL && *path != '\0' && sqlite_session_lacks_right(path, code))
+        return error_set_verdict(error_config(err), verdict, what,
+                                 "%s; user %ld must be able to write the file %s and its folder: "
+                                 "`ls -ld` shows who can; give it that, or run this as another "
+                                 "user",
+                                 text, (long)geteuid(), path);
     return error_set_verdict(err, verdict, what, "%s", text);
+}
+
+enum status sqlite_session_code_error(sqlite3 *database, int code, const char *what,
+                                      struct error *err)
+{
+    const char *path = database == NULL ? NULL : sqlite3_db_filename(database, "main");
+    return sqlite_session_fail(database, path, code, what, err);
 }
 
 enum status sqlite_session_error(sqlite3 *database, const char *what, struct error *err)
@@ -101,14 +145,15 @@ enum status sqlite_session_open(const char *path, int flags, sqlite3 **ret_datab
     int code = sqlite3_open_v2(path, &database, flags | SQLITE_OPEN_NOMUTEX, NULL);
     enum status status;
 
-    if (code != SQLITE_OK && access(path, F_OK) != 0) {
+    bool makes = (flags & SQLITE_OPEN_CREATE) != 0;
+    if (code != SQLITE_OK && !makes && access(path, F_OK) != 0 && errno == ENOENT) {
         status = error_set(err, STATUS_RETRY,
                            "there is no database: run `keepstep init`, or check `database:` in "
                            "the configuration");
         goto out;
     }
     if (code != SQLITE_OK) {
-        status = sqlite_session_code_error(database, code, "open", err);
+        status = sqlite_session_fail(database, path, code, "open", err);
         goto out;
     }
     (void)sqlite3_extended_result_codes(database, 1);

@@ -63,6 +63,13 @@ void command_advise_flags(const struct command_line *line)
     advice_set_flags(fits ? flags : "");
 }
 
+void command_needs_owner(void)
+{
+    advice_set_rights("; this needs the login that owns the service's tables, in MariaDB one with "
+                      "all privileges on the database: give it in `database:` or "
+                      "KEEPSTEP_DATABASE, and run the command again");
+}
+
 void command_print_sql(const char *comment, const char *sql)
 {
     int length = (int)strlen(sql);

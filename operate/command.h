@@ -73,6 +73,9 @@ int command_word_length(const char *argument);
 /** Let every command that a text names from now on have the flags of this one, quoted. */
 void command_advise_flags(const struct command_line *line);
 
+/** Let an error for want of a right advise another login than one of the sidecar's roles. */
+void command_needs_owner(void);
+
 /** Print a line on stderr, without control characters; commands in backquotes are completed. */
 void command_say(const char *format, ...) PRINTF_LIKE(1, 2);
 

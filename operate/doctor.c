@@ -1,6 +1,8 @@
 /* `keepstep doctor`: looks at all that a service's sidecar needs, and changes nothing. */
 #include "operate/doctor/doctor.h"
 
+#include "common/advice.h"
+
 #include <stdio.h>
 #include <sysexits.h>
 
@@ -16,6 +18,7 @@ static int doctor_command_run(const struct command *command, int argc, char **ar
     int code = command_parse(command, argc, argv, &line);
     if (code >= 0)
         return code;
+    advice_set_rights("; see the lines on this login's rights");
     buffer_init(&out, DOCTOR_OUTPUT_MAX);
     enum status status = doctor_init(&doctor, &line, &err);
     if (status == STATUS_OK) {

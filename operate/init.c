@@ -207,6 +207,7 @@ static int init_run(const struct command *command, int argc, char **argv)
         return code;
     if (!init_flags_agree(&line))
         return EX_USAGE;
+    command_needs_owner();
     const struct init_options options = {
         .print_sql = line.flags[INIT_PRINT_SQL] != NULL,
         .existing_rows = line.flags[INIT_EXISTING_ROWS] != NULL,

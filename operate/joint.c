@@ -120,7 +120,7 @@ static enum status joint_wait(const struct joint_request *request, int *ret_code
     for (;;) {
         status = request->store->ops->joint->find(request->store, request->name, joint_look_row,
                                                   &seen, err);
-        if (status == STATUS_RETRY && !err->connection_lost)
+        if (status == STATUS_RETRY && !err->connection_lost && !error_is_config(err))
             error_clear(err);
         else if (status != STATUS_OK || seen.is_decided || seen.is_elsewhere)
             break;

@@ -213,7 +213,7 @@ enum status joint_edit_do(const struct joint_request *request, joint_edit *edit,
     int64_t until = clock_monotonic_us() + EDIT_PATIENCE_US;
     enum status status = edit_once(request, edit, err);
     while ((status == STATUS_RETRY || status == STATUS_ABORT) && !err->connection_lost &&
-           clock_monotonic_us() < until) {
+           !error_is_config(err) && clock_monotonic_us() < until) {
         error_clear(err);
         clock_sleep_us(EDIT_PAUSE_US);
         status = edit_once(request, edit, err);

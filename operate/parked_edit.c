@@ -110,8 +110,8 @@ static enum status parked_edit_patiently(const struct parked_edits *edits,
 {
     int64_t until = clock_monotonic_us() + PARKED_WAIT_US;
     enum status status = parked_edit_once(edits, records, count, err);
-    while (status == STATUS_RETRY && !err->connection_lost && clock_monotonic_us() < until &&
-           !atomic_load(edits->stop)) {
+    while (status == STATUS_RETRY && !err->connection_lost && !error_is_config(err) &&
+           clock_monotonic_us() < until && !atomic_load(edits->stop)) {
         error_clear(err);
         clock_sleep_us(PARKED_AGAIN_US);
         status = parked_edit_once(edits, records, count, err);

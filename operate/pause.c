@@ -117,7 +117,8 @@ static enum status pause_write(struct origin *origin, const struct pause_request
 {
     int64_t until = clock_monotonic_us() + PAUSE_WAIT_US;
     enum status status = origin->ops->pause(origin, &request->types, request->pause, err);
-    while (status == STATUS_RETRY && !err->connection_lost && clock_monotonic_us() < until) {
+    while (status == STATUS_RETRY && !err->connection_lost && !error_is_config(err) &&
+           clock_monotonic_us() < until) {
         error_clear(err);
         clock_sleep_us(PAUSE_AGAIN_US);
         status = origin->ops->pause(origin, &request->types, request->pause, err);

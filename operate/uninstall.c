@@ -199,6 +199,7 @@ static enum status uninstall_service(const struct service *service, const struct
 
 static int uninstall_command(const struct command *command, int argc, char **argv)
 {
+    command_needs_owner();
     return service_command(command, argc, argv, uninstall_service);
 }
 

@@ -72,7 +72,7 @@ static enum status wait_until(struct wait_view *view, struct wait_goal *goal, do
     int64_t until = clock_monotonic_us() + (int64_t)(timeout_s * 1e6);
     for (;;) {
         enum status status = wait_look(view, goal, ret_state, err);
-        if (status == STATUS_RETRY) {
+        if (status == STATUS_RETRY && !error_is_config(err)) {
             utf8_format(ret_state->reason, sizeof ret_state->reason, "%s", err->text);
             error_clear(err);
         } else if (status != STATUS_OK || ret_state->fulfilled) {

@@ -41,7 +41,7 @@ static enum status run_again(struct fill_run *run, run_work *work, void *subject
 {
     int64_t until_us = clock_monotonic_us() + STEP_LIMIT_US;
     enum status status = work(run, subject, err);
-    while (status == STATUS_RETRY && !atomic_load(&command_stop) &&
+    while (status == STATUS_RETRY && !error_is_config(err) && !atomic_load(&command_stop) &&
            clock_monotonic_us() < until_us) {
         clock_sleep_us(STEP_AGAIN_US);
         error_clear(err);
@@ -198,10 +198,11 @@ static enum status run_void(struct fill_run *run, enum status status, struct err
 }
 
 /* What the source could not go on with, another attempt may be able to. */
-static bool run_is_void(const struct fill_run *run, enum status status)
+static bool run_is_void(const struct fill_run *run, enum status status, const struct error *err)
 {
     return status == STATUS_ABORT || run->is_rejected ||
-           (status == STATUS_RETRY && !run->is_loader_stuck && !atomic_load(&command_stop));
+           (status == STATUS_RETRY && !error_is_config(err) && !run->is_loader_stuck &&
+            !atomic_load(&command_stop));
 }
 
 static enum status run_attempts(struct fill_run *run, const struct entity_schema *const *types,
@@ -211,7 +212,7 @@ static enum status run_attempts(struct fill_run *run, const struct entity_schema
     do {
         error_clear(err);
         status = run_attempt(run, types, type_count, err);
-        if (!run->is_asked || !run_is_void(run, status))
+        if (!run->is_asked || !run_is_void(run, status, err))
             return status;
         status = run_void(run, status, err);
     } while (status == STATUS_OK && !atomic_load(&command_stop));

@@ -170,7 +170,7 @@ static enum status fill_find_end(struct fill_source *self, int64_t *filled_to, s
                    self->config.service);
     enum status status = fill_try_end(self, filled_to, err);
     int64_t until_us = clock_monotonic_us() + FILL_OUTAGE_US;
-    while (status == STATUS_RETRY && clock_monotonic_us() < until_us) {
+    while (status == STATUS_RETRY && !error_is_config(err) && clock_monotonic_us() < until_us) {
         error_clear(err);
         enum status waited = sink->wait == NULL ? STATUS_OK
                                                 : sink->wait(sink->context, for_what, err);

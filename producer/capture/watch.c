@@ -96,15 +96,16 @@ static void watch_set(struct capture_finding *finding, enum capture_state state,
     utf8_format(finding->text, sizeof finding->text, "%s", text);
 }
 
-/* Exit code 78 tells of a fault of the table. Any other error (the connection, missing rights) says
- * nothing about the triggers. */
+/* Exit code 78 tells of a fault of the table. Whatever may pass (the connection, missing rights)
+ * says nothing about the triggers. */
 static void watch_compare(const struct watch *watch)
 {
     struct error err = ERROR_INIT;
     arena_reset(watch->arena);
-    if (watch_entry(watch, &err) != STATUS_OK)
-        watch_set(watch->finding, error_is_config(&err) ? CAPTURE_BROKEN : CAPTURE_UNKNOWN,
-                  err.text);
+    enum status status = watch_entry(watch, &err);
+    bool is_broken = status != STATUS_RETRY && error_is_config(&err);
+    if (status != STATUS_OK)
+        watch_set(watch->finding, is_broken ? CAPTURE_BROKEN : CAPTURE_UNKNOWN, err.text);
 }
 
 size_t capture_compare(const struct config *config, const struct entity_schema *const *schemas,

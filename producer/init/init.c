@@ -35,12 +35,13 @@ struct init {
     size_t lost; /* objects of the table under way that did not capture */
 };
 
-/* A table that the service holds is tried again for a while; each try locks for a moment only. */
+/* A table that the service holds is tried again for a while; each try locks for a moment only. A
+ * right that is lacking does not come by waiting. */
 static bool init_tries_again(struct init *init, const char *table, enum status status,
                              struct error *err)
 {
     init->origin->ops->rollback(init->origin);
-    if (status != STATUS_RETRY || err == NULL || err->connection_lost)
+    if (status != STATUS_RETRY || err == NULL || err->connection_lost || error_is_config(err))
         return false;
     int64_t now = clock_monotonic_us();
     if (init->busy_since_us == 0)

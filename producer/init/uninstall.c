@@ -130,7 +130,8 @@ enum status uninstall_run(struct uninstall *uninstall, FILE *out, struct error *
 {
     int64_t until_us = clock_monotonic_us() + BUSY_WAIT_US;
     enum status status = uninstall_once(uninstall, err);
-    while (status == STATUS_RETRY && !err->connection_lost && clock_monotonic_us() < until_us) {
+    while (status == STATUS_RETRY && !err->connection_lost && !error_is_config(err) &&
+           clock_monotonic_us() < until_us) {
         error_clear(err);
         clock_sleep_us(BUSY_PAUSE_US);
         status = uninstall_once(uninstall, err);

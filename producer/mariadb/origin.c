@@ -113,8 +113,10 @@ static enum status origin_mariadb_watched(const struct origin_mariadb *origin, e
         (err->native_code != ER_SP_DOES_NOT_EXIST &&
          err->native_code != ER_PROCACCESS_DENIED_ERROR))
         return status;
-    error_prefix(err, "the triggers cannot be read: run `keepstep init`, and let an "
-                      "administrator run what its --print-roles prints");
+    bool lacks_right = mariadb_session_lacks_right((unsigned int)err->native_code);
+    error_prefix(err, lacks_right ? "the triggers cannot be read"
+                                  : "the triggers cannot be read: run `keepstep init`, and let an "
+                                    "administrator run what its --print-roles prints");
     return status;
 }
 

@@ -239,8 +239,7 @@ static bool origin_mariadb_is_held(const struct error *err)
 
 static bool origin_mariadb_lacks_right(const struct error *err)
 {
-    return err->native_code == ER_TABLEACCESS_DENIED_ERROR ||
-           err->native_code == ER_COLUMNACCESS_DENIED_ERROR;
+    return mariadb_session_lacks_right((unsigned int)err->native_code);
 }
 
 const struct origin_key_database origin_mariadb_keys = {.row = SQL_CAPTURE_KEY_ROW,

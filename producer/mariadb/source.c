@@ -66,9 +66,7 @@ static enum status source_mariadb_query(struct source_sql *self, struct row_quer
 
 static bool source_mariadb_lacks_right(const struct error *err)
 {
-    return err->native_code == ER_TABLEACCESS_DENIED_ERROR ||
-           err->native_code == ER_COLUMNACCESS_DENIED_ERROR ||
-           err->native_code == ER_PROCACCESS_DENIED_ERROR;
+    return mariadb_session_lacks_right((unsigned int)err->native_code);
 }
 
 /* One statement reads a whole table, as long as the snapshot may last. */

@@ -74,7 +74,9 @@ static enum status outbox_sql_check_prepared(const struct outbox_sql *self,
     session->ops->finish(session);
     if (!has_column)
         status = error_set(error_config(err), STATUS_FATAL,
-                           "the outbox was made by an earlier version: run `keepstep init`");
+                           "the outbox was made by an earlier version, or this login may not see "
+                           "its columns: run `keepstep init`, or `keepstep doctor`, which says "
+                           "what the login lacks");
     else if (options->whole && (!has_index || is_unfinished))
         status = error_set(error_config(err), STATUS_FATAL,
                            "the outbox does not tell transactions apart yet, as `transactions: "

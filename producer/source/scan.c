@@ -30,9 +30,7 @@ static enum status scan_table(struct source_sql *self, const struct source_scan 
     if (status == STATUS_OK)
         status = table_scan_run(&rows, err);
     if (status != STATUS_OK && err != NULL && self->database->lacks_right(err))
-        error_prefix(err,
-                     "the role may not read the published columns of table %s: let an "
-                     "administrator run what `keepstep init --print-roles` prints",
+        error_prefix(err, "the role may not read the published columns of table %s",
                      scan->entry->table);
     return status;
 }

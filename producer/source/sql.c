@@ -17,10 +17,8 @@ enum status source_sql_judge(const struct source_sql *self, enum status status, 
         error_mark_config(err);
         error_prefix(err, "the database has no outbox of Keepstep's; run `keepstep init`");
     } else if (self->database->lacks_right(err)) {
-        error_prefix(err,
-                     "the role may not read the relay's tables: let an administrator run "
-                     "what `keepstep init --print-roles` prints, and give it keepstep_relay or "
-                     "keepstep_run");
+        error_prefix(err, "the role may not read the relay's tables: give it keepstep_relay or "
+                          "keepstep_run");
     }
     return status;
 }

@@ -31,11 +31,9 @@ static enum status execute_ddl(const struct mapped_table *table, const struct bu
     bool denied = ddl.native_code == dialect->denied;
     bool refused = status == STATUS_FATAL || (status == STATUS_REJECT && ddl.reject == REJECT_HELD);
     if (dialect->denied != 0 && (denied || refused))
-        return error_set_native(error_config(err), STATUS_FATAL, ddl.native_code, "%.400s%s",
-                                ddl.text,
-                                denied ? "; let `keepstep init` do it with a role that may, and "
-                                         "grant what `keepstep init --print-roles` prints"
-                                       : "");
+        return error_set_native(
+            error_config(err), STATUS_FATAL, ddl.native_code, "%s%.430s",
+            denied ? "let `keepstep init` do this, with a login that may: " : "", ddl.text);
     if (err != NULL)
         *err = ddl;
     return status;

@@ -102,8 +102,11 @@ static enum status check_version(struct store_sql *self, struct error *err)
                          "program, whose `keepstep init` made it",
                          meta.schema_version, STORE_SCHEMA_VERSION);
     if (meta.schema_version == 0)
-        return error_set(error_config(err), STATUS_FATAL,
-                         "the database has no Keepstep tables: run `keepstep init`");
+        return error_set(error_config(err), STATUS_FATAL, "the database has no Keepstep tables%s",
+                         self->tables.dialect->denied == 0
+                             ? ": run `keepstep init`"
+                             : ", or this login may not see them: run `keepstep init`, or "
+                               "`keepstep doctor`, which says what the login lacks");
     if (meta.schema_version < STORE_SCHEMA_VERSION)
         return error_set(error_config(err), STATUS_FATAL,
                          "the database has schema version %d, this program needs %d: stop all "
