@@ -342,8 +342,7 @@ static void the_outbox_is_listed_and_a_row_of_it_shown(void **state)
            "\"payload\":\"{\\\"op\\\":\\\"d\\\",\\\"before\\\":null,\\\"after\\\":null}\"}\n",
            "");
     expect_words("keepstep outbox show 2 -c shop.yaml", 0, "\npayload     {\"op\":\"u\",");
-    expect("keepstep outbox show 9 -c shop.yaml", 65, "",
-           "keepstep: the outbox has no row at position 9\n");
+    expect_words("keepstep outbox show 9 -c shop.yaml", 65, "no row at position 9: ");
     expect("keepstep outbox retry 1 -c shop.yaml", 65, "", NULL); /* it is not set aside */
     expect("keepstep outbox show -c shop.yaml", 64, "", NULL);
     expect("keepstep outbox retry 2 -c shop.yaml", 0, "", "position 2: the relay tries it again\n");
