@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,11 @@ struct joint {
     int64_t *insert_us;
     int64_t ended_us;
 };
+
+static bool is_postgresql(const struct joint *joint)
+{
+    return strncmp(joint->url, "postgresql:", sizeof "postgresql:" - 1) == 0;
+}
 
 static void propose(const struct joint *joint, struct database *database, int64_t number)
 {
@@ -76,9 +82,33 @@ static void *propose_all(void *context)
     return NULL;
 }
 
+#define WATCH                                                                                      \
+    "SELECT %s FROM keepstep_joint WHERE state IN ('committed', 'aborted') AND proposer = '%s' "   \
+    "AND id >= "
+
+/* PostgreSQL would plan it anew each time, which costs more than the look. */
+static void watch_prepare(const struct joint *joint, struct database *database)
+{
+    char sql[SQL_SIZE];
+    (void)snprintf(sql, sizeof sql, "PREPARE watch(text) AS " WATCH "$1", joint->number,
+                   services[0]);
+    if (is_postgresql(joint))
+        database_execute(database, sql);
+}
+
+static void watch_write(const struct joint *joint, int64_t first, char sql[static SQL_SIZE])
+{
+    if (is_postgresql(joint))
+        (void)snprintf(sql, SQL_SIZE, "EXECUTE watch('" ID "')", joint->base + first);
+    else
+        (void)snprintf(sql, SQL_SIZE, WATCH "'" ID "'", joint->number, services[0],
+                       joint->base + first);
+}
+
 static void watch_all(struct joint *joint)
 {
     struct database *database = database_open(joint->url);
+    watch_prepare(joint, database);
     int64_t *numbers = bench_allocate((size_t)joint->count * sizeof *numbers);
     char sql[SQL_SIZE];
     int64_t left = joint->count;
@@ -87,10 +117,7 @@ static void watch_all(struct joint *joint)
     while (left > 0) {
         while (joint->taken_us[first] != 0)
             first++;
-        (void)snprintf(sql, sizeof sql,
-                       "SELECT %s FROM keepstep_joint WHERE state IN ('committed', 'aborted') AND "
-                       "proposer = '%s' AND id >= '" ID "'",
-                       joint->number, services[0], joint->base + first);
+        watch_write(joint, first, sql);
         size_t count = database_numbers(database, sql, numbers, (size_t)joint->count);
         int64_t now = bench_now_us();
         for (size_t i = 0; i < count; i++) {

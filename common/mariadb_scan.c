@@ -100,6 +100,15 @@ static enum status scan_one(struct mariadb_statement *statement, const struct ro
     return status;
 }
 
+enum status mariadb_scan_once(struct mariadb_statement *statement, struct row_query *query,
+                              struct error *err)
+{
+    if (query->parameter_count > MARIADB_SCAN_PARAMETERS_MAX)
+        return error_set(err, STATUS_FATAL, "table %s: too many parameters", query->table);
+    query->run = 0;
+    return scan_one(statement, query, err);
+}
+
 enum status mariadb_scan_run(MYSQL *session, struct row_query *query, struct error *err)
 {
     struct mariadb_statement *statement = NULL;

@@ -25,4 +25,8 @@ enum status mariadb_snapshot_has(MYSQL *session, const char *table, int64_t time
  * snapshot began; FATAL. */
 enum status mariadb_scan_run(MYSQL *session, struct row_query *query, struct error *err) MUST_CHECK;
 
+/** Run its only run by a statement that was prepared from its text before. Statuses as above. */
+enum status mariadb_scan_once(struct mariadb_statement *statement, struct row_query *query,
+                              struct error *err) MUST_CHECK;
+
 #endif

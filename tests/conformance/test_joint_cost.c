@@ -93,8 +93,8 @@ static const struct {
     size_t settle;
 } limits[] = {
     [DATABASE_SQLITE] = {0, 0},
-    [DATABASE_POSTGRESQL] = {20, 16},
-    [DATABASE_MARIADB] = {31, 24},
+    [DATABASE_POSTGRESQL] = {18, 15},
+    [DATABASE_MARIADB] = {27, 18},
 };
 
 static void expect_at_most(size_t limit, const char *of)

@@ -54,6 +54,15 @@ struct column_array {
     char *indicators;
 };
 
+#define KEPT_QUERIES 8
+
+/** A query of few rows that stays prepared. */
+struct kept_query {
+    char *sql; /* NULL: the place is free */
+    char *table;
+    struct mariadb_statement *statement;
+};
+
 struct store_mariadb {
     struct store_sql sql;
     MYSQL *session;
@@ -67,6 +76,8 @@ struct store_mariadb {
     struct mariadb_parameter *values; /* of the statement being run, one a place */
     size_t value_count;               /* that there is room for */
     struct mariadb_statement *key_read;
+    struct kept_query kept[KEPT_QUERIES];
+    size_t kept_count;     /* that took a place so far */
     int64_t emptied_to_us; /* of joint transactions decided before, nothing is left to be emptied */
     struct column_array arrays[ENTITY_COLUMNS_MAX]; /* of the running chunk */
     size_t array_columns;                           /* that are allocated, each of array_rows */
@@ -86,6 +97,13 @@ enum status store_mariadb_send(struct store_sql *sql, const struct sql_call *cal
                                struct error *err) MUST_CHECK;
 enum status store_mariadb_send_rows(struct store_sql *sql, const struct sql_call *call, size_t rows,
                                     struct error *err) MUST_CHECK;
+
+/** Run a query of few rows, which the session's own limit of time is enough for. Statuses as those
+ * of mariadb_scan_run(). */
+struct row_query;
+enum status store_mariadb_query(struct store_mariadb *self, struct row_query *query,
+                                struct error *err) MUST_CHECK;
+void store_mariadb_query_done(struct store_mariadb *self);
 
 /** @return the part of a value's text that is bound, borrowed from it. */
 struct slice store_mariadb_text(const struct column *column, struct slice text);

@@ -12,6 +12,7 @@
 
 #define DELIMITER       "DELIMITER "
 #define SETTING_SIZE    128
+#define FEW_PARAMETERS  16 /* of a query whose rows are few */
 #define PACKET_SIZE_MIN ((int64_t)64 * 1024)
 #define TIMESTAMP_64    110500 /* first version */
 #define BOUND_TIME      "SET SESSION max_statement_time = 60, net_write_timeout = 60"
@@ -132,6 +133,9 @@ static enum status session_query(struct store_sql *sql, struct row_query *query,
 {
     struct store_mariadb *self = (struct store_mariadb *)sql;
     char limit[SETTING_SIZE];
+    if (!sql->in_snapshot && query->runs == 1 && query->parameter_count > 0 &&
+        query->parameter_count <= FEW_PARAMETERS)
+        return store_mariadb_query(self, query, err);
     (void)snprintf(limit, sizeof limit,
                    "SET SESSION max_statement_time = %" PRId64 ", net_write_timeout = %" PRId64,
                    sql->snapshot_time_s, sql->snapshot_time_s);
@@ -196,6 +200,7 @@ void store_mariadb_close(struct store *store)
     for (size_t i = 0; i < STATEMENT_COUNT; i++)
         mariadb_statement_free(self->statements[i].prepared);
     mariadb_statement_free(self->key_read);
+    store_mariadb_query_done(self);
     free(self->values);
     store_sql_done(&self->sql);
     store_mariadb_arrays_free(self);

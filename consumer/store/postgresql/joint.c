@@ -177,19 +177,24 @@ static enum status check_fit(struct store *store, struct error *err)
                : error_set(err, STATUS_REJECT, "%s: " JOINT_UNFIT_ADVICE, unfit);
 }
 
-/* By it the triggers know that a try is the agent's. */
-static enum status check_rights(struct store *store, struct error *err)
+static enum status read_may_try(void *context, struct store_row *row, struct error *err)
 {
-    int64_t may_try = 0;
-    enum status status = store_sql_number(store_sql_of(store), SQL_CALL_PLAIN(JOINT_MAY_TRY), 0,
-                                          &may_try, err);
-    return status != STATUS_OK || may_try != 0
-               ? status
+    (void)context;
+    return row->integer(row, 0) != 0
+               ? STATUS_OK
                : error_set(
                      err, STATUS_RETRY,
                      "this login may not delete from keepstep_touched, so that it can try no "
                      "joint transaction: let an administrator run what `keepstep init` prints "
                      "with --print-roles, and let the login inherit its role's rights");
+}
+
+/* By it the triggers know that a try is the agent's. Sent without waiting: the try begins with
+ * another question. */
+static enum status check_rights(struct store *store, struct error *err)
+{
+    return store_sql_ask(store_sql_of(store), SQL_CALL_PLAIN(JOINT_MAY_TRY), read_may_try, NULL,
+                         err);
 }
 
 /* Only a try needs these: a decision is made without them. */

@@ -4,9 +4,11 @@
 SELECT (count(*) = 4)::int FROM pg_class WHERE oid IN (to_regclass('keepstep_joint'),
     to_regclass('keepstep_reserved'), to_regclass('keepstep_touched'), to_regclass('keepstep_guard'))
 -- While somebody else holds a bucket or a row, he may wait for what this session holds: it yields first
--- and tries again (rule 66).
+-- and tries again (rule 66). Its statements are few, of few rows, and run for each transaction: none is planned
+-- anew.
 -- name: joint_yield
-SELECT set_config('lock_timeout', '50ms', false)
+SELECT set_config('lock_timeout', '50ms', false),
+    set_config('plan_cache_mode', 'force_generic_plan', false)
 -- By which settings the server can lose what it has said to be committed (rule 62).
 -- name: joint_not_durable
 SELECT string_agg(s, ', ') FROM (
@@ -153,7 +155,8 @@ SELECT bucket FROM keepstep_guard WHERE bucket = $1::bigint FOR UPDATE SKIP LOCK
 -- name: joint_is_open
 SELECT 0
 -- What of a table no name covers: it stands in the way of each change (0), only of deletes (1), of updates too
--- (4), or of keeping a row too (5). Whether it has unique indexes to look at (2), and foreign keys (3).
+-- (4), or of keeping a row too (5). Whether it has unique indexes to look at (2), foreign keys (3), and
+-- partitions (6).
 -- name: joint_uncovered
 WITH part(oid) AS (
     SELECT to_regclass($1)::oid UNION SELECT relid::oid FROM pg_partition_tree(to_regclass($1)))
@@ -166,6 +169,8 @@ FROM part WHERE part.oid IS NOT NULL AND NOT EXISTS (
 UNION ALL
 SELECT '', 2 FROM pg_index i JOIN part ON part.oid = i.indrelid
 WHERE i.indisunique AND NOT i.indisprimary
+UNION ALL
+SELECT '', 6 FROM part WHERE part.oid <> to_regclass($1)::oid
 UNION ALL
 SELECT '', 3 FROM pg_constraint c JOIN part ON part.oid = c.conrelid WHERE c.contype = 'f'
 UNION ALL

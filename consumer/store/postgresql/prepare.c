@@ -237,6 +237,7 @@ const struct sql_dialect store_postgresql_dialect = {
     SQL_DIALECT_TEXTS,
     .row_upsert_key = SQL_ROW_UPSERT_KEY,
     .table_keep = SQL_TABLE_KEEP,
+    .table_version = SQL_TABLE_VERSION,
     .table_blocks = SQL_TABLE_BLOCKS,
     .row_lock = SQL_ROW_LOCK,
     .row_patience = SQL_ROW_PATIENCE,

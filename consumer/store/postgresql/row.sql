@@ -31,6 +31,12 @@ SELECT (greatest(pg_relation_size($keepstep${table}$keepstep$), (SELECT max(pg_r
   FROM pg_partition_tree($keepstep${table}$keepstep$))) / current_setting('block_size')::bigint + 1)::text, ''
 -- name: table_keep
 LOCK TABLE {table} IN ROW SHARE MODE
+-- When the server has last read this statement: 'now' is a constant from then. It reads it anew once
+-- something of the table is another thing: a column, a trigger, an index, a constraint, also one of a table
+-- that names it. So nobody looks at the catalogue. Of partitions and functions that tells nothing.
+-- name: table_version
+SELECT ((extract(epoch FROM timestamptz 'now') * 1000000)::bigint
+  # (to_regclass($1)::oid::bigint << 20))::text, '' WHERE NOT EXISTS (SELECT FROM {table} WHERE false)
 -- Behind a query of rows by key, and what lets it wait: not as long as deadlock_timeout, which is 1 s.
 -- name: row_lock
 FOR NO KEY UPDATE OF t

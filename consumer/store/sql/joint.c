@@ -67,14 +67,20 @@ static enum status read_noted(void *context, struct store_row *row, struct error
 }
 
 /* A trigger can leave a row out without an error, and the transaction would be forgotten. */
-static enum status joint_write_note(struct store_sql *self, struct sql_call call, struct error *err)
+static enum status joint_write_note(struct store_sql *self, struct sql_call call,
+                                    struct row_noted *noted, struct error *err)
 {
     int64_t written = 0;
     call.changes = &written;
-    enum status status = row_judge(store_sql_run(self, call, err), err);
+    enum status status = store_sql_send(self, call, err);
+    call.changes = NULL;
+    call.id = STATEMENT_JOINT_NOTED;
+    if (status == STATUS_OK)
+        status = store_sql_query(self, call, read_noted, noted, err);
+    status = row_judge(status, err);
     if (status == STATUS_OK && written == 0)
-        status = error_set(err, STATUS_REJECT, "a trigger leaves the row out");
-    return status;
+        return error_set(err, STATUS_REJECT, "a trigger leaves the row out");
+    return status == STATUS_OK && !noted->is_as_written ? row_is_changed(err) : status;
 }
 
 enum status joint_sql_note(struct store *store, const struct joint_row *row, bool *ret_known,
@@ -97,13 +103,12 @@ enum status joint_sql_note(struct store *store, const struct joint_row *row, boo
                                           err);
     *ret_known = known != 0;
     if (status == STATUS_OK && !*ret_known)
-        status = joint_write_note(self, call, err);
+        status = joint_write_note(self, call, &noted, err);
     call.id = STATEMENT_JOINT_NOTED;
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && *ret_known)
         status = store_sql_query(self, call, read_noted, &noted, err);
     *ret_created_at_us = noted.created_at_us;
-    return status == STATUS_OK && !*ret_known && !noted.is_as_written ? row_is_changed(err)
-                                                                      : status;
+    return status;
 }
 
 struct joint_loading {
@@ -200,13 +205,14 @@ enum status joint_sql_mark(struct store *store, const struct joint_row *row, str
         parameter_integer(row->decided_at_us), parameter_integer(row->withdrawn),
         parameter_integer(row->late));
     call.changes = &written;
-    enum status status = row_judge(store_sql_run(self, call, err), err);
-    if (status == STATUS_OK && written == 0)
-        return row_left_out(store, row, err);
+    enum status status = store_sql_send(self, call, err);
     call.changes = NULL;
     call.id = STATEMENT_JOINT_MARKED;
     if (status == STATUS_OK)
         status = store_sql_number(self, call, 0, &stands, err);
+    status = row_judge(status, err);
+    if (status == STATUS_OK && written == 0)
+        return row_left_out(store, row, err);
     return status == STATUS_OK && stands == 0 ? row_is_changed(err) : status;
 }
 

@@ -35,6 +35,7 @@ struct joint_entities {
 struct joint_table {
     struct mapped_table *table;      /* NULL: not looked at yet */
     struct buffer keep;              /* the statement that keeps it as it is; empty: not made yet */
+    struct buffer tell;              /* the query of its version, likewise */
     int64_t version;                 /* of the catalogue when it was looked at */
     bool is_looked_at;               /* at all */
     bool is_looked_closer;           /* also at what only a promise needs */
@@ -45,6 +46,7 @@ struct joint_table {
     bool has_uniques;                /* beside its key */
     bool has_seen_uniques;
     bool has_foreign_keys;
+    bool has_partitions;           /* as far as that is asked for */
     struct joint_parents *parents; /* its foreign keys (joint_parents.c) */
 };
 

@@ -1,10 +1,14 @@
 /* What a database's catalogue says of a table whose entities are to be promised (rule 64). */
 #include "consumer/store/sql/joint.h"
 
+#include "common/clock.h"
+#include "common/row_query.h"
 #include "consumer/store/sql/prepare.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+#define VERSION_US (INT64_C(60) * 1000 * 1000)
 
 /** What a row of joint_uncovered tells. */
 enum {
@@ -14,6 +18,7 @@ enum {
     HAS_FOREIGN_KEYS,
     UNCOVERED_UPDATES, /* and deletes */
     UNCOVERED_AT_ALL,
+    HAS_PARTITIONS,
     UNCOVERED_KINDS
 };
 
@@ -23,7 +28,8 @@ static const char *const stops[UNCOVERED_KINDS] = {[UNCOVERED_WRITES] = JOINT_ST
                                                    [HAS_UNIQUES] = "",
                                                    [HAS_FOREIGN_KEYS] = "",
                                                    [UNCOVERED_UPDATES] = "du",
-                                                   [UNCOVERED_AT_ALL] = "ducnk"};
+                                                   [UNCOVERED_AT_ALL] = "ducnk",
+                                                   [HAS_PARTITIONS] = ""};
 
 bool joint_table_stops(const struct joint_table *table, const char *operations)
 {
@@ -39,6 +45,7 @@ static enum status read_uncovered(void *context, struct store_row *row, struct e
     (void)err;
     table->has_uniques = table->has_uniques || kind == HAS_UNIQUES;
     table->has_foreign_keys = table->has_foreign_keys || kind == HAS_FOREIGN_KEYS;
+    table->has_partitions = table->has_partitions || kind == HAS_PARTITIONS;
     if (joint_table_stops(table, stopped))
         return STATUS_OK; /* what stands in the way of most is told */
     row->copy(row, 0, table->uncovered, sizeof table->uncovered);
@@ -83,19 +90,81 @@ static const struct mapping *table_mapping(const struct store_sql *store,
     return &store->joint_types->mappings[table - store->joint_tables];
 }
 
+static enum status table_fill(const struct store_sql *self, const struct joint_table *table,
+                              const char *text, struct buffer *sql, struct error *err)
+{
+    const struct sql_text filled = {.dialect = self->tables.dialect,
+                                    .mapping = table_mapping(self, table)};
+    if (sql->length == 0) {
+        buffer_init(sql, SQL_TEXT_SIZE_MAX);
+        sql_text_append(sql, &filled, text);
+    }
+    return sql->failed ? error_set(err, STATUS_RETRY, "out of memory") : STATUS_OK;
+}
+
 /* The statement is sent without waiting, so its text lasts as long as the table. */
 static enum status table_keep(struct store_sql *self, struct joint_table *table, struct error *err)
 {
-    const struct sql_dialect *dialect = self->tables.dialect;
-    struct sql_text text = {.dialect = dialect, .mapping = table_mapping(self, table)};
-    if (dialect->table_keep == NULL)
+    const char *keep = self->tables.dialect->table_keep;
+    if (keep == NULL)
         return STATUS_OK;
-    if (table->keep.length == 0) {
-        buffer_init(&table->keep, SQL_TEXT_SIZE_MAX);
-        sql_text_append(&table->keep, &text, dialect->table_keep);
-    }
-    return table->keep.failed ? error_set(err, STATUS_RETRY, "out of memory")
-                              : self->session->execute(self, buffer_text(&table->keep), err);
+    enum status status = table_fill(self, table, keep, &table->keep, err);
+    return status == STATUS_OK ? self->session->execute(self, buffer_text(&table->keep), err)
+                               : status;
+}
+
+static enum status visit_version(void *context, struct slice number, struct slice nothing,
+                                 struct error *err)
+{
+    char text[32];
+    (void)nothing, (void)err;
+    (void)snprintf(text, sizeof text, "%.*s", SLICE_ARGS(number));
+    *(int64_t *)context = strtoll(text, NULL, 10);
+    return STATUS_OK;
+}
+
+static enum status table_ask_version(struct store_sql *self, struct joint_table *table,
+                                     int64_t *ret_version, struct error *err)
+{
+    const struct sql_dialect *dialect = self->tables.dialect;
+    struct buffer name;
+    enum status status = table_fill(self, table, dialect->table_version, &table->tell, err);
+    if (status != STATUS_OK)
+        return status;
+    buffer_init(&name, SQL_TEXT_SIZE_MAX);
+    sql_catalogue_name_append(&name, dialect, table_mapping(self, table));
+    const struct query_parameter parameter = {.kind = QUERY_TEXT, .text = buffer_slice(&name)};
+    struct row_query query = {.table = mapping_table(table_mapping(self, table)),
+                              .sql = buffer_text(&table->tell),
+                              .parameters = &parameter,
+                              .parameter_count = 1,
+                              .runs = 1,
+                              .until_us = clock_monotonic_us() + VERSION_US,
+                              .visit = visit_version,
+                              .context = ret_version};
+    status = name.failed ? error_set(err, STATUS_RETRY, "out of memory")
+                         : self->session->query(self, &query, err);
+    buffer_done(&name);
+    return status;
+}
+
+/* @param ret_version  0: nothing is remembered of it. */
+static enum status table_version(struct store_sql *self, struct joint_table *table,
+                                 int64_t *ret_version, struct error *err)
+{
+    const struct sql_dialect *dialect = self->tables.dialect;
+    const struct sql_call version = {.id = dialect->version_id};
+    *ret_version = 0;
+    if (dialect->table_version != NULL)
+        return table_ask_version(self, table, ret_version, err);
+    return version.id == 0 ? STATUS_OK : store_sql_number(self, version, 0, ret_version, err);
+}
+
+/* @return whether all that was seen of it is told by its version. */
+static bool table_tells_all(const struct store_sql *self, const struct joint_table *table)
+{
+    return self->tables.dialect->table_version == NULL ||
+           !(table->has_uniques || table->has_foreign_keys || table->has_partitions);
 }
 
 static void table_stop(struct joint_table *table, const char *reason)
@@ -151,7 +220,8 @@ static enum status table_check(struct joint_table *table, struct mapped_table *m
     sql_catalogue_name_append(&name, mapped->dialect, mapped->mapping);
     table->uncovered[0] = '\0';
     table->stops = "";
-    table->has_uniques = table->has_seen_uniques = table->has_foreign_keys = false;
+    table->has_uniques = table->has_seen_uniques = false;
+    table->has_foreign_keys = table->has_partitions = false;
     enum status status = sql_table_check_columns(mapped, err);
     if (status == STATUS_OK)
         status = store_sql_ask(self,
@@ -198,14 +268,14 @@ static enum status table_look(const struct joint_run *run, struct joint_table *t
 static enum status table_find(const struct joint_run *run, struct joint_table *table,
                               struct error *err)
 {
-    const struct sql_call version = {.id = run->store->tables.dialect->version_id};
     int64_t now = 0;
     enum status status = table_keep(run->store, table, err);
-    if (status == STATUS_OK && version.id != 0)
-        status = store_sql_number(run->store, version, 0, &now, err);
+    if (status == STATUS_OK)
+        status = table_version(run->store, table, &now, err);
     if (status != STATUS_OK)
         return status;
-    table->is_remembered = version.id != 0 && table->is_looked_at && now == table->version &&
+    table->is_remembered = now != 0 && table->is_looked_at && now == table->version &&
+                           table_tells_all(run->store, table) &&
                            (table->is_looked_closer || !run->keeps_entities);
     table->version = now;
     return table->is_remembered ? STATUS_OK : table_look(run, table, err);
@@ -247,6 +317,7 @@ void joint_tables_done(struct store_sql *store)
         sql_table_free(store->joint_tables[i].table);
         joint_parents_free(store->joint_tables[i].parents);
         buffer_done(&store->joint_tables[i].keep);
+        buffer_done(&store->joint_tables[i].tell);
     }
     free(store->joint_tables);
     store->joint_tables = NULL;

@@ -99,9 +99,12 @@ struct sql_dialect {
     const char *table_blocks; /* reads where that range ends; NULL: rows are counted */
     const char *table_keep;   /* keeps the table from being emptied or altered until the transaction
                                  ends; NULL: what is done with its rows does that */
-    const char *lock;         /* taken before a table is made, so that only one agent does; NULL */
-    const char *grants;       /* rights on Keepstep's own tables; NULL: there are no roles */
-    unsigned int order_id;    /* of the statement that store_sql_order() runs */
+    const char *table_version; /* of a kept table that no index of values, foreign key or partition
+                                  adds to: a query by its name, whose number is another one when
+                                  it allows less than it did; NULL: `version_id` tells it */
+    const char *lock;          /* taken before a table is made, so that only one agent does; NULL */
+    const char *grants;        /* rights on Keepstep's own tables; NULL: there are no roles */
+    unsigned int order_id;     /* of the statement that store_sql_order() runs */
     unsigned int version_id; /* of the one whose number is another one when a kept table allows less
                                 than it did; 0: a look at the catalogue costs no more */
 
