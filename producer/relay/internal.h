@@ -168,8 +168,9 @@ struct relay_waiting {
 /** What an operator has paused, as it was read last. */
 struct relay_paused {
     struct paused_types types;
-    bool any;         /* fact: of the types that are published here */
-    int64_t again_us; /* when it is read again */
+    bool any;           /* fact: of the types that are published here */
+    bool no_room_noted; /* latch: that no more can be remembered of what waits was logged */
+    int64_t again_us;   /* when it is read again */
 };
 
 /** Records of joint transactions (joint_first.c). */
@@ -370,6 +371,9 @@ enum status relay_mark_waiting(struct relay *relay, struct outbox_rows *rows,
                                struct error *err) MUST_CHECK;
 /** Forget what was passed: all that waits is looked at anew. */
 void relay_forget_waits(struct relay *relay);
+/** Log, once until what is paused changes, that no more can be remembered of what waits.
+ * @param behind  what stands behind this position may wait for that. */
+void relay_note_no_room(struct relay *relay, int64_t behind);
 
 /* whole.c */
 

@@ -79,6 +79,13 @@ static bool large_is_open(const struct relay_large *large, const struct relay_la
 /* The rows wait as they did, and the next load judges anew. */
 static void large_forget(struct relay *relay)
 {
+/* The same where nothing can be judged otherwise soon. */
+static void large_let_wait(struct relay *relay)
+{
+    large_forget(relay);
+    relay->waiting.more = false;
+}
+
     large_set_stage(relay, LARGE_NONE);
     relay->waiting.more = true;
 }
@@ -154,14 +161,16 @@ static enum status large_count(struct relay *relay, const struct large_window *w
                                bool *ret_goes_on, struct error *err)
 {
     struct relay_large *large = &relay->large;
+            bool is_noted = waits_remember(&relay->waits, row, 1);
+            if (!is_noted)
+                relay_note_no_room(relay, row->position);
     *ret_goes_on = false;
     for (size_t i = 0; i < window->own.count && window->own.rows[i].position <= to; i++) {
         const struct outbox_row *row = &window->own.rows[i];
         if (row->paused && !large->begun) { /* the next load finds that all of it waits */
             large_forget(relay);
             /* While numbers wait for a rest that nobody knows, what is remembered is forgotten. */
-            relay->waiting.more = waits_remember(&relay->waits, row, 1) &&
-                                  !relay_has_open_set(relay);
+            relay->waiting.more = is_noted && !relay_has_open_set(relay);
             return STATUS_OK;
         }
         if (row->set_aside.data != NULL || (row->blocked_by != 0 && !large->begun))
@@ -351,8 +360,8 @@ static enum status large_measure(struct relay *relay, struct relay_choice *choic
     if (status != STATUS_OK || !goes_on)
         return status;
     if (!large->begun && !large_window_leave_waiting(relay, &window)) {
-        large_forget(relay);
-        relay->waiting.more = false;
+        relay_note_no_room(relay, large->after);
+        large_let_wait(relay);
         return STATUS_OK;
     }
     if (large_window_is_crossed(relay, &window)) {
@@ -369,8 +378,7 @@ static enum status large_measure(struct relay *relay, struct relay_choice *choic
         if (status != STATUS_OK || choice->moved)
             return status;
         if (choice->waits) {
-            large_forget(relay);
-            relay->waiting.more = false;
+            large_let_wait(relay);
             return STATUS_OK;
         }
     }

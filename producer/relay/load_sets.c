@@ -46,6 +46,24 @@ enum status relay_mark_waiting(struct relay *relay, struct outbox_rows *rows, st
     return waits_mark(&relay->waits, rows->rows, rows->count, &relay->sets, err);
 }
 
+void relay_note_no_room(struct relay *relay, int64_t behind)
+{
+    const struct waits *waits = &relay->waits;
+    if (relay->paused.no_room_noted)
+        return;
+    relay->paused.no_room_noted = true;
+    if (waits->entities.count >= WAITS_MAX || waits->sets.count >= WAITS_MAX)
+        log_warning("relay",
+                    "more than %d entities have changes that wait with a paused type: what stands "
+                    "behind outbox row %lld may wait too",
+                    WAITS_MAX, (long long)behind);
+    else
+        log_warning("relay",
+                    "no memory to note that %zu entities have changes that wait with a paused "
+                    "type: what stands behind outbox row %lld may wait too",
+                    waits->entities.count + 1, (long long)behind);
+}
+
 /* Passes rows of a full load. @return whether it is to be loaded again, behind them. */
 static bool relay_pass(struct relay *relay, const struct outbox_rows *rows)
 {
@@ -54,10 +72,7 @@ static bool relay_pass(struct relay *relay, const struct outbox_rows *rows)
     size_t most = rows->count - rows->count / LATE_SHARE;
     size_t passed = waits_pass(waits, rows->rows, rows->count, most);
     if (waits->full && !was_full)
-        log_warning("relay",
-                    "more than %d entities have changes that wait with a paused type: what stands "
-                    "behind outbox row %lld may wait too",
-                    WAITS_MAX, (long long)waits->passed);
+        relay_note_no_room(relay, waits->passed);
     relay->waiting.passes = passed > 0 && passed == most;
     return passed > 0;
 }

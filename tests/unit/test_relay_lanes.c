@@ -3,8 +3,10 @@
 
 #include "producer/relay/internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct relay_partition states[] = {
     {.topic = "now",
@@ -133,11 +135,44 @@ static void what_comes_next_gets_the_numbers_of_a_rest_that_is_not_known(void **
     assert_int_equal(rows[2].changeset_end, 0);
 }
 
+/* What is written to the log meanwhile. */
+static const char *logged(struct relay *relay, int times)
+{
+    char text[ERROR_TEXT_SIZE] = "";
+    FILE *file = fopen(test_path("log.txt"), "w+");
+    int out = dup(STDERR_FILENO);
+    assert_non_null(file);
+    assert_true(out >= 0 && dup2(fileno(file), STDERR_FILENO) >= 0);
+    for (int i = 0; i < times; i++)
+        relay_note_no_room(relay, 77);
+    assert_true(dup2(out, STDERR_FILENO) >= 0);
+    (void)close(out);
+    rewind(file);
+    assert_true(fread(text, 1, sizeof text - 1, file) < sizeof text - 1);
+    (void)fclose(file);
+    return test_format("%s", text);
+}
+
+static void
+that_no_more_can_be_remembered_of_what_waits_is_logged_once_with_the_reason(void **state)
+{
+    struct relay relay = {.waits.entities.count = WAITS_MAX};
+    (void)state;
+    const char *log = logged(&relay, 2);
+    const char *first = strstr(log, "more than 500000 entities have changes that wait");
+    assert_non_null(first);
+    assert_non_null(strstr(first, "behind outbox row 77"));
+    assert_null(strstr(strchr(first, '\n'), "entities"));
+    relay = (struct relay){.waits.entities.count = 5};
+    assert_non_null(strstr(logged(&relay, 1), "no memory to note that 6 entities"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_rest_of_a_lost_set_gets_its_end_each_time_that_it_is_claimed),
         TEST(what_comes_next_gets_the_numbers_of_a_rest_that_is_not_known),
+        TEST(that_no_more_can_be_remembered_of_what_waits_is_logged_once_with_the_reason),
         TEST(a_topic_that_was_left_is_none_that_the_database_has_forgotten),
     };
     return TEST_RUN(tests);
