@@ -29,18 +29,14 @@ static void large_set_stage(struct relay *relay, enum relay_large_stage stage)
     struct relay_cursor at = {0};
     struct relay_lane *lane;
     struct relay_large *large = &relay->large;
-    bool ends_known = large->stage == LARGE_PARTS && !large->begun;
     large->stage = stage;
     large->after = relay->waits.passed;
     passed_done(&relay->passed);
     if (stage == LARGE_PARTS)
         return;
     large->rows = 0;
-    while ((lane = relay_next_lane(relay, &at)) != NULL) {
+    while ((lane = relay_next_lane(relay, &at)) != NULL)
         lane->large_rows = 0;
-        if (ends_known && lane->open_group == large->group)
-            lane->open_end = lane->open_group = 0; /* it has no number yet */
-    }
 }
 
 void relay_large_begin(struct relay *relay, const struct outbox_row *row)
@@ -79,15 +75,15 @@ static bool large_is_open(const struct relay_large *large, const struct relay_la
 /* The rows wait as they did, and the next load judges anew. */
 static void large_forget(struct relay *relay)
 {
+    large_set_stage(relay, LARGE_NONE);
+    relay->waiting.more = true;
+}
+
 /* The same where nothing can be judged otherwise soon. */
 static void large_let_wait(struct relay *relay)
 {
     large_forget(relay);
     relay->waiting.more = false;
-}
-
-    large_set_stage(relay, LARGE_NONE);
-    relay->waiting.more = true;
 }
 
 /* Sets aside all rows of the set to which a row belongs. */
@@ -161,13 +157,13 @@ static enum status large_count(struct relay *relay, const struct large_window *w
                                bool *ret_goes_on, struct error *err)
 {
     struct relay_large *large = &relay->large;
-            bool is_noted = waits_remember(&relay->waits, row, 1);
-            if (!is_noted)
-                relay_note_no_room(relay, row->position);
     *ret_goes_on = false;
     for (size_t i = 0; i < window->own.count && window->own.rows[i].position <= to; i++) {
         const struct outbox_row *row = &window->own.rows[i];
         if (row->paused && !large->begun) { /* the next load finds that all of it waits */
+            bool is_noted = waits_remember(&relay->waits, row, 1);
+            if (!is_noted)
+                relay_note_no_room(relay, row->position);
             large_forget(relay);
             /* While numbers wait for a rest that nobody knows, what is remembered is forgotten. */
             relay->waiting.more = is_noted && !relay_has_open_set(relay);
@@ -221,7 +217,8 @@ static struct relay_lane *large_find_lost(struct relay *relay)
     return NULL;
 }
 
-/* Now it is known how many rows the set has in each partition. */
+/* Now it is known how many rows the set has in each partition. Where it ends there is noted with
+ * its first number: until then its rows there may be another set's, or go. */
 static void large_end_measuring(struct relay *relay)
 {
     struct relay_large *large = &relay->large;
@@ -234,11 +231,6 @@ static void large_end_measuring(struct relay *relay)
     }
     large->rows = 0;
     while ((lane = relay_next_lane(relay, &at)) != NULL) {
-        uint64_t last = lane->state.last_sequence;
-        if (last >= lane->open_end && lane->large_rows > 1) {
-            lane->open_end = last + lane->large_rows;
-            lane->open_group = large->group;
-        }
         lanes += lane->large_rows > 0;
         large->rows += lane->large_rows;
     }

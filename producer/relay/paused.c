@@ -46,9 +46,11 @@ enum status relay_check_paused(struct relay *relay, struct error *err)
             relay_set_paused(relay, i, paused);
     }
     if (changed) {
+        known->no_room_noted = false;
         relay_drop_ahead(relay);
         relay_forget_waits(relay);
-        relay_large_again(relay);
+        if (!relay->large.begun) /* else no pause stops it */
+            relay_large_again(relay);
     }
     paused_types_done(&known->types);
     known->types = now;
