@@ -291,6 +291,10 @@ static double oldest_parked_s(const struct metric_subject *of)
       atomic_load(&of->relay->waiting))                                                            \
     X(LEASE, gauge, outbox_set_aside_events, "Outbox rows that are set aside now.",                \
       atomic_load(&of->relay->set_aside_now))                                                      \
+    X(LEASE, gauge, changeset_rests_lost,                                                          \
+      "Partitions whose last change set lacks its end, and nothing in the outbox is known to be "  \
+      "its rest: copies wait for what is published there next.",                                   \
+      atomic_load(&of->relay->rests_lost))                                                         \
     X(LEASE, gauge, relay_in_flight_events, "Events that are sent and not yet acknowledged.",      \
       atomic_load(&of->relay->in_flight))                                                          \
     X(LEASE, gauge, outbox_oldest_pending_age_seconds,                                             \

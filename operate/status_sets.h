@@ -11,8 +11,8 @@ struct status_sets {
     int64_t largest; /* changes of the largest set since the relay began; -1: not known */
 };
 
-/** Append whether transactions are published whole, the largest that was, and how many are set
- * aside. @return OK; RETRY; FATAL. */
+/** Append whether transactions are published whole, the largest that was, how many are set aside,
+ * and where only a part of one has numbers. @return OK; RETRY; FATAL. */
 enum status status_sets_append(struct outbox *outbox, const struct status_sets *sets,
                                struct buffer *text, struct buffer *json,
                                struct error *err) MUST_CHECK;

@@ -138,6 +138,7 @@ static void read_relay(const struct metrics_sources *sources, struct page_relay_
     relay->voided = atomic_load(&metrics->voided);
     relay->capture_broken = atomic_load(&metrics->capture_broken);
     relay->capture_unknown = atomic_load(&metrics->capture_unknown);
+    relay->rests_lost = atomic_load(&metrics->rests_lost);
     size_t first = atomic_load(&metrics->capture_first);
     relay->capture_type = first < config->publish_count ? config->publish[first].entity_type : "";
     if (!relay->holds_lease)

@@ -347,6 +347,11 @@ static bool judge_relay(const struct page_relay_facts *relay, struct page_questi
     else if (relay->paused_type != NULL)
         say(question, PAGE_STOPPED, "resume", "%s is paused for %s: its changes wait in the outbox",
             relay->paused_type, duration(relay->paused_s, text));
+    else if (relay->rests_lost > 0)
+        say(question, PAGE_STALLED, "status",
+            "copies wait for the end of a transaction in %" PRId64
+            " partition%s: nothing in the outbox is known to be its rest",
+            relay->rests_lost, plural(relay->rests_lost));
     else if (relay->is_held_back)
         say(question, PAGE_BEHIND, "status",
             "nothing is published until the service's own copy has all rows");

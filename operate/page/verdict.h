@@ -68,6 +68,7 @@ struct page_relay_facts {
     double paused_s;
     int64_t capture_broken;
     int64_t capture_unknown;
+    int64_t rests_lost;       /* partitions */
     const char *capture_type; /* the first broken one */
 };
 

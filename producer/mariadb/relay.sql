@@ -280,7 +280,8 @@ WHERE o.position = COALESCE((SELECT position FROM outbox WHERE id = ?1), ?2)
 -- In the order of commits, so that reading can end at the first rows that are too young. Old?
 -- Acknowledged? Young (a time to come is neither)?
 -- name: purge_scan
-SELECT o.position, o.created_at < ?2, o.sequence <= p.acknowledged_sequence,
+SELECT o.position, o.created_at < ?2,
+  COALESCE(o.changeset_end, o.sequence) <= p.acknowledged_sequence,
   o.created_at BETWEEN ?2 AND ?3
 FROM outbox AS o
 LEFT JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
@@ -291,7 +292,8 @@ WHERE o.position > ?1 ORDER BY o.position LIMIT ?5
 
 -- Where the service's own agent reads the topic it must have read the row back (rule 12).
 -- name: purge_scan_applied
-SELECT o.position, o.created_at < ?2, o.sequence <= p.acknowledged_sequence
+SELECT o.position, o.created_at < ?2,
+  COALESCE(o.changeset_end, o.sequence) <= p.acknowledged_sequence
   AND (NOT JSON_CONTAINS(?4, JSON_QUOTE(p.topic))
     OR NOT EXISTS (SELECT 1 FROM keepstep_position AS k WHERE k.topic = p.topic)
     OR o.sequence <= (SELECT MAX(s.`last`) FROM keepstep_sequence AS s, keepstep_relay AS r

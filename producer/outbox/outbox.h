@@ -268,7 +268,9 @@ struct outbox_ops {
     enum status (*find)(struct outbox *outbox, struct slice id, struct arena *arena,
                         struct outbox_row *ret_row, struct error *err);
     /** Delete rows that are old, acknowledged and, where the own agent has a position in their
-     * topic and still reads it, read back by it (rule 12). */
+     * topic and still reads it, read back by it (rule 12). A set goes once its end is acknowledged:
+     * its last row that has a number says where that is, and a new incarnation publishes it whole.
+     */
     enum status (*purge)(struct outbox *outbox, const struct lease *lease,
                          const struct outbox_purge *purge, size_t *ret_purged, struct error *err);
     /** Name a topic of which the service's own agent has not read what the log had when a new

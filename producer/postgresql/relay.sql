@@ -260,16 +260,18 @@ WHERE o.position = coalesce((SELECT position FROM outbox WHERE id = $1), $2::big
 WITH d AS (DELETE FROM outbox WHERE position = ANY (ARRAY (
   SELECT o.position FROM keepstep_relay_partition AS p
   JOIN keepstep_relay_type AS t ON t.topic = p.topic
-  CROSS JOIN LATERAL (SELECT position, created_at FROM outbox WHERE sequence IS NOT NULL
+  CROSS JOIN LATERAL (SELECT position, created_at, sequence, changeset_end FROM outbox
+    WHERE sequence IS NOT NULL
     AND kafka_partition = p.partition AND aggregatetype = t.entity_type
     AND sequence <= p.acknowledged_sequence ORDER BY sequence LIMIT $2::bigint) AS o
-  WHERE o.created_at < $1::timestamptz
+  WHERE o.created_at < $1::timestamptz AND coalesce(o.changeset_end, o.sequence) <= p.acknowledged_sequence
   UNION ALL
   SELECT o.position FROM keepstep_relay_partition AS p
   CROSS JOIN LATERAL (SELECT position FROM keepstep_relay_moved WHERE topic = p.topic
     AND partition = p.partition AND sequence <= p.acknowledged_sequence
     ORDER BY sequence LIMIT $2::bigint) AS m
-  JOIN outbox AS o ON o.position = m.position WHERE o.created_at < $1::timestamptz)) RETURNING position),
+  JOIN outbox AS o ON o.position = m.position WHERE o.created_at < $1::timestamptz
+    AND coalesce(o.changeset_end, o.sequence) <= p.acknowledged_sequence)) RETURNING position),
 f AS (DELETE FROM keepstep_relay_moved WHERE position IN (SELECT position FROM d))
 SELECT position FROM d
 
@@ -283,15 +285,17 @@ WITH b AS (SELECT p.topic, p.partition, CASE WHEN $3::jsonb ? p.topic AND EXISTS
     ELSE p.acknowledged_sequence END AS bound FROM keepstep_relay_partition AS p),
 d AS (DELETE FROM outbox WHERE position = ANY (ARRAY (
   SELECT o.position FROM b JOIN keepstep_relay_type AS t ON t.topic = b.topic
-  CROSS JOIN LATERAL (SELECT position, created_at FROM outbox WHERE sequence IS NOT NULL
+  CROSS JOIN LATERAL (SELECT position, created_at, sequence, changeset_end FROM outbox
+    WHERE sequence IS NOT NULL
     AND kafka_partition = b.partition AND aggregatetype = t.entity_type
     AND sequence <= b.bound ORDER BY sequence LIMIT $2::bigint) AS o
-  WHERE o.created_at < $1::timestamptz
+  WHERE o.created_at < $1::timestamptz AND coalesce(o.changeset_end, o.sequence) <= b.bound
   UNION ALL
   SELECT o.position FROM b CROSS JOIN LATERAL (SELECT position FROM keepstep_relay_moved
     WHERE topic = b.topic AND partition = b.partition AND sequence <= b.bound
     ORDER BY sequence LIMIT $2::bigint) AS m
-  JOIN outbox AS o ON o.position = m.position WHERE o.created_at < $1::timestamptz)) RETURNING position),
+  JOIN outbox AS o ON o.position = m.position WHERE o.created_at < $1::timestamptz
+    AND coalesce(o.changeset_end, o.sequence) <= b.bound)) RETURNING position),
 f AS (DELETE FROM keepstep_relay_moved WHERE position IN (SELECT position FROM d))
 SELECT position FROM d
 

@@ -431,6 +431,9 @@ void relay_large_again(struct relay *relay);
 enum status relay_find_open_sets(struct relay *relay, struct error *err) MUST_CHECK;
 /** @return whether a lane has such a set. */
 bool relay_has_open_set(const struct relay *relay);
+/** @return how many lanes have one, and nothing tells which rows are its rest: its numbers wait for
+ * what is claimed next there. */
+size_t relay_count_lost_rests(const struct relay *relay);
 /** Tell, before rows are numbered, where they get the numbers of such a set although nothing says
  * that they are its rest: its `changeset` does not, and they are more or fewer. */
 void relay_note_unknown_rests(struct relay *relay, const struct relay_choice *choice);

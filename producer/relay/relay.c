@@ -414,8 +414,8 @@ static enum status relay_purge(struct relay *relay, struct error *err)
 {
     size_t purged = 0;
     int64_t now = clock_monotonic_us();
-    if (now < relay->chores.purge_at_us || relay_has_open_set(relay))
-        return STATUS_OK; /* the last row with a number says where its set ends */
+    if (now < relay->chores.purge_at_us)
+        return STATUS_OK;
     const struct outbox_purge purge = {
         .before_us = clock_wall_us() -
                      relay->options.config->limits.outbox_retention_s * 1000 * 1000,

@@ -20,7 +20,9 @@ struct relay_metrics {
     atomic_int_fast64_t sets_split;  /* that reach the copies in several parts */
     atomic_int_fast64_t sets_merged; /* that are of several transactions */
     atomic_int_fast64_t sets_voided; /* with a record that went out as a void */
-    atomic_int_fast64_t rebuilt;     /* producers that were replaced after a failure */
+    /** Partitions that wait for the end of a set of which nothing tells the rest. */
+    atomic_int_fast64_t rests_lost;
+    atomic_int_fast64_t rebuilt; /* producers that were replaced after a failure */
     atomic_int_fast64_t purged;
     atomic_int_fast64_t in_flight;
     atomic_int_fast64_t waiting;       /* rows, as of the last count */

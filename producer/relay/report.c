@@ -79,8 +79,10 @@ void relay_report(struct relay *relay)
     }
     atomic_store(&metrics->oldest_in_flight_us, oldest_us);
     relay_report_oldest(relay, oldest_us);
-    if (relay_is_recovered(relay)) /* a recovery leaves it as it was */
+    if (relay_is_recovered(relay)) { /* a recovery leaves it as it was */
         atomic_store(&metrics->stalled_since_us, stalled_us);
+        atomic_store(&metrics->rests_lost, (int_fast64_t)relay_count_lost_rests(relay));
+    }
     atomic_store(&metrics->looked_at_us, now);
 }
 
@@ -93,6 +95,7 @@ void relay_report_nothing(struct relay *relay)
     atomic_store(&metrics->oldest_unacknowledged_us, 0);
     atomic_store(&metrics->oldest_in_flight_us, 0);
     atomic_store(&metrics->stalled_since_us, 0);
+    atomic_store(&metrics->rests_lost, 0);
     atomic_store(&metrics->looked_at_us, 0);
     atomic_store(&metrics->broker_silent_since_us, 0);
     atomic_store(&metrics->broker_heard_us, 0);

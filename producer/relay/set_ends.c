@@ -65,6 +65,16 @@ bool relay_has_open_set(const struct relay *relay)
     return false;
 }
 
+size_t relay_count_lost_rests(const struct relay *relay)
+{
+    struct relay_cursor at = {0};
+    const struct relay_lane *lane;
+    size_t count = 0;
+    while ((lane = relay_next_lane(relay, &at)) != NULL)
+        count += lane->state.last_sequence < lane->open_end && lane->open_group == 0;
+    return count;
+}
+
 /* @return how many rows the first set has in a lane that has any there. */
 static size_t relay_count_first(struct relay *relay, const struct relay_lane *lane,
                                 const struct relay_choice *choice)

@@ -183,6 +183,30 @@ static void the_purge_keeps_what_is_young_unacknowledged_or_not_read_back(void)
     outbox->ops->close(outbox);
 }
 
+/* The last row with a number says where its set ends, and a new incarnation publishes all of it. */
+static void the_purge_keeps_a_set_until_its_end_is_acknowledged(void)
+{
+    for (int applies = 0; applies < 2; applies++) {
+        const char *read = applies ? "[\"orders\"]" : "[]";
+        struct lease lease;
+        (void)remove(test_path("outbox.db")); /* of the round before */
+        struct outbox *outbox = purgeable(&lease, 8);
+        (void)outbox_case_ask(
+            "INSERT INTO keepstep_sequence (source, incarnation, topic, \"partition\", base, "
+            "last, last_id, digests) SELECT origin, incarnation, 'orders', 1, 1, 9, 'x', '' "
+            "FROM keepstep_relay");
+        (void)outbox_case_ask("UPDATE outbox SET changeset_end = CASE WHEN sequence < 5 THEN 4 "
+                              "ELSE 9 END WHERE sequence IN (3, 4, 6, 7, 8)");
+        assert_int_equal(purged(outbox, &lease, OUTBOX_CASE_LEASE_US, read), 3);
+        assert_int_equal(purged(outbox, &lease, OUTBOX_CASE_LEASE_US, read), 2);
+        assert_int_equal(purged(outbox, &lease, OUTBOX_CASE_LEASE_US, read), 0);
+        assert_string_equal(outbox_case_ask("SELECT sequence FROM outbox ORDER BY 1"), "6\n7\n8\n");
+        outbox_case_acknowledged(outbox, &lease, 9);
+        assert_int_equal(purged(outbox, &lease, OUTBOX_CASE_LEASE_US, read), 3);
+        outbox->ops->close(outbox);
+    }
+}
+
 /** Another session, which has deleted rows and commits late. */
 struct deleter {
     struct session *session;
@@ -389,6 +413,7 @@ CASE(how_far_the_log_was_read_is_kept_also_without_an_own_record)
 CASE(what_was_numbered_for_a_topic_is_sent_found_and_purged_there)
 CASE(a_payload_too_large_is_left_out_and_a_load_is_bounded_in_bytes)
 CASE(the_purge_keeps_what_is_young_unacknowledged_or_not_read_back)
+CASE(the_purge_keeps_a_set_until_its_end_is_acknowledged)
 CASE(a_purge_reports_what_it_has_deleted)
 CASE(rows_of_a_topic_that_is_no_longer_applied_are_purged)
 CASE_OF(a_mariadb_started_so_that_it_may_lose_commits_is_named, 2, mariadb)
@@ -400,6 +425,7 @@ int main(void)
         ALL(a_claim_of_any_size_numbers_all_of_its_rows_or_none),
         ALL(a_payload_too_large_is_left_out_and_a_load_is_bounded_in_bytes),
         ALL(the_purge_keeps_what_is_young_unacknowledged_or_not_read_back),
+        ALL(the_purge_keeps_a_set_until_its_end_is_acknowledged),
         ALL(a_purge_reports_what_it_has_deleted),
         ALL(rows_of_a_topic_that_is_no_longer_applied_are_purged),
         ALL(how_far_the_log_was_read_is_kept_also_without_an_own_record),

@@ -2,6 +2,9 @@
  * its `changeset` numbered, crosses it, or was lost. labels: threads */
 #include "tests/support/relay_watched.h"
 
+#include "common/clock.h"
+#include "operate/status_sets.h"
+
 #include <stdio.h>
 
 #define SIZE   10 /* rows of a small case */
@@ -11,6 +14,7 @@
 #define WINDOW 500
 
 #define LOADS_MAX 200 /* a writer writes in front of */
+#define TEXT_MAX  4096
 
 static void make_with(struct relay_shop *shop, int events, int32_t partitions)
 {
@@ -108,6 +112,64 @@ static void numbers_that_nothing_waits_for_are_given_once_something_does(void)
     relay_shop_done(&shop);
 }
 
+static const char *status_text(const struct relay_shop *shop)
+{
+    const struct status_sets sets = {.whole = true, .largest = -1};
+    struct outbox *outbox = outbox_case_open("2");
+    struct error err = ERROR_INIT;
+    struct buffer text;
+    struct buffer json;
+    buffer_init(&text, TEXT_MAX);
+    buffer_init(&json, TEXT_MAX);
+    if (status_sets_append(outbox, &sets, &text, &json, &err) != STATUS_OK)
+        test_fail("%s %s", err.text, shop->err.text);
+    const char *all = test_format("%s%s", buffer_text(&text), buffer_text(&json));
+    buffer_done(&text);
+    buffer_done(&json);
+    outbox->ops->close(outbox);
+    return all;
+}
+
+static void expect_lost_rests(struct relay_shop *shop, int count)
+{
+    while (atomic_load(&shop->metrics.rests_lost) != count) {
+        assert_int_equal(shop->status, STATUS_OK);
+        clock_sleep_us(1000);
+    }
+}
+
+/* Of `a` two rows were published, in front of which two others were; the last two were deleted. */
+static void what_is_not_of_a_set_without_its_rest_is_purged_and_the_set_is_told(void)
+{
+    struct relay_shop shop;
+    make(&shop, PART);
+    shop.config.limits.outbox_retention_s = 0;
+    write_rows(4, "CASE WHEN position < 3 THEN '' ELSE 'a' END");
+    number_first(4, "a", 6);
+    (void)outbox_case_ask("UPDATE outbox SET changeset_end = NULL WHERE position < 3");
+    relay_shop_start(&shop);
+    relay_watched_expect(&shop, "SELECT acknowledged_sequence FROM keepstep_relay_partition",
+                         "4\n");
+    expect_lost_rests(&shop, 1);
+    relay_shop_stop(&shop);
+    relay_shop_start(&shop); /* it purges at once */
+    relay_watched_expect(&shop, "SELECT position FROM outbox ORDER BY 1", "3\n4\n");
+    expect_lost_rests(&shop, 1);
+    assert_non_null(strstr(status_text(&shop), "INCOMPLETE order [0]: 2 changes"));
+    assert_non_null(strstr(status_text(&shop), "\"unnumbered\":2,\"lost\":true}]"));
+    relay_watched_write(5, 2, "");
+    expect_lost_rests(&shop, 0);
+    relay_watched_expect(&shop, "SELECT acknowledged_sequence FROM keepstep_relay_partition",
+                         "6\n");
+    assert_null(strstr(status_text(&shop), "INCOMPLETE"));
+    assert_non_null(strstr(status_text(&shop), "\"unfinished_changesets\":[]"));
+    relay_shop_stop(&shop);
+    relay_shop_start(&shop);
+    relay_watched_expect(&shop, "SELECT count(*) FROM outbox", "0\n");
+    relay_shop_stop(&shop);
+    relay_shop_done(&shop);
+}
+
 static void publish_spread(struct relay_shop *shop)
 {
     relay_shop_start(shop);
@@ -173,6 +235,52 @@ static void a_rest_in_one_partition_lets_what_is_earlier_in_another_one_go_first
 
 static int claims;
 static int loads;
+static struct partition spread[2]; /* where the rows of a large transaction belong */
+
+/* The first part has its numbers, all of them in partition 0. Then the rows of partition 1 are
+ * deleted by hand, and something else is written there. */
+static enum status claim_then_delete(struct outbox *outbox, const struct lease *lease,
+                                     const struct outbox_claim *claim, struct error *err)
+{
+    const struct partition *other = &spread[1];
+    enum status status = relay_watched_ops->claim(outbox, lease, claim, err);
+    for (int i = 0; claims == 0 && i < other->count; i++)
+        (void)outbox_case_ask(
+            test_format("DELETE FROM outbox WHERE position = %d", other->positions[i]));
+    if (claims++ == 0)
+        relay_watched_write(other->positions[0], 1, "");
+    return status;
+}
+
+static void delete_behind_first_part(struct outbox_ops *ops)
+{
+    ops->claim = claim_then_delete;
+}
+
+static void a_large_transaction_has_no_end_where_it_has_no_number(void)
+{
+    const int *zero = spread[0].positions;
+    struct relay_shop shop;
+    memset(spread, 0, sizeof spread);
+    find_partitions(spread);
+    assert_true(spread[1].positions[spread[1].count - 2] > zero[PART - 1]);
+    make_with(&shop, PART, 2);
+    write_rows(SPREAD, "'x'");
+    (void)outbox_case_ask(
+        test_format("DELETE FROM outbox WHERE position < %d AND position NOT IN (%d, %d)",
+                    zero[PART - 1], zero[0], zero[1]));
+    claims = 0;
+    relay_watched_start(&shop, delete_behind_first_part);
+    relay_watched_expect(
+        &shop, "SELECT coalesce(changeset_end, 0) FROM outbox WHERE kafka_partition = 1", "0\n");
+    expect_lost_rests(&shop, 0);
+    relay_shop_stop(&shop);
+    assert_string_equal(
+        outbox_case_ask("SELECT count(*) - max(changeset_end), count(*) - max(sequence) "
+                        "FROM outbox WHERE kafka_partition = 0"),
+        "0|0\n");
+    relay_shop_done(&shop);
+}
 
 /* The first claim is lost. By the next one a row cannot be published any more. */
 static enum status lose_first_claim(struct outbox *outbox, const struct lease *lease,
@@ -309,8 +417,10 @@ static void an_entity_keeps_its_order_where_sets_cross_over_windows(void)
 CASE(an_entity_keeps_its_order_where_sets_cross_over_windows)
 CASE(numbers_that_nothing_tells_whose_they_were_go_to_what_waits)
 CASE(numbers_that_nothing_waits_for_are_given_once_something_does)
+CASE(what_is_not_of_a_set_without_its_rest_is_purged_and_the_set_is_told)
 CASE(a_large_transaction_whose_first_claim_was_lost_is_as_if_it_had_not_begun)
 CASE(a_rest_in_one_partition_lets_what_is_earlier_in_another_one_go_first)
+CASE(a_large_transaction_has_no_end_where_it_has_no_number)
 CASE(rows_that_nothing_tells_apart_are_published_while_more_come)
 
 #define LIMITED(function) TEST_WITH_LIMIT(function, 300)
@@ -328,7 +438,9 @@ int main(void)
         LIMITED(a_rest_in_one_partition_lets_what_is_earlier_in_another_one_go_first_postgresql),
         LIMITED(a_rest_in_one_partition_lets_what_is_earlier_in_another_one_go_first_mariadb),
         ALL(numbers_that_nothing_waits_for_are_given_once_something_does),
+        ALL(what_is_not_of_a_set_without_its_rest_is_purged_and_the_set_is_told),
         ALL(a_large_transaction_whose_first_claim_was_lost_is_as_if_it_had_not_begun),
+        ALL(a_large_transaction_has_no_end_where_it_has_no_number),
         ALL(rows_that_nothing_tells_apart_are_published_while_more_come),
     };
     return TEST_RUN(tests);

@@ -86,6 +86,7 @@ static void every_number_of_the_relay_is_on_the_page(void **state)
         {"counter", "keepstep_relay_producers_rebuilt_total", &relay.rebuilt},
         {"gauge", "keepstep_outbox_pending_events", &relay.waiting},
         {"gauge", "keepstep_outbox_set_aside_events", &relay.set_aside_now},
+        {"gauge", "keepstep_changeset_rests_lost", &relay.rests_lost},
         {"gauge", "keepstep_relay_in_flight_events", &relay.in_flight},
     };
     static const char age_name[] =

@@ -237,6 +237,7 @@ static void the_source_breaks_by_triggers_retention_outbox_lease_or_disk(void **
          relay->pending = -1, SOURCE, PAGE_STALLED, "status", "does not have the lease yet");
     WHEN(relay->holds_lease = false;
          relay->is_standby = true, SOURCE, PAGE_OK, NULL, "another relay publishes");
+    WHEN(relay->rests_lost = 2, SOURCE, PAGE_STALLED, "status", "a transaction in 2 partitions:");
     WHEN(relay->is_held_back = true, SOURCE, PAGE_BEHIND, "status", "nothing is published until");
     WHEN(relay->paused_type = "order"; relay->paused_s = 3;
          relay->oldest_s = 90, SOURCE, PAGE_STOPPED, "resume",
