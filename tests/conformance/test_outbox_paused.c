@@ -112,10 +112,41 @@ static void a_look_at_the_outbox_reads_past_what_is_paused(void)
     outbox->ops->close(outbox);
 }
 
+/* The same of whole transactions, behind what was passed: all that waits up to there is counted. */
+static void a_look_at_transactions_counts_what_was_passed(void)
+{
+    const char *wanted = getenv("TEST_PAUSED_ROWS");
+    int count = wanted == NULL ? 2000 : (int)strtol(wanted, NULL, 10);
+    struct outbox_extent extent = outbox_case_extent;
+    outbox_case_whole = true;
+    outbox_case_make();
+    struct outbox *outbox = outbox_case_open("1");
+    (void)outbox_case_ask(PAUSE_ORDER);
+    write_orders(count);
+    outbox_case_write("note", count + 1, count + 1);
+    extent.after = count;
+    for (int late = 0; late <= 1; late++) {
+        struct outbox_rows rows = {0};
+        struct error err = ERROR_INIT;
+        extent.claimed = (size_t)(count - late);
+        int64_t begun = clock_monotonic_us();
+        if (outbox->ops->load_waiting(outbox, &extent, &outbox_case_arena, &rows, &err) !=
+            STATUS_OK)
+            test_fail("%s", err.text);
+        if (wanted != NULL)
+            printf("%s: behind %d paused rows, %.1f ms\n", outbox_case_product->name, count,
+                   (double)(clock_monotonic_us() - begun) / 1000);
+        assert_int_equal(rows.count, 1);
+        assert_int_equal(rows.complete, !late);
+    }
+    outbox->ops->close(outbox);
+}
+
 CASE(rows_of_a_paused_type_are_not_loaded_until_it_is_resumed)
 CASE(nothing_is_complete_behind_a_row_that_is_paused)
 CASE(the_relays_role_reads_who_has_paused_what_and_why)
 CASE(a_look_at_the_outbox_reads_past_what_is_paused)
+CASE(a_look_at_transactions_counts_what_was_passed)
 
 int main(void)
 {
@@ -124,6 +155,7 @@ int main(void)
         ALL(nothing_is_complete_behind_a_row_that_is_paused),
         ALL(the_relays_role_reads_who_has_paused_what_and_why),
         ALL(a_look_at_the_outbox_reads_past_what_is_paused),
+        ALL(a_look_at_transactions_counts_what_was_passed),
     };
     return TEST_RUN(tests);
 }

@@ -5,11 +5,10 @@
 
 #include <stdio.h>
 
-#define SIZE   10 /* rows of a transaction */
-#define LIMIT  3  /* of them go into a part */
-#define X      "\"x\""
-#define ROUNDS 12
-
+#define SIZE      10 /* rows of a transaction */
+#define LIMIT     3  /* of them go into a part */
+#define X         "\"x\""
+#define ROUNDS    12
 #define LONG_ROWS 2200 /* more than the first load has */
 #define MANY      60   /* several of each transaction in each partition */
 
@@ -359,6 +358,32 @@ static void a_large_transaction_goes_on_behind_a_rest_that_nobody_knows(void **s
     relay_shop_done(&shop);
 }
 
+static void begin_new_history(struct relay_shop *shop)
+{
+    FILE *out = fopen(test_path("init.txt"), "w");
+    const struct init_options init = {.new_incarnation = true, .existing_rows = true, .out = out};
+    assert_non_null(out);
+    assert_int_equal(init_service(&shop->config, (const struct entity_schema *[]){shop->schema},
+                                  &init, &shop->err),
+                     STATUS_OK);
+    (void)fclose(out);
+}
+
+static void a_new_history_in_the_middle_of_a_large_transaction_publishes_all_of_it(void **state)
+{
+    struct relay_shop shop;
+    (void)state;
+    make(&shop, 1);
+    write_ten(&shop, X);
+    claim_first(&shop, 6, 6);
+    (void)sqlite_text(shop.path, "UPDATE keepstep_relay_partition SET acknowledged_sequence = 6");
+    begin_new_history(&shop);
+    relay_shop_start(&shop);
+    assert_non_null(strstr(relay_log_text(&shop, 0, 6 + SIZE), ten_in_order()));
+    relay_shop_stop(&shop);
+    relay_shop_done(&shop);
+}
+
 /* No event of a set that is larger than what is kept of the log is published once more. */
 static void a_new_history_finds_all_of_a_large_transaction_in_the_log(void **state)
 {
@@ -373,13 +398,7 @@ static void a_new_history_finds_all_of_a_large_transaction_in_the_log(void **sta
     (void)sqlite_text(shop.path, "UPDATE outbox SET kafka_partition = NULL, sequence = NULL, "
                                  "changeset_end = NULL; DELETE FROM keepstep_relay_partition");
     relay_log_write(&shop, (const struct relay_write[]){{"b", 11, X}, {"b", 12, X}}, 2);
-    FILE *out = fopen(test_path("init.txt"), "w");
-    const struct init_options init = {.new_incarnation = true, .existing_rows = true, .out = out};
-    const struct entity_schema *schemas[] = {shop.schema};
-    assert_non_null(out);
-    if (init_service(&shop.config, schemas, &init, &shop.err) != STATUS_OK)
-        test_fail("%s", shop.err.text);
-    (void)fclose(out);
+    begin_new_history(&shop);
     relay_shop_expect(&shop, "SELECT group_concat(aggregateid) FROM outbox",
                       "{\"id\":11},{\"id\":12}\n");
     relay_shop_done(&shop);
@@ -571,6 +590,7 @@ int main(void)
         TEST(the_rest_of_a_set_that_was_merged_gets_its_numbers),
         TEST(a_large_transaction_goes_on_behind_a_rest_that_nobody_knows),
         TEST(a_new_history_finds_all_of_a_large_transaction_in_the_log),
+        TEST(a_new_history_in_the_middle_of_a_large_transaction_publishes_all_of_it),
         LIMITED(a_large_transaction_in_several_partitions_is_a_set_in_each),
         LIMITED(the_rests_of_two_sets_in_two_partitions_follow_in_the_order_of_these),
         LIMITED(a_part_of_which_the_broker_refuses_a_record_voids_the_set_and_its_rest_follows),
