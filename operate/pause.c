@@ -177,6 +177,25 @@ static void pause_say_left(const struct pause_request *request, const struct pau
     }
 }
 
+/* Of whole transactions nothing tells what depends on which row without an entity in common. */
+static void pause_say_dependent(const struct pause_request *request,
+                                const struct paused_types *before)
+{
+    const struct config *config = request->config;
+    bool pauses = false;
+    bool others = false;
+    for (size_t i = 0; i < config->publish_count; i++) {
+        const char *type = config->publish[i].entity_type;
+        bool named = paused_find(&request->types, type) != NULL;
+        pauses = pauses || named;
+        others = others || (!named && paused_find(before, type) == NULL);
+    }
+    if (request->pause && config->transactions == TRANSACTIONS_WHOLE && pauses && others)
+        command_say("keepstep: what refers to rows that wait goes first, and a peer with a foreign "
+                    "key parks it, up to its limits.parked_entities: pause the types that refer to "
+                    "them too, or all of them (`keepstep pause`)");
+}
+
 /* The types as they are now, each with the topics that it has in the configuration. */
 static enum status pause_print_json(const struct pause_request *request,
                                     const struct paused_types *now, struct error *err)
@@ -222,8 +241,10 @@ static enum status pause_do(struct pause_request *request, struct error *err)
         status = pause_print_json(request, &now, err);
     else if (status == STATUS_OK)
         pause_say(request, &before);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
         pause_say_left(request, &before);
+        pause_say_dependent(request, &before);
+    }
     paused_types_done(&before);
     paused_types_done(&now);
     ops->close(origin);
