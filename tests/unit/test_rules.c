@@ -130,7 +130,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_rules_are_valid),
-        TEST_WITH_LIMIT(each_alert_fires_when_it_should_and_no_other_does, 100),
+        TEST_WITH_LIMIT(each_alert_fires_when_it_should_and_no_other_does, 200),
         TEST(the_configuration_for_compose_is_valid),
         TEST(each_alert_says_how_bad_it_is_and_where_to_read_on),
         TEST(each_alert_has_an_entry_in_the_runbook),
