@@ -389,7 +389,8 @@ static void a_table_that_the_role_may_not_make_ends_with_what_an_administrator_d
                      STATUS_FATAL);
     assert_int_equal(store_case_err.exit_code, EX_CONFIG);
     assert_non_null(strstr(store_case_err.text, "not_made"));
-    assert_non_null(strstr(store_case_err.text, "what `keepstep init --print-roles` prints"));
+    assert_non_null(strstr(store_case_err.text, "let `keepstep init` do this"));
+    assert_non_null(strstr(store_case_err.text, "`keepstep init --print-roles` prints"));
 }
 
 int main(void)
