@@ -1,7 +1,7 @@
 /* A command that meets a right it lacks names the object, says what to type next, ends with 78, and
  * does not wait for what waiting does not bring. A sidecar waits, and says the same in its log. */
 #include "common/clock.h"
-#include "tests/support/database.h"
+#include "tests/support/database_case.h"
 #include "tests/support/roles.h"
 #include "tests/support/sidecar.h"
 
@@ -186,20 +186,8 @@ static void a_file_or_folder_that_may_not_be_written_is_named(void **state)
     assert_int_equal(chmod(test_path("closed"), 0755), 0);
 }
 
-#define FOR_SERVERS(name)                                                                          \
-    static void name##_in_postgresql(void **state)                                                 \
-    {                                                                                              \
-        (void)state;                                                                               \
-        name(DATABASE_POSTGRESQL);                                                                 \
-    }                                                                                              \
-    static void name##_in_mariadb(void **state)                                                    \
-    {                                                                                              \
-        (void)state;                                                                               \
-        name(DATABASE_MARIADB);                                                                    \
-    }
-
-FOR_SERVERS(commands_name_what_they_lack_and_what_to_do)
-FOR_SERVERS(a_sidecar_says_what_it_lacks_and_goes_on_once_it_has_it)
+DATABASE_TESTS_SERVERS(commands_name_what_they_lack_and_what_to_do)
+DATABASE_TESTS_SERVERS(a_sidecar_says_what_it_lacks_and_goes_on_once_it_has_it)
 
 int main(void)
 {

@@ -1,7 +1,7 @@
 /* `keepstep outbox show` says of a row, or of an event's id, how far the event is; of a row that is
  * gone it says what the database knows, and no more. */
 #include "schemas/event_id.h"
-#include "tests/support/database.h"
+#include "tests/support/database_case.h"
 #include "tests/support/roles.h"
 #include "tests/support/sidecar.h"
 
@@ -104,25 +104,8 @@ static void what_is_under_way_is_not_called_published(enum database_kind kind)
     expect(&shop, derived_id(&shop, position), EX_OK, " claimed ");
 }
 
-#define FOR_DATABASES(name)                                                                        \
-    static void name##_in_sqlite(void **state)                                                     \
-    {                                                                                              \
-        (void)state;                                                                               \
-        name(DATABASE_SQLITE);                                                                     \
-    }                                                                                              \
-    static void name##_in_postgresql(void **state)                                                 \
-    {                                                                                              \
-        (void)state;                                                                               \
-        name(DATABASE_POSTGRESQL);                                                                 \
-    }                                                                                              \
-    static void name##_in_mariadb(void **state)                                                    \
-    {                                                                                              \
-        (void)state;                                                                               \
-        name(DATABASE_MARIADB);                                                                    \
-    }
-
-FOR_DATABASES(rows_are_shown_with_how_far_they_are)
-FOR_DATABASES(what_is_under_way_is_not_called_published)
+DATABASE_TESTS(rows_are_shown_with_how_far_they_are)
+DATABASE_TESTS(what_is_under_way_is_not_called_published)
 
 int main(void)
 {

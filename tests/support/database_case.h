@@ -14,6 +14,20 @@
         .name = #case_function, .function = (case_function), .servers_only = true                  \
     }
 
+/** A test NAME_in_DATABASE of NAME(kind), for programs whose topics are named after their tests. */
+#define DATABASE_TEST(name, database, kind)                                                        \
+    static void name##_in_##database(void **state)                                                 \
+    {                                                                                              \
+        (void)state;                                                                               \
+        name(kind);                                                                                \
+    }
+#define DATABASE_TESTS_SERVERS(name)                                                               \
+    DATABASE_TEST(name, postgresql, DATABASE_POSTGRESQL)                                           \
+    DATABASE_TEST(name, mariadb, DATABASE_MARIADB)
+#define DATABASE_TESTS(name)                                                                       \
+    DATABASE_TEST(name, sqlite, DATABASE_SQLITE)                                                   \
+    DATABASE_TESTS_SERVERS(name)
+
 struct database_case {
     const char *name;
     void (*function)(void);
