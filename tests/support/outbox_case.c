@@ -138,6 +138,7 @@ void outbox_case_make_empty(void)
 {
     outbox_case_url = outbox_case_product->make();
     relay_url = outbox_case_url;
+    arena_done(&outbox_case_arena); /* of another database of this test */
     arena_init(&outbox_case_arena, ARENA);
 }
 
