@@ -81,6 +81,8 @@ static enum status scan_one(struct mariadb_statement *statement, const struct ro
     struct mariadb_parameter values[MARIADB_SCAN_PARAMETERS_MAX];
     size_t first = query->run * query->parameter_count;
     bool row = true;
+    if (query->parameter_count > MARIADB_SCAN_PARAMETERS_MAX)
+        return error_set(err, STATUS_FATAL, "table %s: too many parameters", query->table);
     enum status status = row_query_check_time(query, err);
     for (size_t i = 0; i < query->parameter_count; i++)
         values[i] = scan_parameter(&query->parameters[first + i]);
@@ -103,8 +105,6 @@ static enum status scan_one(struct mariadb_statement *statement, const struct ro
 enum status mariadb_scan_once(struct mariadb_statement *statement, struct row_query *query,
                               struct error *err)
 {
-    if (query->parameter_count > MARIADB_SCAN_PARAMETERS_MAX)
-        return error_set(err, STATUS_FATAL, "table %s: too many parameters", query->table);
     query->run = 0;
     return scan_one(statement, query, err);
 }
@@ -112,8 +112,6 @@ enum status mariadb_scan_once(struct mariadb_statement *statement, struct row_qu
 enum status mariadb_scan_run(MYSQL *session, struct row_query *query, struct error *err)
 {
     struct mariadb_statement *statement = NULL;
-    if (query->parameter_count > MARIADB_SCAN_PARAMETERS_MAX)
-        return error_set(err, STATUS_FATAL, "table %s: too many parameters", query->table);
     enum status status = mariadb_statement_new(session, query->table, query->sql, &statement, err);
     for (query->run = 0; status == STATUS_OK && query->run < query->runs; query->run++)
         status = scan_one(statement, query, err);

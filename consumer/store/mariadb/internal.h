@@ -98,9 +98,10 @@ enum status store_mariadb_send(struct store_sql *sql, const struct sql_call *cal
 enum status store_mariadb_send_rows(struct store_sql *sql, const struct sql_call *call, size_t rows,
                                     struct error *err) MUST_CHECK;
 
+struct row_query;
+
 /** Run a query of few rows, which the session's own limit of time is enough for. Statuses as those
  * of mariadb_scan_run(). */
-struct row_query;
 enum status store_mariadb_query(struct store_mariadb *self, struct row_query *query,
                                 struct error *err) MUST_CHECK;
 void store_mariadb_query_done(struct store_mariadb *self);
